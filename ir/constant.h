@@ -1,0 +1,65 @@
+/* Constants: expressions on slices of weight files, evaluated only while the artefact is written.
+ *
+ * An expression has a dtype and constant sizes. Evaluation is streamed: cexpr_read produces any element range in row-major
+ * order of the expression's own shape without materialising the rest, so a 3 GB tensor needs a buffer of a few MB. */
+#ifndef IR_CONSTANT_H
+#define IR_CONSTANT_H
+
+#include "ir/module.h"
+#include "ir/weights.h"
+
+typedef enum {
+    CE_FILE,      /* a tensor of a weights file, as stored */
+    CE_RANDOM,    /* reproducible: scale * uniform(-1, 1) from (seed, path hash, index); see constant.c for the generator */
+    CE_SPLAT,     /* one number everywhere */
+    CE_DATA,      /* elements held in memory (folded constants, .tir literals) */
+    CE_CAST, CE_SLICE, CE_TRANSPOSE, CE_CONCAT, CE_RESHAPE, CE_SCALE, CE_STACK,
+    CE_ENCODE     /* into an encoding: the result is the encoded storage, rank 1 */
+} cexpr_kind;
+
+struct cexpr {
+    cexpr_kind kind;
+    dtype dt;
+    uint8_t rank;
+    int64_t shape[MAX_RANK];
+    uint8_t n_args;
+    const cexpr *const *args;
+    union {
+        struct { const weights_file *file; const weights_tensor *tensor; } file;
+        struct { uint64_t seed, stream; double scale; } random;
+        double splat;
+        const void *data;              /* shape elements of dt, row-major */
+        int64_t start[MAX_RANK];       /* SLICE (step 1) */
+        uint8_t perm[MAX_RANK];        /* TRANSPOSE: result axis i is argument axis perm[i] */
+        int axis;                      /* CONCAT, STACK */
+        double scale;                  /* SCALE */
+        encoding enc;                  /* ENCODE */
+    } u;
+};
+
+const cexpr *cexpr_file(arena *a, const weights_file *f, const weights_tensor *t);
+const cexpr *cexpr_random(arena *a, dtype dt, uint32_t rank, const int64_t *shape, uint64_t seed, const char *path);
+const cexpr *cexpr_splat(arena *a, dtype dt, uint32_t rank, const int64_t *shape, double v);
+const cexpr *cexpr_data(arena *a, dtype dt, uint32_t rank, const int64_t *shape, const void *data); /* borrowed */
+const cexpr *cexpr_cast(arena *a, const cexpr *e, dtype to); /* returns e when nothing changes */
+const cexpr *cexpr_slice(arena *a, const cexpr *e, const int64_t *start, const int64_t *size);
+const cexpr *cexpr_transpose(arena *a, const cexpr *e, const uint8_t *perm);
+const cexpr *cexpr_concat(arena *a, const cexpr *const *parts, uint32_t n, int axis);
+const cexpr *cexpr_stack(arena *a, const cexpr *const *parts, uint32_t n); /* new leading axis */
+const cexpr *cexpr_reshape(arena *a, const cexpr *e, uint32_t rank, const int64_t *shape);
+const cexpr *cexpr_scale(arena *a, const cexpr *e, double by);
+const cexpr *cexpr_encode(arena *a, const cexpr *e, encoding enc);
+
+uint64_t cexpr_elements(const cexpr *e);
+uint64_t cexpr_bytes(const cexpr *e);
+bool cexpr_equal(const cexpr *a, const cexpr *b); /* structural: shared constants are emitted once */
+/* Elements [first, first + n) in row-major order into `out` (packed, dtype e->dt). False with *why set when the file cannot
+ * be read. Values of sub-byte dtypes are only read in multiples of a byte. */
+bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const char **why);
+void cexpr_print(const cexpr *e, strbuf *out);
+
+/* Encodings, from encodings.def: sizes and the reference forms of pack and unpack. */
+uint64_t encoding_elements(encoding enc, uint32_t rank, const int64_t *shape); /* of the encoded storage, padding included */
+uint64_t encoding_offset(encoding enc, uint32_t rank, const int64_t *shape, const int64_t *index); /* element's place in it */
+
+#endif

@@ -1,0 +1,33 @@
+/* Element types, shared by the tensor IR, the kernel IR and the weights reader. The table is dtypes.def. */
+#ifndef IR_DTYPE_H
+#define IR_DTYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+#define DTYPE(name, TEXT, bits, cls, safetensors) DT_##TEXT,
+#include "ir/dtypes.def"
+#undef DTYPE
+    DT_COUNT
+} dtype;
+
+typedef enum { DTC_BOOL, DTC_INT, DTC_UINT, DTC_FLOAT } dtype_class;
+
+const char *dtype_name(dtype t);              /* "f32" */
+uint32_t dtype_bits(dtype t);                 /* storage bits; BOOL is stored in 8 */
+size_t dtype_bytes(dtype t, uint64_t n);      /* bytes of n elements, rounded up to whole bytes */
+dtype_class dtype_class_of(dtype t);
+bool dtype_parse(const char *s, size_t n, dtype *out);
+bool dtype_is_float(dtype t);
+
+/* Element i of packed storage as a double / int64, and back (round to nearest even; saturating where the format has no
+ * infinity; ints wrap like C conversions do). i64 beyond 2^53 keeps its value only through the _i64 pair. */
+double dtype_load_f64(dtype t, const void *base, uint64_t i);
+int64_t dtype_load_i64(dtype t, const void *base, uint64_t i);
+void dtype_store_f64(dtype t, void *base, uint64_t i, double v);
+void dtype_store_i64(dtype t, void *base, uint64_t i, int64_t v);
+double dtype_round(dtype t, double v); /* v rounded to what t can hold */
+
+#endif

@@ -1,0 +1,275 @@
+/* The tensor IR: a module of functions that share parameters.
+ *
+ * A function is a list of nodes in SSA form without control flow; a node applies one op of ops.def (or one scalar op of
+ * scalar.def) to values and has one result. Everything lives in the module's arena and has a dense id, so passes keep their
+ * scratch in side tables indexed by id. Nodes keep all source positions they were made from, and the block instance (named
+ * region) that they belong to. */
+#ifndef IR_MODULE_H
+#define IR_MODULE_H
+
+#include "ir/dtype.h"
+#include "support/diag.h"
+#include "support/dims.h"
+#include "support/vec.h"
+
+#define MAX_RANK 8
+
+typedef enum {
+#define OP(name, NAME, lo, hi, props, attrs, axes, math) OP_##NAME,
+#include "ir/ops.def"
+#undef OP
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) OP_##NAME,
+#include "ir/scalar.def"
+#undef SCALAR
+    OP_COUNT
+} op_kind;
+
+enum { P_PURE_VIEW = 1, P_COMMUTES = 2, P_LEAF = 4, P_ELEMENTWISE = 8 };
+typedef enum {
+    X_NONE, X_POINTWISE, X_BROADCAST, X_TRANSPOSE, X_RESHAPE, X_SLICE, X_CONCAT, X_LABELS, X_REDUCE, X_ROWWISE, X_ATTENTION, X_GATHER
+} op_axes;
+
+typedef enum {
+#define ENCODING(name, NAME, params, math) ENC_##NAME,
+#include "ir/encodings.def"
+#undef ENCODING
+    ENC_COUNT
+} encoding_kind;
+typedef struct {
+    encoding_kind kind;
+    int32_t param; /* panel: nr */
+} encoding;
+
+typedef struct {
+    dtype dt;
+    uint8_t rank;
+    encoding enc;
+    dim shape[MAX_RANK];
+} type;
+
+/* ---- attributes ---- */
+typedef enum {
+#define ATTR(name, NAME, KIND) ATTR_##NAME,
+#include "ir/attrs.def"
+#undef ATTR
+    ATTR_COUNT
+} attr_name;
+typedef enum { AK_INT, AK_INTS, AK_DIM, AK_DIMS, AK_DTYPE, AK_REAL, AK_LABELS, AK_PARAM, AK_ENUM_REDUCE, AK_ENUM_NORM } attr_kind;
+typedef enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_ANY, REDUCE_ALL } reduce_kind;
+typedef enum { NORM_STANDARD, NORM_RMS } norm_mode;
+
+/* einsum of two operands: label[o][i] is the letter of axis i of operand o (0, 1) or of the result (2). */
+typedef struct {
+    uint8_t rank[3];
+    char label[3][MAX_RANK];
+} labels;
+
+typedef struct param param;
+typedef struct {
+    attr_name name;
+    bool set;
+    union {
+        int64_t i;                                        /* INT, ENUM_x */
+        double real;                                      /* REAL */
+        dim d;                                            /* DIM */
+        dtype dt;                                         /* DTYPE */
+        struct { uint8_t n; int64_t v[MAX_RANK]; } ints;  /* INTS */
+        struct { uint8_t n; dim v[MAX_RANK]; } dims;      /* DIMS */
+        labels lab;                                       /* LABELS */
+        param *p;                                         /* PARAM */
+    } u;
+} attr;
+#define MAX_ATTRS 3
+
+/* ---- values, nodes, functions ---- */
+typedef struct node node;
+typedef struct function function;
+typedef struct module module;
+typedef struct region region;
+typedef struct value value;
+
+typedef struct use {
+    node *user;        /* NULL: a result of the function */
+    uint32_t index;    /* which operand (or function result) */
+    struct use *next;
+} use;
+
+struct value {
+    uint32_t id;       /* dense in the module */
+    type ty;
+    node *def;         /* NULL for a function argument */
+    const char *name;  /* arguments and named values; else NULL (printed as %id) */
+    use *uses;         /* kept exact by the builders and replace functions */
+};
+
+struct node {
+    op_kind op;
+    uint32_t n_operands;
+    value **operands;
+    value *result;
+    attr attrs[MAX_ATTRS]; /* in the row's order */
+    region *in;            /* innermost block instance; never NULL (the function's root region) */
+    span *sources;         /* all positions it was made from, the first is the main one */
+    uint32_t n_sources;
+    function *fn;
+    node *prev, *next;
+};
+
+/* A block instance of the source program: the unit a pass may claim as a whole and a policy addresses by path. */
+struct region {
+    uint32_t id;
+    region *parent;        /* NULL: root of a function */
+    const char *block;     /* "gelu", "bert.layer"; NULL for a root */
+    const char *path;      /* absolute scope path, "encoder.layer.0.attention.self"; "" at the root */
+    span call;
+};
+
+/* A promised name for a value: `point attended = ...` in scope P is "P:attended". */
+typedef struct {
+    const char *place;
+    value *v;
+} point;
+
+typedef struct {
+    const char *name;
+    value *v;
+} named_value;
+
+struct function {
+    const char *name;          /* the entry's name; a model without entries has one named as the model */
+    uint32_t id;
+    VEC(named_value) args;
+    VEC(named_value) results;  /* change with function_set_result so that uses stay exact */
+    VEC(point) points;
+    region *root;
+    node *first, *last;
+    module *m;
+};
+
+typedef struct cexpr cexpr; /* ir/constant.h */
+struct param {
+    uint32_t id;
+    const char *path;          /* identity: "encoder.layer.0.attention.self.query.weight" */
+    type ty;                   /* sizes constant */
+    const cexpr *value;        /* where its elements come from */
+    span declared;
+};
+
+struct module {
+    arena *a;
+    interner *names;
+    source_set *sources;       /* may be NULL for modules parsed from .tir */
+    dim_ctx *dims;
+    const char *name;          /* the model's name */
+    VEC(function *) functions;
+    VEC(param *) params;
+    VEC(region *) regions;
+    /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
+    VEC(struct dim_check { dim lhs; enum { CHECK_EQ, CHECK_LE, CHECK_MULTIPLE } op; dim rhs; span at; }) checks;
+    uint32_t n_values, n_nodes;
+};
+
+/* ---- tables ---- */
+typedef struct {
+    const char *name;
+    int8_t min_operands, max_operands; /* max -1: any number */
+    uint8_t props;
+    uint8_t n_attrs;
+    attr_name attrs[MAX_ATTRS];
+    op_axes axes;
+    const char *math;
+} op_info;
+const op_info *op_row(op_kind op);
+bool op_find(const char *name, size_t n, op_kind *out);
+
+/* ---- construction ---- */
+module *module_new(arena *a, interner *names, source_set *sources, dim_ctx *dims, const char *name);
+function *function_new(module *m, const char *name);
+value *function_arg(function *f, const char *name, type ty);
+void function_add_result(function *f, const char *name, value *v);
+void function_set_result(function *f, uint32_t i, value *v);
+void function_add_point(function *f, const char *place, value *v);
+region *region_new(module *m, region *parent, const char *block, const char *path, span call);
+/* The parameter at `path`, made at the first use. Asserts that type agrees on later ones. */
+param *module_param(module *m, const char *path, type ty, const cexpr *v, span declared);
+param *module_find_param(const module *m, const char *path);
+
+type type_make(dtype dt, uint32_t rank, const dim *shape);
+bool type_equal(const type *a, const type *b);
+void type_print(const module *m, const type *t, strbuf *out); /* "f32[B, S, 384]" (+ "{panel 32}") */
+dim type_elements(module *m, const type *t);
+
+/* Where new nodes go and what they are marked with. */
+typedef struct {
+    function *fn;
+    node *before;   /* NULL: at the end */
+    region *in;     /* NULL: the root */
+    span at;
+    node *like;     /* when set, sources and region are taken from this node instead */
+} builder;
+
+/* Typed builders, one per op; operands must already fit (the frontend has checked them): a violation is an assert. */
+value *build_param(builder *b, param *p);
+value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v);       /* float dtypes */
+value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v);  /* int and bool dtypes */
+value *build_iota(builder *b, dtype dt, uint32_t rank, const dim *shape, int axis);
+value *build_cast(builder *b, value *a, dtype to);                                        /* returns a when nothing changes */
+value *build_broadcast(builder *b, value *a, const int *axes, uint32_t rank, const dim *shape);
+value *build_transpose(builder *b, value *a, const int *perm);
+value *build_reshape(builder *b, value *a, uint32_t rank, const dim *shape);
+value *build_slice(builder *b, value *a, const dim *start, const dim *size, const int64_t *step);
+value *build_concat(builder *b, value *const *parts, uint32_t n, int axis);
+value *build_contract(builder *b, value *x, value *y, const labels *l);
+value *build_reduce(builder *b, value *a, reduce_kind k, const int *axes, uint32_t n);
+value *build_softmax(builder *b, value *a, int axis);
+value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps);
+value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale); /* mask NULL: all keys */
+value *build_gather(builder *b, value *table, value *ids, int axis);
+value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n);           /* any row of scalar.def */
+/* Any op from parts, the result type inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need it).
+ * NULL with *why set (in the module's arena) when the operands do not fit: used by the parser and by generic rewrites. */
+value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty, const char **why);
+
+/* ---- access and change ---- */
+const attr *node_attr(const node *n, attr_name name);   /* asserts that the op has it */
+uint32_t value_use_count(const value *v);
+bool value_is_output(const value *v);
+void value_replace(function *f, value *old, value *with); /* all uses, results and points */
+void node_set_operand(node *n, uint32_t i, value *v);
+void node_erase(node *n);                                  /* asserts that its result has no uses */
+void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' */
+bool value_const_splat(const value *v, double *out);     /* v is a const (through broadcast/cast) */
+
+#define function_foreach(n, f) for (node *n = (f)->first, *n##_next; n && (n##_next = n->next, true); n = n##_next)
+
+/* ---- shape inference (ir/infer.c): infer_##name per row ---- */
+typedef struct {
+    module *m;
+    const char *why; /* set on failure, in the module's arena */
+} infer_ctx;
+
+/* ---- axis roles (ir/axes.c) ---- */
+typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;
+/* The iteration axes of a node: first the result's axes in order, then the reductions. operand_axis[o][k] is the iteration
+ * axis that axis k of operand o runs along, or -1 (broadcast, indexed, or not a plain map, as across a reshape). */
+typedef struct {
+    uint32_t n;
+    axis_role role[2 * MAX_RANK];
+    dim size[2 * MAX_RANK];
+    int8_t operand_axis[4][MAX_RANK];
+} axis_info;
+void node_axes(module *m, const node *n, axis_info *out);
+
+/* ---- text, verification, interpretation ---- */
+void module_print(const module *m, strbuf *out);
+/* Parses what module_print prints (the .tir form). NULL with diagnostics on a mistake. */
+module *module_parse(arena *a, interner *names, source_set *sources, diags *d, const source_file *f);
+/* Checks every invariant. False with one message per violation added to `d` (node printed). */
+bool module_verify(const module *m, diags *d);
+module *module_clone(const module *m, arena *a);
+
+/* FLOPs (a fused multiply-add counts 2) and bytes touched once of one node, at the given dim values (ir/cost.c). */
+typedef struct { double flops, bytes_read, bytes_written; } node_cost;
+node_cost node_cost_at(module *m, const node *n, const int64_t *dims);
+
+#endif

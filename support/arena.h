@@ -23,6 +23,8 @@ void arena_free(arena *a); /* NULL is allowed */
 
 /* `size` zeroed bytes aligned to `align` (a power of two). Size 0 gives a unique valid pointer. */
 void *arena_alloc(arena *a, size_t size, size_t align);
+/* At most `bytes` from the system in all; what would go over is out of memory. For bounded and fault-injecting runs. */
+void arena_limit(arena *a, size_t bytes);
 size_t arena_bytes(const arena *a); /* bytes taken from the system, for --time-passes */
 /* The handler of `a`, for growable things that live outside an arena. Does not return. */
 _Noreturn void arena_out_of_memory(arena *a);

@@ -21,16 +21,19 @@ typedef struct diags diags; /* the session's list */
 /* `limit`: after so many errors further ones are counted, not kept (0: 20). */
 diags *diags_new(arena *a, source_set *sources, uint32_t limit);
 
-/* `at` may be none (file-level messages: prefix `file` is printed instead when given by diag_in_file). The caret stands at
- * at.begin, tildes run to at.end on the first line. */
+/* `at` may be none (file-level messages: prefix `file` is printed instead when given by diag_in_file). The caret stands
+ * at at.begin, tildes run to at.end on the first line. A located message that repeats an earlier one word for word (a
+ * loop unrolled over layers) is neither counted nor shown. The result is never NULL. */
 diag *diag_add(diags *d, diag_severity sev, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 diag *diag_error(diags *d, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 diag *diag_warning(diags *d, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-void diag_in_file(diag *g, const char *file);  /* location of a message without source text: "model.safetensors: error: ..." */
-void diag_underline(diag *g, span also);       /* further tildes on the caret's line (operands of an operator) */
-void diag_code(diag *g, const char *code);     /* stable kebab-case name for JSON, e.g. "dims-not-equal" */
-/* The labelled lines below the caret, in the order added; labels in one run are right-aligned on their colons. */
+/* Location of a message without source text: "model.safetensors: error: ..." */
+void diag_in_file(diag *g, const char *file);
+void diag_underline(diag *g, span also);   /* further tildes on the caret's line (operands of an operator) */
+void diag_code(diag *g, const char *code); /* stable kebab-case name for JSON, e.g. "dims-not-equal" */
+/* The labelled lines below the caret, in the order added. In a run of expected/got the labels are right-aligned on
+ * their colons; in a run of diag_line the texts are aligned; notes and hints stand alone. */
 void diag_expected(diag *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void diag_got(diag *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void diag_line(diag *g, const char *label, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -39,13 +42,15 @@ void diag_hint(diag *g, const char *fmt, ...) __attribute__((format(printf, 2, 3
 /* "via std/bert.tfx:3:11": the place of `at` as text in the diags' arena. */
 const char *diag_place(diags *d, span at);
 
-uint32_t diags_errors(const diags *d);   /* all errors seen, kept or not */
+uint32_t diags_errors(const diags *d); /* all different errors seen, kept or not */
 uint32_t diags_warnings(const diags *d);
-bool diags_full(const diags *d);         /* the limit is reached: stages may stop early */
+bool diags_full(const diags *d); /* the limit is reached: stages may stop early */
 
-/* Messages are rendered in source order of their file then position, stable; duplicates (same place and text) once. */
+/* Messages are rendered in source order of their file then position, stable, those without a position last; duplicates
+ * (same place and text) once; then how many errors passed the limit. Columns count bytes; tabs are shown 8 wide. */
 void diags_render_text(const diags *d, strbuf *out);
-/* One JSON array of objects: severity, code, message, file, line, column, end_line, end_column, lines[{label,text}]. */
+/* One JSON array of objects: severity, code, message, file, line, column, end_line, end_column, lines[{label,text}];
+ * null where there is none. The end is exclusive. */
 void diags_render_json(const diags *d, strbuf *out);
 
 #endif

@@ -1,16 +1,17 @@
 /* Dims: symbolic integers for tensor sizes, closed under + - * floordiv ceildiv mod min max.
  *
  * Every expression is interned in canonical form: a sum of monomials with integer coefficients, each monomial a sorted
- * product of atoms, an atom being a symbol or an irreducible floordiv/mod/min/max. So two dims that are equal as polynomials
- * have the same id, and `a == b` on ids is the (sound, incomplete) proof of equality. ceildiv(a, b) is -floordiv(-a, b).
- * All arithmetic on coefficients and bounds is overflow-checked: what does not fit in 64 bits is DIM_BAD, never wrong. */
+ * product of atoms, an atom being a symbol or an irreducible floordiv/mod/min/max. So two dims that are equal as
+ * polynomials have the same id, and `a == b` on ids is the (sound, incomplete) proof of equality. ceildiv(a, b) is
+ * -floordiv(-a, b). All arithmetic on coefficients and bounds is overflow-checked: what does not fit in 64 bits is
+ * DIM_BAD, never wrong. */
 #ifndef SUPPORT_DIMS_H
 #define SUPPORT_DIMS_H
 
 #include "support/intern.h"
 #include "support/strbuf.h"
 
-typedef uint32_t dim; /* an expression of one dim_ctx */
+typedef uint32_t dim;    /* an expression of one dim_ctx */
 #define DIM_BAD ((dim)0) /* absent or overflowed; absorbs in every operation */
 
 typedef enum {
@@ -20,10 +21,10 @@ typedef enum {
 } dim_origin;
 
 typedef struct {
-    const char *name;   /* interned, unique in the context */
+    const char *name; /* interned, unique in the context */
     dim_origin origin;
-    int64_t min, max;   /* inclusive; both always known */
-    int64_t multiple;   /* the value is a multiple of this; 1 if nothing is known */
+    int64_t min, max; /* inclusive; both always known */
+    int64_t multiple; /* the value is a multiple of this; 1 if nothing is known */
 } dim_symbol;
 
 typedef struct dim_ctx dim_ctx;
@@ -39,9 +40,10 @@ const dim_symbol *dim_symbol_at(const dim_ctx *c, uint32_t i); /* in order of cr
 dim dim_add(dim_ctx *c, dim a, dim b);
 dim dim_sub(dim_ctx *c, dim a, dim b);
 dim dim_mul(dim_ctx *c, dim a, dim b);
-dim dim_floordiv(dim_ctx *c, dim a, dim b); /* rounds to minus infinity; exact divisions of polynomials by constants fold */
+/* Rounds to minus infinity; exact divisions of polynomials by constants fold. */
+dim dim_floordiv(dim_ctx *c, dim a, dim b);
 dim dim_ceildiv(dim_ctx *c, dim a, dim b);
-dim dim_mod(dim_ctx *c, dim a, dim b);      /* a - b * floordiv(a, b), folded when provable */
+dim dim_mod(dim_ctx *c, dim a, dim b); /* a - b * floordiv(a, b), folded when provable */
 dim dim_min(dim_ctx *c, dim a, dim b);
 dim dim_max(dim_ctx *c, dim a, dim b);
 
@@ -50,7 +52,7 @@ bool dim_is_const(const dim_ctx *c, dim d, int64_t *v); /* v may be NULL */
 int32_t dim_is_symbol(const dim_ctx *c, dim d);
 /* Inclusive bounds of d over all values of its symbols (interval arithmetic; sound, not always tight). */
 void dim_bounds(const dim_ctx *c, dim d, int64_t *lo, int64_t *hi);
-bool dim_le(dim_ctx *c, dim a, dim b);  /* provably a <= b for all values */
+bool dim_le(dim_ctx *c, dim a, dim b);          /* provably a <= b for all values */
 bool dim_divides(dim_ctx *c, int64_t k, dim a); /* provably k | a */
 /* The largest constant known to divide d (1 when nothing is known). */
 int64_t dim_known_multiple(dim_ctx *c, dim d);
@@ -63,13 +65,22 @@ dim dim_subst(dim_ctx *c, dim d, const dim *with, uint32_t n);
 bool dim_uses(const dim_ctx *c, dim d, uint32_t symbol);
 
 /* Visits the expression as a tree for code generation: the callbacks build values bottom-up. */
-typedef enum { DIM_OP_CONST, DIM_OP_SYM, DIM_OP_ADD, DIM_OP_MUL, DIM_OP_FLOORDIV, DIM_OP_MOD, DIM_OP_MIN, DIM_OP_MAX } dim_op;
+typedef enum {
+    DIM_OP_CONST,
+    DIM_OP_SYM,
+    DIM_OP_ADD,
+    DIM_OP_MUL,
+    DIM_OP_FLOORDIV,
+    DIM_OP_MOD,
+    DIM_OP_MIN,
+    DIM_OP_MAX
+} dim_op;
 typedef uint64_t dim_fold_fn(void *arg, dim_op op, int64_t constant_or_symbol, uint64_t left, uint64_t right);
 uint64_t dim_fold(const dim_ctx *c, dim d, dim_fold_fn *fn, void *arg);
 
-/* Text: "B", "B * S + 1", "ceildiv(S, 32)", "min(B, 4)"; dim_parse reads it back to the same id. Unknown names are looked
- * up with dim_find; on an error DIM_BAD and *err_at set to the offending byte. `*used` receives the bytes consumed: parsing
- * stops at the first character that cannot continue an expression. */
+/* Text: "B", "B * S + 1", "ceildiv(S, 32)", "min(B, 4)"; dim_parse reads it back to the same id. Unknown names are
+ * looked up with dim_find; on an error DIM_BAD and *err_at set to the offending byte. `*used` receives the bytes
+ * consumed: parsing stops at the first character that cannot continue an expression. */
 void dim_print(const dim_ctx *c, dim d, strbuf *out);
 dim dim_parse(dim_ctx *c, const char *s, size_t n, size_t *used, size_t *err_at);
 

@@ -11,14 +11,15 @@ interner *interner_new(arena *a);
 const char *intern(interner *in, const char *s, size_t n);
 const char *intern_z(interner *in, const char *s);
 
-/* A map from pointers (interned names, nodes) to pointers; open addressing, in an arena, insertion-ordered iteration. */
+/* A map from pointers (interned names, nodes) to pointers; open addressing, in an arena, insertion-ordered iteration.
+ */
 typedef struct ptrmap ptrmap;
 ptrmap *ptrmap_new(arena *a);
-void *ptrmap_get(const ptrmap *m, const void *key);      /* NULL when absent */
+void *ptrmap_get(const ptrmap *m, const void *key); /* NULL when absent */
 bool ptrmap_has(const ptrmap *m, const void *key);
 void ptrmap_set(ptrmap *m, const void *key, void *value); /* replaces */
 uint32_t ptrmap_len(const ptrmap *m);
-const void *ptrmap_key_at(const ptrmap *m, uint32_t i);   /* i-th inserted key */
+const void *ptrmap_key_at(const ptrmap *m, uint32_t i); /* i-th inserted key */
 void *ptrmap_value_at(const ptrmap *m, uint32_t i);
 
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); /* not cryptographic; the same on every machine */

@@ -13,9 +13,9 @@ typedef struct {
 } span;
 
 typedef struct {
-    const char *name;      /* as shown in messages */
-    const char *path;      /* as opened; equals name for files given on the command line */
-    const char *text;      /* NUL-terminated; may hold no other NUL (checked when added) */
+    const char *name; /* as shown in messages */
+    const char *path; /* as opened; equals name for files given on the command line */
+    const char *text; /* NUL-terminated; may hold no other NUL (checked when added) */
     uint32_t size;
     srcpos base;
 } source_file;
@@ -23,16 +23,16 @@ typedef struct {
 typedef struct source_set source_set;
 source_set *source_set_new(arena *a);
 
-/* Adds text under a name. The text is copied. NULL when all positions are used up (4 GiB) . */
+/* Adds text under a name. All are copied. NULL when all positions are used up (4 GiB) or text holds a NUL. */
 const source_file *source_add(source_set *s, const char *name, const char *path, const char *text, size_t size);
 /* Reads a file. On failure returns NULL and sets *why to a message in the set's arena ("No such file or directory",
  * "is a directory", "larger than 16 MiB", "contains a NUL byte at offset 12"). */
 const source_file *source_read(source_set *s, const char *name, const char *path, const char **why);
 
 const source_file *source_of(const source_set *s, srcpos p); /* NULL for 0 */
-/* 1-based line and column (column in bytes). Both 0 for no position. */
+/* 1-based line and column (column in bytes). Both 0 for no position. The end of a file is a position of it. */
 void source_line_col(const source_set *s, srcpos p, uint32_t *line, uint32_t *col);
-/* The text of the line that holds p, without its newline. */
+/* The text of the line that holds p, without its newline (LF or CRLF); not NUL-terminated. "" for no position. */
 const char *source_line_text(const source_set *s, srcpos p, uint32_t *length);
 
 static inline span span_join(span a, span b)

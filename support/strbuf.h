@@ -17,10 +17,12 @@ void strbuf_addc(strbuf *b, char c);
 void strbuf_addf(strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_pad(strbuf *b, size_t n, char c);
 
-/* Floats as text that parses back to the same bits: shortest of %.9g/%.17g forms that round-trips, always with a
- * '.', 'e', "inf" or "nan" in it; independent of the locale. */
+/* Floats as text that parses back to the same bits: the first of 9, 15, 16, 17 digits that round-trips, always with a
+ * '.', 'e', "inf" or "nan" in it (a NaN that is not the default quiet one as "nan(0x...)", its mantissa); independent
+ * of the locale. */
 void strbuf_add_double(strbuf *b, double x);
-/* Parses what strbuf_add_double prints (and C decimal or hex floats). False when s[0..n) is not exactly one number. */
+/* Parses what strbuf_add_double prints (and C decimal or hex floats). False when s[0..n) is not exactly one
+ * number, or a finite one that overflows. */
 bool parse_double(const char *s, size_t n, double *out);
 
 /* The candidate nearest to `name` in edit distance, or NULL when none is near enough to be what was meant. */

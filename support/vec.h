@@ -4,21 +4,22 @@
 
 #include "support/arena.h"
 
-#define VEC(T)                                                                                                         \
-    struct {                                                                                                           \
-        T *data;                                                                                                       \
-        uint32_t len, cap;                                                                                             \
+#define VEC(T)             \
+    struct {               \
+        T *data;           \
+        uint32_t len, cap; \
     }
 
 /* Makes room for `extra` more elements; old storage stays in the arena (growth doubles, so the waste is bounded). */
-void vec_reserve_raw(arena *a, void **data, uint32_t len, uint32_t *cap, uint32_t extra, size_t size, size_t align);
-
-#define vec_reserve(a, v, extra)                                                                                       \
-    vec_reserve_raw((a), (void **)&(v)->data, (v)->len, &(v)->cap, (extra), sizeof *(v)->data,                         \
-                    _Alignof(__typeof__(*(v)->data)))
-#define vec_push(a, v, x) (vec_reserve((a), (v), 1), (void)((v)->data[(v)->len++] = (x)))
+#define vec_reserve(a, v, extra) \
+    ((v)->data =                 \
+         vec_grown((a), (v)->data, (v)->len, &(v)->cap, (extra), sizeof *(v)->data, _Alignof(__typeof__(*(v)->data))))
+#define vec_push(a, v, x) ((void)vec_reserve((a), (v), 1), (void)((v)->data[(v)->len] = (x)), (void)(v)->len++)
 #define vec_last(v) ((v)->data[(v)->len - 1])
 #define vec_pop(v) ((v)->data[--(v)->len])
 #define vec_foreach(T, p, v) for (T *p = (v)->data, *p##_end = (v)->data + (v)->len; p != p##_end; p++)
+
+/* The storage of vec_reserve: `data` itself, or a larger copy. */
+void *vec_grown(arena *a, void *data, uint32_t len, uint32_t *cap, uint32_t extra, size_t size, size_t align);
 
 #endif

@@ -1,0 +1,727 @@
+/* The grammar of .tfx. Conflict-free (LALR(1), %expect 0); the actions build the syntax tree and nothing else. */
+%require "3.8"
+%expect 0
+%define api.pure full
+%define api.prefix {fe_yy}
+%define api.token.prefix {TOK_}
+%define api.location.type {span}
+%define parse.error custom
+%define parse.lac full
+%locations
+%param {parse_ctx *ctx}
+
+%code top {
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+}
+%code requires {
+#include "frontend/parse.h"
+}
+%code {
+#include <stdarg.h>
+#include <stdlib.h>
+
+/* Bounds the parser's stack; deeper nesting is reported, not parsed. */
+#define YYMAXDEPTH 6000
+#define YYLLOC_DEFAULT(cur, rhs, n)                                                                                    \
+    do {                                                                                                               \
+        if (n) (cur) = (span){YYRHSLOC(rhs, 1).begin, YYRHSLOC(rhs, n).end};                                           \
+        else (cur) = (span){YYRHSLOC(rhs, 0).end, YYRHSLOC(rhs, 0).end};                                               \
+    } while (0)
+
+int fe_scan_lex(FE_YYSTYPE *val, span *at, void *scanner);
+static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx);
+static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message);
+static ast_expr *checked(parse_ctx *ctx, ast_expr *e);
+static ast_stmt *checked_stmt(parse_ctx *ctx, ast_stmt *s);
+static ast_expr *leaf(parse_ctx *ctx, ast_expr_kind kind, ast_name name);
+static ast_decl *new_decl(parse_ctx *ctx, ast_decl_kind kind, ast_name name, span at);
+static ast_stmt *let_stmt(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names names, ast_expr *value);
+static ast_names one_name(parse_ctx *ctx, ast_name name);
+static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
+#define PUSH(list, item) vec_push(ctx->arena, &(list), (item))
+}
+
+%union {
+    ast_name name;
+    int64_t integer;
+    double real;
+    ast_expr *expr;
+    ast_exprs exprs;
+    ast_arg arg;
+    ast_args args;
+    ast_index index;
+    ast_indices indices;
+    ast_axes axes;
+    ast_carries carries;
+    ast_names names;
+    ast_dim dim;
+    ast_dims dims;
+    ast_type type;
+    ast_formal formal;
+    ast_formals formals;
+    ast_result result;
+    ast_results results;
+    ast_sig *sig;
+    ast_stmt *stmt;
+    ast_body body;
+    ast_decl *decl;
+    ast_weight_rule weight_rule;
+    ast_weights *weights;
+    ast_rule *rule;
+    ast_rules rules;
+}
+
+%token END 0 "the end of the file"
+%token IMPORT "import" AS "as" CONST "const" BLOCK "block" WHERE "where" MODEL "model" WEIGHTS "weights" MAP "map"
+       IGNORE "ignore" ENTRY "entry" LET "let" POINT "point" PARAM "param" STATE "state" FOR "for" IN "in" SCOPE "scope"
+       IF "if" ELSE "else" REQUIRE "require" RETURN "return" YIELD "yield" SCAN "scan" CARRY "carry" NOT "not" AND "and"
+       OR "or" TRUE "true" FALSE "false" OPTIMIZE "optimize" AFTER "after" BEFORE "before" EXPECT "expect"
+%token ELLIPSIS "..." RANGE ".." ARROW "->" EQ "==" NE "!=" LE "<=" GE ">=" LT "<" GT ">" ASSIGN "=" PLUS "+" MINUS "-"
+       STAR "*" SLASH "/" PERCENT "%" LPAREN "(" RPAREN ")" LBRACKET "[" RBRACKET "]" LBRACE "{" RBRACE "}" COMMA ","
+       COLON ":" DOT "." AT "@" BAR "|"
+%token <name> ID "a name" STRING "a string"
+%token <integer> INT "an integer"
+%token <real> FLOAT "a number"
+
+%left OR
+%left AND
+%precedence NOT
+%nonassoc EQ NE LT LE GT GE
+%left PLUS MINUS
+%left STAR SLASH PERCENT
+%precedence NEGATE
+
+%type <decl> decl import const block model optimize entry
+%type <sig> sig
+%type <exprs> where exprs
+%type <formal> formal
+%type <formals> formals
+%type <result> result
+%type <results> results result_list
+%type <type> type
+%type <dim> dim
+%type <dims> dims
+%type <weights> weights weight_rules
+%type <weight_rule> weight_rule
+%type <names> names strings
+%type <stmt> stmt item if
+%type <body> body stmts items
+%type <expr> expr postfix call primary let_value scan
+%type <args> args arg_list
+%type <arg> arg
+%type <indices> indices
+%type <index> index
+%type <axes> axes
+%type <carries> carries
+%type <rules> rules
+%type <rule> rule
+%type <args> rule_args
+%type <name> relation at_path
+
+%%
+
+file: decls;
+
+decls: %empty
+     | decls decl   { if ($decl) PUSH(ctx->result->decls, $decl); }
+     | decls error;
+
+decl: import | const | block | model | optimize;
+
+import: IMPORT STRING[path] AS ID {
+            $$ = new_decl(ctx, DECL_IMPORT, $ID, @$);
+            $$->import_path = $path;
+        };
+
+const: CONST ID ASSIGN expr {
+            $$ = new_decl(ctx, DECL_CONST, $ID, @$);
+            $$->value = $expr;
+        };
+
+block: BLOCK ID sig where body {
+            $$ = new_decl(ctx, DECL_BLOCK, $ID, @$);
+            $$->code.sig = *$sig;
+            $$->code.where = $where;
+            $$->code.body = $body;
+        };
+
+entry: ENTRY ID sig where body {
+            $$ = new_decl(ctx, DECL_ENTRY, $ID, @$);
+            $$->code.sig = *$sig;
+            $$->code.where = $where;
+            $$->code.body = $body;
+        };
+
+model: MODEL ID where weights LBRACE items RBRACE {
+            $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$->code.where = $where;
+            $$->code.weights = *$weights;
+            $$->code.body = $items;
+            $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
+        }
+     | MODEL ID sig where weights LBRACE items RBRACE {
+            $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$->code.sig = *$sig;
+            $$->code.where = $where;
+            $$->code.weights = *$weights;
+            $$->code.body = $items;
+            $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
+        };
+
+sig: LPAREN RPAREN ARROW results {
+            $$ = ARENA_NEW(ctx->arena, ast_sig);
+            *$$ = (ast_sig){.present = true, .results = $results, .at = @$};
+        }
+   | LPAREN formals RPAREN ARROW results {
+            $$ = ARENA_NEW(ctx->arena, ast_sig);
+            *$$ = (ast_sig){.present = true, .formals = $formals, .results = $results, .at = @$};
+        };
+
+formals: formal                 { $$ = (ast_formals){0}; PUSH($$, $formal); }
+       | formals[list] COMMA formal   { $$ = $list; PUSH($$, $formal); };
+
+formal: ID COLON type              { $$ = (ast_formal){$ID, $type, NULL, @$}; }
+      | ID COLON type ASSIGN expr  { $$ = (ast_formal){$ID, $type, $expr, @$}; };
+
+results: result                         { $$ = (ast_results){0}; PUSH($$, $result); }
+       | LPAREN result_list RPAREN      { $$ = $result_list; };
+
+result_list: result                         { $$ = (ast_results){0}; PUSH($$, $result); }
+           | result_list[list] COMMA result { $$ = $list; PUSH($$, $result); };
+
+result: type            { $$ = (ast_result){{0}, $type, @$}; }
+      | ID COLON type   { $$ = (ast_result){$ID, $type, @$}; };
+
+type: ID                        { $$ = (ast_type){.name = $ID, .at = @$}; }
+    | ID LBRACKET dims RBRACKET { $$ = (ast_type){.name = $ID, .shaped = true, .dims = $dims, .at = @$}; };
+
+dims: dim                  { $$ = (ast_dims){0}; PUSH($$, $dim); }
+    | dims[list] COMMA dim { $$ = $list; PUSH($$, $dim); };
+
+dim: expr     { $$ = (ast_dim){$expr, @$}; }
+   | ELLIPSIS { $$ = (ast_dim){NULL, @$}; };
+
+where: %empty       { $$ = (ast_exprs){0}; }
+     | WHERE exprs  { $$ = $exprs; };
+
+exprs: expr                     { $$ = (ast_exprs){0}; PUSH($$, $expr); }
+     | exprs[list] COMMA expr   { $$ = $list; PUSH($$, $expr); };
+
+weights: %empty {
+            $$ = ARENA_NEW(ctx->arena, ast_weights);
+        }
+       | WEIGHTS STRING weight_rules {
+            $$ = $weight_rules;
+            $$->present = true;
+            $$->file = $STRING;
+        };
+
+weight_rules: %empty { $$ = ARENA_NEW(ctx->arena, ast_weights); }
+            | weight_rules[list] weight_rule { $$ = $list; PUSH($$->rules, $weight_rule); };
+
+weight_rule: MAP STRING ASSIGN expr { $$ = (ast_weight_rule){.is_map = true, .pattern = $STRING, .value = $expr, .at = @$}; }
+           | IGNORE strings         { $$ = (ast_weight_rule){.ignored = $strings, .at = @$}; };
+
+strings: STRING                     { $$ = one_name(ctx, $STRING); }
+       | strings[list] COMMA STRING { $$ = $list; PUSH($$, $STRING); };
+
+items: %empty            { $$ = (ast_body){0}; }
+     | items[list] item  { $$ = $list; PUSH($$.stmts, $item); ast_body_seal(&$$); }
+     | items[list] error { $$ = $list; };
+
+item: stmt
+    | block {
+            $$ = ast_stmt_new(ctx->arena, ST_BLOCK, @$);
+            $$->decl = $block;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | entry {
+            $$ = ast_stmt_new(ctx->arena, ST_ENTRY, @$);
+            $$->decl = $entry;
+            $$ = checked_stmt(ctx, $$);
+        };
+
+body: LBRACE stmts RBRACE { $$ = $stmts; $$.at = @$; ast_body_seal(&$$); };
+
+stmts: %empty            { $$ = (ast_body){0}; }
+     | stmts[list] stmt  { $$ = $list; PUSH($$.stmts, $stmt); }
+     | stmts[list] error { $$ = $list; };
+
+names: ID                     { $$ = one_name(ctx, $ID); }
+     | names[list] COMMA ID   { $$ = $list; PUSH($$, $ID); };
+
+stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $let_value); }
+    | POINT ID ASSIGN expr          { $$ = let_stmt(ctx, ST_POINT, @$, one_name(ctx, $ID), $expr); }
+    | CONST ID ASSIGN expr          { $$ = let_stmt(ctx, ST_CONST, @$, one_name(ctx, $ID), $expr); }
+    | ID ASSIGN expr {
+            $$ = ast_stmt_new(ctx->arena, ST_ASSIGN, @$);
+            $$->assign.name = $ID;
+            $$->assign.value = $expr;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | ID LBRACKET indices RBRACKET ASSIGN expr {
+            $$ = ast_stmt_new(ctx->arena, ST_ASSIGN, @$);
+            $$->assign.name = $ID;
+            $$->assign.indexed = true;
+            $$->assign.indices = $indices;
+            $$->assign.value = $expr;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | PARAM ID COLON type at_path {
+            $$ = ast_stmt_new(ctx->arena, ST_PARAM, @$);
+            $$->param.name = $ID;
+            $$->param.type = $type;
+            $$->param.path = $at_path;
+        }
+    | STATE ID COLON type at_path {
+            $$ = ast_stmt_new(ctx->arena, ST_STATE, @$);
+            $$->param.name = $ID;
+            $$->param.type = $type;
+            $$->param.path = $at_path;
+        }
+    | FOR ID IN expr[begin] RANGE expr[end] body {
+            $$ = ast_stmt_new(ctx->arena, ST_FOR, (span){@FOR.begin, @end.end});
+            $$->loop.var = $ID;
+            $$->loop.begin = $begin;
+            $$->loop.end = $end;
+            $$->loop.body = $body;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | FOR ID IN expr body { /* the '..' is missing: sema says what to write */
+            $$ = ast_stmt_new(ctx->arena, ST_FOR, (span){@FOR.begin, @expr.end});
+            $$->loop.var = $ID;
+            $$->loop.begin = $expr;
+            $$->loop.body = $body;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | SCOPE STRING body {
+            $$ = ast_stmt_new(ctx->arena, ST_SCOPE, (span){@SCOPE.begin, @STRING.end});
+            $$->scope.path = $STRING;
+            $$->scope.body = $body;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | if
+    | REQUIRE exprs {
+            $$ = ast_stmt_new(ctx->arena, ST_REQUIRE, @$);
+            $$->values = $exprs;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | RETURN exprs {
+            $$ = ast_stmt_new(ctx->arena, ST_RETURN, @$);
+            $$->values = $exprs;
+            $$ = checked_stmt(ctx, $$);
+        }
+    | YIELD exprs {
+            $$ = ast_stmt_new(ctx->arena, ST_YIELD, @$);
+            $$->values = $exprs;
+            $$ = checked_stmt(ctx, $$);
+        };
+
+if: IF expr body[then] {
+            $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
+            $$->branch.cond = $expr;
+            $$->branch.then = $then;
+            $$ = checked_stmt(ctx, $$);
+        }
+  | IF expr body[then] ELSE body[otherwise] {
+            $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
+            $$->branch.cond = $expr;
+            $$->branch.then = $then;
+            $$->branch.otherwise = $otherwise;
+            $$->branch.has_else = true;
+            $$ = checked_stmt(ctx, $$);
+        }
+  | IF expr body[then] ELSE if[chained] {
+            $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
+            $$->branch.cond = $expr;
+            $$->branch.then = $then;
+            $$->branch.otherwise = one_stmt_body(ctx, $chained);
+            $$->branch.has_else = true;
+            $$ = checked_stmt(ctx, $$);
+        };
+
+at_path: %empty     { $$ = (ast_name){0}; }
+       | AT STRING  { $$ = $STRING; };
+
+let_value: expr | scan;
+
+scan: SCAN ID COLON expr CARRY carries body {
+            $$ = ast_expr_new(ctx->arena, EX_SCAN, (span){@SCAN.begin, @carries.end});
+            $$->scan.var = $ID;
+            $$->scan.extent = $expr;
+            $$->scan.carries = $carries;
+            $$->scan.body = $body;
+            $$ = checked(ctx, $$);
+        };
+
+carries: ID ASSIGN expr {
+            $$ = (ast_carries){0};
+            PUSH($$, ((ast_carry){$ID, $expr}));
+        }
+       | carries[list] COMMA ID ASSIGN expr {
+            $$ = $list;
+            PUSH($$, ((ast_carry){$ID, $expr}));
+        };
+
+expr: postfix
+    | NOT expr[x]                   { $$ = checked(ctx, ast_unary(ctx->arena, OP_NOT, @NOT, $x)); }
+    | MINUS expr[x] %prec NEGATE    { $$ = checked(ctx, ast_unary(ctx->arena, OP_NEG, @MINUS, $x)); }
+    | expr[x] OR expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_OR, @2, $x, $y)); }
+    | expr[x] AND expr[y]           { $$ = checked(ctx, ast_binary(ctx->arena, OP_AND, @2, $x, $y)); }
+    | expr[x] EQ expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_EQ, @2, $x, $y)); }
+    | expr[x] NE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_NE, @2, $x, $y)); }
+    | expr[x] LT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_LT, @2, $x, $y)); }
+    | expr[x] LE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_LE, @2, $x, $y)); }
+    | expr[x] GT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_GT, @2, $x, $y)); }
+    | expr[x] GE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_GE, @2, $x, $y)); }
+    | expr[x] PLUS expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, OP_ADD, @2, $x, $y)); }
+    | expr[x] MINUS expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, OP_SUB, @2, $x, $y)); }
+    | expr[x] STAR expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, OP_MUL, @2, $x, $y)); }
+    | expr[x] SLASH expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, OP_DIV, @2, $x, $y)); }
+    | expr[x] PERCENT expr[y]       { $$ = checked(ctx, ast_binary(ctx->arena, OP_MOD, @2, $x, $y)); };
+
+postfix: primary
+       | postfix[base] DOT ID {
+            $$ = ast_expr_new(ctx->arena, EX_FIELD, @$);
+            $$->field.base = $base;
+            $$->field.name = $ID;
+            $$ = checked(ctx, $$);
+        }
+       | postfix[base] LBRACKET indices RBRACKET {
+            $$ = ast_expr_new(ctx->arena, EX_INDEX, @$);
+            $$->index.base = $base;
+            $$->index.indices = $indices;
+            $$ = checked(ctx, $$);
+        }
+       | call
+       | call[made] AT STRING {
+            $$ = $made;
+            $$->call.path = $STRING;
+            $$->at.end = @STRING.end;
+        };
+
+call: postfix[callee] LPAREN args RPAREN {
+            $$ = ast_expr_new(ctx->arena, EX_CALL, @$);
+            $$->call.callee = $callee;
+            $$->call.args = $args;
+            $$ = checked(ctx, $$);
+        };
+
+args: %empty   { $$ = (ast_args){0}; }
+    | arg_list;
+
+arg_list: arg                       { $$ = (ast_args){0}; PUSH($$, $arg); }
+        | arg_list[list] COMMA arg  { $$ = $list; PUSH($$, $arg); };
+
+arg: expr           { $$ = (ast_arg){{0}, $expr, @$}; }
+   | ID ASSIGN expr { $$ = (ast_arg){$ID, $expr, @$}; };
+
+indices: index                      { $$ = (ast_indices){0}; PUSH($$, $index); }
+       | indices[list] COMMA index  { $$ = $list; PUSH($$, $index); };
+
+index: expr                        { $$ = (ast_index){INDEX_POINT, $expr, NULL, @$}; }
+     | expr[begin] RANGE expr[end] { $$ = (ast_index){INDEX_RANGE, $begin, $end, @$}; }
+     | COLON                       { $$ = (ast_index){INDEX_ALL, NULL, NULL, @$}; }
+     | ELLIPSIS                    { $$ = (ast_index){INDEX_ELLIPSIS, NULL, NULL, @$}; };
+
+primary: ID                     { $$ = leaf(ctx, EX_NAME, $ID); }
+       | STRING                 { $$ = leaf(ctx, EX_STRING, $STRING); }
+       | INT                    { $$ = ast_expr_new(ctx->arena, EX_INT, @$); $$->integer = $INT; }
+       | FLOAT                  { $$ = ast_expr_new(ctx->arena, EX_FLOAT, @$); $$->real = $FLOAT; }
+       | TRUE                   { $$ = ast_expr_new(ctx->arena, EX_BOOL, @$); $$->boolean = true; }
+       | FALSE                  { $$ = ast_expr_new(ctx->arena, EX_BOOL, @$); }
+       | LPAREN expr RPAREN     { $$ = $expr; }
+       | LBRACKET exprs RBRACKET {
+            $$ = ast_expr_new(ctx->arena, EX_LIST, @$);
+            $$->list = $exprs;
+            $$ = checked(ctx, $$);
+        }
+       | LBRACKET axes BAR expr RBRACKET {
+            $$ = ast_expr_new(ctx->arena, EX_BUILDER, @$);
+            $$->builder.axes = $axes;
+            $$->builder.value = $expr;
+            $$ = checked(ctx, $$);
+        };
+
+axes: ID COLON expr {
+            $$ = (ast_axes){0};
+            PUSH($$, ((ast_axis){$ID, $expr}));
+        }
+    | axes[list] COMMA ID COLON expr {
+            $$ = $list;
+            PUSH($$, ((ast_axis){$ID, $expr}));
+        };
+
+optimize: OPTIMIZE ID LBRACE rules RBRACE {
+            $$ = new_decl(ctx, DECL_OPTIMIZE, $ID, (span){@OPTIMIZE.begin, @ID.end});
+            $$->rules = $rules;
+        };
+
+rules: %empty            { $$ = (ast_rules){0}; }
+     | rules[list] rule  { $$ = $list; PUSH($$, *$rule); }
+     | rules[list] rule EXPECT INT {
+            $rule->has_expect = true;
+            $rule->expect = $INT;
+            $rule->at.end = @INT.end;
+            $$ = $list;
+            PUSH($$, *$rule);
+        }
+     | rules[list] error { $$ = $list; };
+
+rule: ID[verb] relation STRING rule_args {
+            $$ = ARENA_NEW(ctx->arena, ast_rule);
+            *$$ = (ast_rule){.verb = $verb, .relation = $relation, .place = $STRING, .args = $rule_args, .at = @$};
+        }
+    | ID[verb] ID[subject] relation STRING rule_args {
+            $$ = ARENA_NEW(ctx->arena, ast_rule);
+            *$$ = (ast_rule){.verb = $verb, .subject = $subject, .relation = $relation, .place = $STRING,
+                             .args = $rule_args, .at = @$};
+        };
+
+relation: IN     { $$ = (ast_name){"in", @$}; }
+        | AFTER  { $$ = (ast_name){"after", @$}; }
+        | BEFORE { $$ = (ast_name){"before", @$}; };
+
+rule_args: %empty               { $$ = (ast_args){0}; }
+         | LPAREN args RPAREN   { $$ = $args; };
+
+%%
+
+static ast_expr *too_deep(parse_ctx *ctx, span at)
+{
+    diag_note(parse_error(ctx, at, "nested too deeply"), "the limit is %d levels", AST_MAX_DEPTH);
+    return ast_expr_new(ctx->arena, EX_INT, at);
+}
+
+static ast_expr *checked(parse_ctx *ctx, ast_expr *e)
+{
+    ast_expr_seal(e);
+    return e->depth > AST_MAX_DEPTH ? too_deep(ctx, e->at) : e;
+}
+
+static ast_stmt *checked_stmt(parse_ctx *ctx, ast_stmt *s)
+{
+    ast_stmt_seal(s);
+    if (s->depth <= AST_MAX_DEPTH) return s;
+    too_deep(ctx, s->at);
+    return ast_stmt_new(ctx->arena, ST_REQUIRE, s->at); /* requires nothing */
+}
+
+static ast_expr *leaf(parse_ctx *ctx, ast_expr_kind kind, ast_name name)
+{
+    ast_expr *e = ast_expr_new(ctx->arena, kind, name.at);
+    e->name = name;
+    return e;
+}
+
+static ast_decl *new_decl(parse_ctx *ctx, ast_decl_kind kind, ast_name name, span at)
+{
+    ast_decl *d = ARENA_NEW(ctx->arena, ast_decl);
+    d->kind = kind;
+    d->name = name;
+    d->at = at;
+    return d;
+}
+
+static ast_stmt *let_stmt(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names names, ast_expr *value)
+{
+    ast_stmt *s = ast_stmt_new(ctx->arena, kind, at);
+    s->let.names = names;
+    s->let.value = value;
+    return checked_stmt(ctx, s);
+}
+
+static ast_names one_name(parse_ctx *ctx, ast_name name)
+{
+    ast_names names = {0};
+    vec_push(ctx->arena, &names, name);
+    return names;
+}
+
+static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s)
+{
+    ast_body b = {.at = s->at};
+    vec_push(ctx->arena, &b.stmts, s);
+    ast_body_seal(&b);
+    return b;
+}
+
+diag *parse_error(parse_ctx *ctx, span at, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *message = arena_vprintf(ctx->arena, fmt, ap);
+    va_end(ap);
+    ctx->result->failed = true;
+    diag *g = diag_error(ctx->session->diags, at, "%s", message);
+    diag_code(g, "syntax");
+    return g;
+}
+
+/* Bison calls this only when its stack is full: syntax errors go through yyreport_syntax_error. */
+static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message)
+{
+    (void)message;
+    too_deep(ctx, *at);
+}
+
+/* Tokens at which parsing resumes after a mistake: the start of a statement or declaration, or the end of a body. */
+static bool resumes(const parse_ctx *ctx, int token)
+{
+    switch (token) {
+    case TOK_END: case TOK_IMPORT: case TOK_CONST: case TOK_BLOCK: case TOK_MODEL: case TOK_OPTIMIZE: case TOK_ENTRY:
+    case TOK_LET: case TOK_POINT: case TOK_PARAM: case TOK_STATE: case TOK_FOR: case TOK_SCOPE: case TOK_REQUIRE:
+    case TOK_RETURN: case TOK_YIELD: case TOK_RBRACE: return true;
+    case TOK_IF: return true;
+    case TOK_ID: return ctx->first_on_line;
+    default: return false;
+    }
+}
+
+static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
+{
+    int token = fe_scan_lex(val, at, ctx->scanner);
+    ctx->line_start = false;
+    if (token == TOK_END) *at = (span){ctx->file->base + ctx->file->size, ctx->file->base + ctx->file->size};
+    return token;
+}
+
+/* A group in braces whose head was dropped is dropped whole: its end must not close the body around it. */
+static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
+{
+    int token = scan_token(val, at, ctx);
+    while (ctx->skipping && token != TOK_END) {
+        if (ctx->skipped_braces == 0 && resumes(ctx, token)) break;
+        if (token == TOK_LBRACE) ctx->skipped_braces++;
+        if (token == TOK_RBRACE && --ctx->skipped_braces == 0) {
+            token = scan_token(val, at, ctx);
+            break;
+        }
+        token = scan_token(val, at, ctx);
+    }
+    ctx->skipping = false;
+    ctx->skipped_braces = 0;
+    return token;
+}
+
+#define EXPECTED_MAX YYNTOKENS
+
+static bool contains(const yysymbol_kind_t *set, int n, yysymbol_kind_t k)
+{
+    for (int i = 0; i < n; i++)
+        if (set[i] == k) return true;
+    return false;
+}
+
+static const char *quoted(parse_ctx *ctx, yysymbol_kind_t k)
+{
+    switch (k) {
+    case YYSYMBOL_YYEOF: case YYSYMBOL_ID: case YYSYMBOL_STRING: case YYSYMBOL_INT: case YYSYMBOL_FLOAT:
+        return yysymbol_name(k);
+    default: return arena_printf(ctx->arena, "'%s'", yysymbol_name(k));
+    }
+}
+
+/* "a name, ',' or ')'", with the many tokens that begin an expression, a statement or continue an expression as one. */
+static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int n)
+{
+    bool value = contains(set, n, YYSYMBOL_FLOAT), statement = contains(set, n, YYSYMBOL_LET);
+    bool operator= contains(set, n, YYSYMBOL_PLUS);
+    const char *parts[EXPECTED_MAX];
+    int count = 0;
+    if (statement) parts[count++] = "a statement";
+    if (value) parts[count++] = "an expression";
+    for (int i = 0; i < n; i++) {
+        yysymbol_kind_t k = set[i];
+        if (k == YYSYMBOL_YYerror) continue;
+        if (value && (k == YYSYMBOL_ID || k == YYSYMBOL_STRING || k == YYSYMBOL_INT || k == YYSYMBOL_FLOAT ||
+                      k == YYSYMBOL_TRUE || k == YYSYMBOL_FALSE || k == YYSYMBOL_NOT || k == YYSYMBOL_MINUS ||
+                      k == YYSYMBOL_LPAREN || k == YYSYMBOL_LBRACKET))
+            continue;
+        if (operator&&((k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT) || (k >= YYSYMBOL_PLUS && k <= YYSYMBOL_PERCENT) ||
+                       k == YYSYMBOL_AND || k == YYSYMBOL_OR || k == YYSYMBOL_DOT || k == YYSYMBOL_LPAREN ||
+                       k == YYSYMBOL_LBRACKET || k == YYSYMBOL_AT))
+            continue;
+        if (statement && (k == YYSYMBOL_ID || (k >= YYSYMBOL_LET && k <= YYSYMBOL_YIELD && k != YYSYMBOL_IN) ||
+                          k == YYSYMBOL_CONST))
+            continue;
+        parts[count++] = quoted(ctx, k);
+    }
+    if (operator) parts[count++] = "an operator";
+    strbuf b = strbuf_new(ctx->arena);
+    for (int i = 0; i < count; i++) {
+        if (i) strbuf_adds(&b, i + 1 == count ? " or " : ", ");
+        strbuf_adds(&b, parts[i]);
+    }
+    return b.s;
+}
+
+static bool is_keyword(yysymbol_kind_t k) { return k >= YYSYMBOL_IMPORT && k <= YYSYMBOL_EXPECT; }
+static bool is_comparison(yysymbol_kind_t k) { return k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT; }
+
+static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
+{
+    yysymbol_kind_t got = yypcontext_token(where);
+    span at = *yypcontext_location(where);
+    yysymbol_kind_t set[EXPECTED_MAX];
+    int n = yypcontext_expected_tokens(where, set, EXPECTED_MAX);
+    if (n < 0) n = 0;
+
+    diag *g = parse_error(ctx, at, "unexpected %s", got == YYSYMBOL_YYEMPTY ? "input" : quoted(ctx, got));
+    const char *expected = expected_text(ctx, set, n);
+    if (*expected) diag_expected(g, "%s", expected);
+    if (is_keyword(got) && contains(set, n, YYSYMBOL_ID))
+        diag_note(g, "'%s' is a reserved word and cannot be a name", yysymbol_name(got));
+    if (is_comparison(got) && contains(set, n, YYSYMBOL_PLUS))
+        diag_hint(g, "comparisons do not chain: write 'a < b and b < c'");
+    if (got == YYSYMBOL_ASSIGN && contains(set, n, YYSYMBOL_PLUS)) diag_hint(g, "'==' compares");
+
+    int token = TOK_YYUNDEF; /* only the tokens that resumes() knows matter */
+    for (int t = 0; t < 512; t++)
+        if (YYTRANSLATE(t) == got) {
+            token = t;
+            break;
+        }
+    if (!resumes(ctx, token)) {
+        ctx->skipping = true;
+        ctx->skipped_braces = got == YYSYMBOL_LBRACE;
+    }
+    return 0;
+}
+
+/* UTF-8 is checked once for the whole file, so that every later stage and every message may assume it. */
+static bool check_encoding(parse_ctx *ctx)
+{
+    const unsigned char *s = (const unsigned char *)ctx->file->text;
+    for (uint32_t i = 0; i < ctx->file->size;) {
+        uint32_t n = s[i] < 0x80 ? 1 : s[i] >= 0xC2 && s[i] < 0xE0 ? 2 : (s[i] & 0xF0) == 0xE0 ? 3 : s[i] >= 0xF0 && s[i] < 0xF5 ? 4 : 0;
+        bool ok = n != 0 && n <= ctx->file->size - i;
+        for (uint32_t k = 1; ok && k < n; k++) ok = (s[i + k] & 0xC0) == 0x80;
+        if (ok && n == 3) ok = !(s[i] == 0xE0 && s[i + 1] < 0xA0) && !(s[i] == 0xED && s[i + 1] > 0x9F);
+        if (ok && n == 4) ok = !(s[i] == 0xF0 && s[i + 1] < 0x90) && !(s[i] == 0xF4 && s[i + 1] > 0x8F);
+        if (!ok) {
+            span at = {ctx->file->base + i, ctx->file->base + i + 1};
+            parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]);
+            return false;
+        }
+        i += n;
+    }
+    return true;
+}
+
+ast_file *ast_parse(ast_session *s, const source_file *file)
+{
+    parse_ctx ctx = {.session = s, .arena = s->arena, .file = file, .result = ARENA_NEW(s->arena, ast_file)};
+    ctx.result->source = file;
+    if (file->size > AST_MAX_FILE) {
+        diag *g = parse_error(&ctx, (span){file->base, file->base + 1}, "this file is too large");
+        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
+        return ctx.result;
+    }
+    if (!check_encoding(&ctx)) return ctx.result;
+    parse_scan_open(&ctx);
+    fe_yyparse(&ctx);
+    parse_scan_close(&ctx);
+    return ctx.result;
+}

@@ -567,14 +567,14 @@ static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message)
 }
 
 /* Tokens at which parsing resumes after a mistake: the start of a statement or declaration, or the end of a body. */
-static bool resumes(const parse_ctx *ctx, int token)
+static bool resumes(const parse_ctx *ctx, yysymbol_kind_t token)
 {
     switch (token) {
-    case TOK_END: case TOK_IMPORT: case TOK_CONST: case TOK_BLOCK: case TOK_MODEL: case TOK_OPTIMIZE: case TOK_ENTRY:
-    case TOK_LET: case TOK_POINT: case TOK_PARAM: case TOK_STATE: case TOK_FOR: case TOK_SCOPE: case TOK_REQUIRE:
-    case TOK_RETURN: case TOK_YIELD: case TOK_RBRACE: return true;
-    case TOK_IF: return true;
-    case TOK_ID: return ctx->first_on_line;
+    case YYSYMBOL_YYEOF: case YYSYMBOL_IMPORT: case YYSYMBOL_CONST: case YYSYMBOL_BLOCK: case YYSYMBOL_MODEL:
+    case YYSYMBOL_OPTIMIZE: case YYSYMBOL_ENTRY: case YYSYMBOL_LET: case YYSYMBOL_POINT: case YYSYMBOL_PARAM:
+    case YYSYMBOL_STATE: case YYSYMBOL_FOR: case YYSYMBOL_SCOPE: case YYSYMBOL_IF: case YYSYMBOL_REQUIRE:
+    case YYSYMBOL_RETURN: case YYSYMBOL_YIELD: case YYSYMBOL_RBRACE: return true;
+    case YYSYMBOL_ID: return ctx->first_on_line;
     default: return false;
     }
 }
@@ -592,7 +592,7 @@ static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 {
     int token = scan_token(val, at, ctx);
     while (ctx->skipping && token != TOK_END) {
-        if (ctx->skipped_braces == 0 && resumes(ctx, token)) break;
+        if (ctx->skipped_braces == 0 && resumes(ctx, YYTRANSLATE(token))) break;
         if (token == TOK_LBRACE) ctx->skipped_braces++;
         if (token == TOK_RBRACE && --ctx->skipped_braces == 0) {
             token = scan_token(val, at, ctx);
@@ -627,7 +627,7 @@ static const char *quoted(parse_ctx *ctx, yysymbol_kind_t k)
 static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int n)
 {
     bool value = contains(set, n, YYSYMBOL_FLOAT), statement = contains(set, n, YYSYMBOL_LET);
-    bool operator= contains(set, n, YYSYMBOL_PLUS);
+    bool infix = contains(set, n, YYSYMBOL_PLUS);
     const char *parts[EXPECTED_MAX];
     int count = 0;
     if (statement) parts[count++] = "a statement";
@@ -639,7 +639,7 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
                       k == YYSYMBOL_TRUE || k == YYSYMBOL_FALSE || k == YYSYMBOL_NOT || k == YYSYMBOL_MINUS ||
                       k == YYSYMBOL_LPAREN || k == YYSYMBOL_LBRACKET))
             continue;
-        if (operator&&((k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT) || (k >= YYSYMBOL_PLUS && k <= YYSYMBOL_PERCENT) ||
+        if (infix && ((k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT) || (k >= YYSYMBOL_PLUS && k <= YYSYMBOL_PERCENT) ||
                        k == YYSYMBOL_AND || k == YYSYMBOL_OR || k == YYSYMBOL_DOT || k == YYSYMBOL_LPAREN ||
                        k == YYSYMBOL_LBRACKET || k == YYSYMBOL_AT))
             continue;
@@ -648,7 +648,7 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
             continue;
         parts[count++] = quoted(ctx, k);
     }
-    if (operator) parts[count++] = "an operator";
+    if (infix) parts[count++] = "an operator";
     strbuf b = strbuf_new(ctx->arena);
     for (int i = 0; i < count; i++) {
         if (i) strbuf_adds(&b, i + 1 == count ? " or " : ", ");
@@ -671,19 +671,13 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
     diag *g = parse_error(ctx, at, "unexpected %s", got == YYSYMBOL_YYEMPTY ? "input" : quoted(ctx, got));
     const char *expected = expected_text(ctx, set, n);
     if (*expected) diag_expected(g, "%s", expected);
-    if (is_keyword(got) && contains(set, n, YYSYMBOL_ID))
+    if (is_keyword(got) && !ctx->first_on_line && contains(set, n, YYSYMBOL_ID))
         diag_note(g, "'%s' is a reserved word and cannot be a name", yysymbol_name(got));
     if (is_comparison(got) && contains(set, n, YYSYMBOL_PLUS))
         diag_hint(g, "comparisons do not chain: write 'a < b and b < c'");
     if (got == YYSYMBOL_ASSIGN && contains(set, n, YYSYMBOL_PLUS)) diag_hint(g, "'==' compares");
 
-    int token = TOK_YYUNDEF; /* only the tokens that resumes() knows matter */
-    for (int t = 0; t < 512; t++)
-        if (YYTRANSLATE(t) == got) {
-            token = t;
-            break;
-        }
-    if (!resumes(ctx, token)) {
+    if (!resumes(ctx, got)) {
         ctx->skipping = true;
         ctx->skipped_braces = got == YYSYMBOL_LBRACE;
     }

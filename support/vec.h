@@ -17,7 +17,7 @@
 #define vec_push(a, v, x) ((void)vec_reserve((a), (v), 1), (void)((v)->data[(v)->len] = (x)), (void)(v)->len++)
 #define vec_last(v) ((v)->data[(v)->len - 1])
 #define vec_pop(v) ((v)->data[--(v)->len])
-#define vec_foreach(T, p, v) for (T *p = (v)->data, *p##_end = (v)->data + (v)->len; p != p##_end; p++)
+#define vec_foreach(T, p, v) for (__typeof__(T) *p = (v)->data, *p##_end = (v)->data + (v)->len; p != p##_end; p++)
 
 /* The storage of vec_reserve: `data` itself, or a larger copy. */
 void *vec_grown(arena *a, void *data, uint32_t len, uint32_t *cap, uint32_t extra, size_t size, size_t align);

@@ -25,16 +25,18 @@ struct rt_launch;
 
 /* ---- kernels ---- */
 
-/* Where a kernel reports an element that is out of range. One per worker; before a launch the runtime sets `index` to INT64_MAX.
- * A kernel that meets element number i (row-major number in the tensor that is checked) with a value outside [0, bound):
- *     if (i < fault->index) { fault->index = i; fault->value = value; fault->bound = bound; }
- * and goes on as if the value were 0, so that it stays in bounds. The lowest index over all workers is the one reported: the
- * same for every division of the tasks. */
+/* Where a kernel reports an element that is out of range. One per worker; before a launch the runtime sets `index` and `arg` to
+ * INT64_MAX. A kernel that meets element number i (row-major number in the tensor behind buffer argument a) with a value outside
+ * [0, bound):
+ *     if (i < fault->index || (i == fault->index && a < fault->arg)) { all four fields are set }
+ * and goes on as if the value were 0, so that it stays in bounds. The lowest (index, arg) over all workers is the one reported:
+ * the same for every division of the tasks. */
 struct rt_fault {
     int64_t index;
-    int64_t value;     /* what was found, sign-extended (unsigned types wider than that: as int64_t) */
+    int64_t arg;       /* which element of the kernel's `bufs` */
+    int64_t value;     /* what was found, sign-extended (u64: the same bits) */
     int64_t bound;     /* allowed is 0 .. bound - 1 */
-    int64_t pad[5];    /* a worker's cache line of its own */
+    int64_t pad[4];    /* a worker's cache line of its own */
 };
 
 /* A kernel does tasks [begin, end) of its outermost parallel loop, 0 <= begin <= end <= tasks of the launch.
@@ -49,13 +51,19 @@ struct rt_fault {
  * its output buffers, and its scratch. */
 typedef void rt_kernel_fn(void *const *bufs, const int64_t *dims, void *scratch, struct rt_fault *fault, int64_t begin, int64_t end);
 
+/* Says what a checked buffer argument of a launch is, for the message. */
+struct rt_fault_source {
+    int64_t arg;              /* rt_fault.arg */
+    int64_t input;            /* the entry's input that it is (elements numbered as there), or -1: an intermediate tensor */
+    const char *name;         /* of the intermediate tensor; NULL for an input */
+};
+
 /* One place of a plan that launches a kernel. Several launches may share a kernel. */
 struct rt_launch {
     tfx_kernel_info info;     /* name, path, source position: what the profile shows */
     rt_kernel_fn *kernel;
-    int32_t fault_input;      /* the entry's input whose element number rt_fault.index is; -1 when it is no input itself */
-    uint32_t reserved;
-    const char *fault_name;   /* the tensor's name when fault_input is -1; NULL when the kernel never faults */
+    const struct rt_fault_source *faults; /* one row for each argument that the kernel checks */
+    uint64_t n_faults;
 };
 
 /* ---- plans ---- */

@@ -155,6 +155,13 @@ struct param {
     span declared;
 };
 
+typedef struct {
+    dim lhs;
+    enum { CHECK_EQ, CHECK_LE, CHECK_MULTIPLE } op; /* multiple: rhs, a constant, divides lhs */
+    dim rhs;
+    span at;
+} dim_check;
+
 struct module {
     arena *a;
     interner *names;
@@ -165,7 +172,7 @@ struct module {
     VEC(param *) params;
     VEC(region *) regions;
     /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
-    VEC(struct dim_check { dim lhs; enum { CHECK_EQ, CHECK_LE, CHECK_MULTIPLE } op; dim rhs; span at; }) checks;
+    VEC(dim_check) checks;
     uint32_t n_values, n_nodes;
 };
 
@@ -175,29 +182,50 @@ typedef struct {
     int8_t min_operands, max_operands; /* max -1: any number */
     uint8_t props;
     uint8_t n_attrs;
-    attr_name attrs[MAX_ATTRS];
+    uint8_t attrs[MAX_ATTRS]; /* attr_name */
     op_axes axes;
     const char *math;
 } op_info;
 const op_info *op_row(op_kind op);
+bool op_commutes(op_kind op); /* operands 0 and 1 may be swapped without changing one bit of the result */
 bool op_find(const char *name, size_t n, op_kind *out);
+/* The reference of all ops, dtypes and encodings as Markdown, from the tables (docs/ops.md). */
+void ops_print_reference(strbuf *out);
+
+/* ---- attributes by kind (ir/attrs.c) ---- */
+const char *attr_text(attr_name a);    /* "axis" */
+attr_kind attr_kind_of(attr_name a);
+bool attr_find(const char *name, size_t n, attr_name *out);
+bool attr_equal(const attr *a, const attr *b); /* reals by their bits */
+uint64_t attr_hash(const attr *a, uint64_t seed);
+void attr_print(const module *m, const attr *a, strbuf *out); /* the value alone: "[0, 2]" */
+const char *reduce_name(reduce_kind k);
+const char *norm_name(norm_mode k);
+/* "abk,nk->abn"; false when it is malformed (only the form is checked here, see infer_contract for the meaning). */
+bool labels_parse(const char *s, size_t n, labels *out);
 
 /* ---- construction ---- */
+/* Paths, places and names are interned by these functions; nothing else is copied. */
 module *module_new(arena *a, interner *names, source_set *sources, dim_ctx *dims, const char *name);
 function *function_new(module *m, const char *name);
 value *function_arg(function *f, const char *name, type ty);
 void function_add_result(function *f, const char *name, value *v);
 void function_set_result(function *f, uint32_t i, value *v);
 void function_add_point(function *f, const char *place, value *v);
+void function_remove_point(function *f, uint32_t i);
 region *region_new(module *m, region *parent, const char *block, const char *path, span call);
 /* The parameter at `path`, made at the first use. Asserts that type agrees on later ones. */
 param *module_param(module *m, const char *path, type ty, const cexpr *v, span declared);
 param *module_find_param(const module *m, const char *path);
+void module_remove_param(module *m, param *p); /* asserts nothing: the caller knows that no node refers to p */
+bool region_within(const region *r, const region *outer);  /* r is outer or inside it */
+region *region_common(region *a, region *b);               /* the innermost region around both (one function) */
 
 type type_make(dtype dt, uint32_t rank, const dim *shape);
 bool type_equal(const type *a, const type *b);
 void type_print(const module *m, const type *t, strbuf *out); /* "f32[B, S, 384]" (+ "{panel 32}") */
 dim type_elements(module *m, const type *t);
+bool type_is_const(const module *m, const type *t, int64_t *shape); /* all sizes constant (shape may be NULL) */
 
 /* Where new nodes go and what they are marked with. */
 typedef struct {
@@ -207,6 +235,9 @@ typedef struct {
     span at;
     node *like;     /* when set, sources and region are taken from this node instead */
 } builder;
+
+/* The builder of nodes before `n`, marked like it. */
+builder builder_before(node *n);
 
 /* Typed builders, one per op; operands must already fit (the frontend has checked them): a violation is an assert. */
 value *build_param(builder *b, param *p);
@@ -247,6 +278,10 @@ typedef struct {
     module *m;
     const char *why; /* set on failure, in the module's arena */
 } infer_ctx;
+/* The result type of an op. `given` is the type that leaves and re-shaping ops carry (NULL elsewhere; when it is set for an
+ * op that infers its type, it is not looked at). attrs are in the row's order. */
+bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *given, type *out);
+bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;
@@ -262,6 +297,7 @@ void node_axes(module *m, const node *n, axis_info *out);
 
 /* ---- text, verification, interpretation ---- */
 void module_print(const module *m, strbuf *out);
+void node_print(const node *n, strbuf *out); /* one line without indentation; values numbered as module_print does */
 /* Parses what module_print prints (the .tir form). NULL with diagnostics on a mistake. */
 module *module_parse(arena *a, interner *names, source_set *sources, diags *d, const source_file *f);
 /* Checks every invariant. False with one message per violation added to `d` (node printed). */

@@ -1,0 +1,199 @@
+/* Builders of nodes. The typed ones take what the frontend and the passes have already checked: operands that do not
+ * fit are a broken invariant, and stop the compiler with the reason. */
+#include "ir/internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+builder builder_before(node *n)
+{
+    return (builder){.fn = n->fn, .before = n, .like = n};
+}
+
+value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty,
+                  const char **why)
+{
+    module *m = b->fn->m;
+    infer_ctx c = {.m = m};
+    type result;
+    if (!op_infer(&c, op, operands, n, attrs, ty, &result)) {
+        if (why) *why = c.why;
+        return NULL;
+    }
+    node *x = node_new(m, b->fn, op, operands, n, attrs, &result);
+    if (b->like) {
+        x->in = b->like->in;
+        x->sources = b->like->sources;
+        x->n_sources = b->like->n_sources;
+    } else {
+        x->in = b->in ? b->in : b->fn->root;
+        if (b->at.begin) {
+            x->sources = ARENA_NEW(m->a, span);
+            x->sources[0] = b->at;
+            x->n_sources = 1;
+        }
+    }
+    node_insert(x, b->before);
+    return x->result;
+}
+
+/* build_node for operands that are known to fit. */
+static value *build(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty)
+{
+    const char *why = NULL;
+    value *v = build_node(b, op, operands, n, attrs, ty, &why);
+    if (v) return v;
+    fprintf(stderr, "tfxc: broken invariant: %s: %s\n", op_row(op)->name, why);
+    strbuf t = strbuf_new(b->fn->m->a);
+    for (uint32_t i = 0; i < n; i++) {
+        strbuf_adds(&t, "  operand: ");
+        type_print(b->fn->m, &operands[i]->ty, &t);
+        strbuf_addc(&t, '\n');
+    }
+    uint32_t line = 0, col = 0;
+    span at = b->like && b->like->n_sources ? b->like->sources[0] : b->at;
+    const source_file *f = b->fn->m->sources ? source_of(b->fn->m->sources, at.begin) : NULL;
+    if (f) source_line_col(b->fn->m->sources, at.begin, &line, &col);
+    fprintf(stderr, "%s  at %s:%u:%u in function %s\n", t.s ? t.s : "", f ? f->name : "?", line, col, b->fn->name);
+    abort();
+}
+
+/* ---- attributes ---- */
+
+static attr attr_int(attr_name name, int64_t v)
+{
+    return (attr){.name = name, .set = true, .u.i = v};
+}
+
+static attr attr_real(attr_name name, double v)
+{
+    return (attr){.name = name, .set = true, .u.real = v};
+}
+
+static attr attr_axes(attr_name name, const int *v, uint32_t n)
+{
+    assert(n <= MAX_RANK);
+    attr a = {.name = name, .set = true};
+    a.u.ints.n = (uint8_t)n;
+    for (uint32_t i = 0; i < n; i++) a.u.ints.v[i] = v[i];
+    return a;
+}
+
+/* ---- one builder an op ---- */
+
+value *build_param(builder *b, param *p)
+{
+    attr a = {.name = ATTR_PARAM, .set = true, .u.p = p};
+    return build(b, OP_PARAM, NULL, 0, &a, &p->ty);
+}
+
+value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v)
+{
+    assert(dtype_is_float(dt));
+    attr a[2] = {attr_real(ATTR_VALUE, v), {.name = ATTR_IVALUE}};
+    type t = type_make(dt, rank, shape);
+    return build(b, OP_CONST, NULL, 0, a, &t);
+}
+
+value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v)
+{
+    assert(!dtype_is_float(dt));
+    attr a[2] = {{.name = ATTR_VALUE}, attr_int(ATTR_IVALUE, v)};
+    type t = type_make(dt, rank, shape);
+    return build(b, OP_CONST, NULL, 0, a, &t);
+}
+
+value *build_iota(builder *b, dtype dt, uint32_t rank, const dim *shape, int axis)
+{
+    attr a = attr_int(ATTR_AXIS, axis);
+    type t = type_make(dt, rank, shape);
+    return build(b, OP_IOTA, NULL, 0, &a, &t);
+}
+
+value *build_cast(builder *b, value *a, dtype to)
+{
+    if (a->ty.dt == to) return a;
+    type t = a->ty;
+    t.dt = to;
+    return build(b, OP_CAST, &a, 1, NULL, &t);
+}
+
+value *build_broadcast(builder *b, value *a, const int *axes, uint32_t rank, const dim *shape)
+{
+    attr x = attr_axes(ATTR_AXES, axes, a->ty.rank);
+    type t = type_make(a->ty.dt, rank, shape);
+    return build(b, OP_BROADCAST, &a, 1, &x, &t);
+}
+
+value *build_transpose(builder *b, value *a, const int *perm)
+{
+    attr x = attr_axes(ATTR_PERM, perm, a->ty.rank);
+    return build(b, OP_TRANSPOSE, &a, 1, &x, NULL);
+}
+
+value *build_reshape(builder *b, value *a, uint32_t rank, const dim *shape)
+{
+    type t = type_make(a->ty.dt, rank, shape);
+    return build(b, OP_RESHAPE, &a, 1, NULL, &t);
+}
+
+value *build_slice(builder *b, value *a, const dim *start, const dim *size, const int64_t *step)
+{
+    attr x[2] = {{.name = ATTR_START, .set = true}, {.name = ATTR_STEP, .set = true}};
+    x[0].u.dims.n = x[1].u.ints.n = a->ty.rank;
+    for (int i = 0; i < a->ty.rank; i++) {
+        x[0].u.dims.v[i] = start[i];
+        x[1].u.ints.v[i] = step ? step[i] : 1;
+    }
+    type t = type_make(a->ty.dt, a->ty.rank, size);
+    return build(b, OP_SLICE, &a, 1, x, &t);
+}
+
+value *build_concat(builder *b, value *const *parts, uint32_t n, int axis)
+{
+    attr a = attr_int(ATTR_AXIS, axis);
+    return build(b, OP_CONCAT, parts, n, &a, NULL);
+}
+
+value *build_contract(builder *b, value *x, value *y, const labels *l)
+{
+    attr a = {.name = ATTR_LABELS, .set = true, .u.lab = *l};
+    return build(b, OP_CONTRACT, (value *[]){x, y}, 2, &a, NULL);
+}
+
+value *build_reduce(builder *b, value *a, reduce_kind k, const int *axes, uint32_t n)
+{
+    attr x[2] = {attr_int(ATTR_KIND, k), attr_axes(ATTR_AXES, axes, n)};
+    return build(b, OP_REDUCE, &a, 1, x, NULL);
+}
+
+value *build_softmax(builder *b, value *a, int axis)
+{
+    attr x = attr_int(ATTR_AXIS, axis);
+    return build(b, OP_SOFTMAX, &a, 1, &x, NULL);
+}
+
+value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps)
+{
+    attr x[3] = {attr_int(ATTR_MODE, mode), attr_axes(ATTR_AXES, axes, n), attr_real(ATTR_EPS, eps)};
+    return build(b, OP_NORMALIZE, &a, 1, x, NULL);
+}
+
+value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale)
+{
+    attr x = attr_real(ATTR_SCALE, scale);
+    return build(b, OP_ATTENTION, (value *[]){q, k, v, mask}, mask ? 4 : 3, &x, NULL);
+}
+
+value *build_gather(builder *b, value *table, value *ids, int axis)
+{
+    attr x = attr_int(ATTR_AXIS, axis);
+    return build(b, OP_GATHER, (value *[]){table, ids}, 2, &x, NULL);
+}
+
+value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n)
+{
+    assert(op_row(op)->props & P_ELEMENTWISE);
+    return build(b, op, operands, n, NULL, NULL);
+}

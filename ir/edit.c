@@ -1,0 +1,183 @@
+/* Changing functions: uses, replacing values, erasing nodes. */
+#include "ir/internal.h"
+
+#include <assert.h>
+
+static void add_use(module *m, value *v, node *user, uint32_t index)
+{
+    use *u = ARENA_NEW(m->a, use);
+    u->user = user;
+    u->index = index;
+    u->next = v->uses;
+    v->uses = u;
+}
+
+/* Takes the use out of the list and returns it, so that it can be hung elsewhere. */
+static use *take_use(value *v, const node *user, uint32_t index)
+{
+    for (use **at = &v->uses; *at; at = &(*at)->next) {
+        if ((*at)->user != user || (*at)->index != index) continue;
+        use *u = *at;
+        *at = u->next;
+        return u;
+    }
+    assert(!"a use is missing from its value's list");
+    return NULL;
+}
+
+node *node_new(module *m, function *f, op_kind op, value *const *operands, uint32_t n, const attr *attrs,
+               const type *ty)
+{
+    node *x = ARENA_NEW(m->a, node);
+    m->n_nodes++;
+    x->op = op;
+    x->fn = f;
+    x->n_operands = n;
+    x->operands = ARENA_ARRAY(m->a, value *, n);
+    for (uint32_t i = 0; i < n; i++) {
+        x->operands[i] = operands[i];
+        add_use(m, operands[i], x, i);
+    }
+    const op_info *row = op_row(op);
+    for (int i = 0; i < row->n_attrs; i++) x->attrs[i] = attrs[i];
+    x->result = ARENA_NEW(m->a, value);
+    x->result->id = m->n_values++;
+    x->result->ty = *ty;
+    x->result->def = x;
+    return x;
+}
+
+void node_insert(node *n, node *before)
+{
+    function *f = n->fn;
+    n->next = before;
+    n->prev = before ? before->prev : f->last;
+    *(n->prev ? &n->prev->next : &f->first) = n;
+    *(before ? &before->prev : &f->last) = n;
+}
+
+void function_add_result(function *f, const char *name, value *v)
+{
+    add_use(f->m, v, NULL, f->results.len);
+    named_value r = {intern_z(f->m->names, name), v};
+    vec_push(f->m->a, &f->results, r);
+}
+
+void function_set_result(function *f, uint32_t i, value *v)
+{
+    assert(i < f->results.len);
+    use *u = take_use(f->results.data[i].v, NULL, i);
+    u->next = v->uses;
+    v->uses = u;
+    f->results.data[i].v = v;
+}
+
+const attr *node_attr(const node *n, attr_name name)
+{
+    const op_info *row = op_row(n->op);
+    for (int i = 0; i < row->n_attrs; i++)
+        if (row->attrs[i] == name) return &n->attrs[i];
+    assert(!"the op has no such attribute");
+    return NULL;
+}
+
+uint32_t value_use_count(const value *v)
+{
+    uint32_t n = 0;
+    for (const use *u = v->uses; u; u = u->next) n++;
+    return n;
+}
+
+bool value_is_output(const value *v)
+{
+    for (const use *u = v->uses; u; u = u->next)
+        if (!u->user) return true;
+    return false;
+}
+
+void value_replace(function *f, value *old, value *with)
+{
+    if (old == with) return;
+    while (old->uses) {
+        use *u = old->uses;
+        old->uses = u->next;
+        u->next = with->uses;
+        with->uses = u;
+        if (u->user) u->user->operands[u->index] = with;
+        else f->results.data[u->index].v = with;
+    }
+    vec_foreach (point, p, &f->points)
+        if (p->v == old) p->v = with;
+}
+
+void node_set_operand(node *n, uint32_t i, value *v)
+{
+    assert(i < n->n_operands);
+    if (n->operands[i] == v) return;
+    use *u = take_use(n->operands[i], n, i);
+    u->next = v->uses;
+    v->uses = u;
+    n->operands[i] = v;
+}
+
+void node_erase(node *n)
+{
+    assert(!n->result->uses);
+    for (uint32_t i = 0; i < n->n_operands; i++) take_use(n->operands[i], n, i);
+    *(n->prev ? &n->prev->next : &n->fn->first) = n->next;
+    *(n->next ? &n->next->prev : &n->fn->last) = n->prev;
+    n->prev = n->next = NULL;
+    n->fn = NULL;
+}
+
+void node_add_sources(module *m, node *n, const node *from)
+{
+    span *all = ARENA_ARRAY(m->a, span, (size_t)n->n_sources + from->n_sources);
+    uint32_t len = 0;
+    for (uint32_t k = 0; k < 2; k++) {
+        const node *x = k ? from : n;
+        for (uint32_t i = 0; i < x->n_sources; i++) {
+            bool known = false;
+            for (uint32_t j = 0; j < len && !known; j++)
+                known = all[j].begin == x->sources[i].begin && all[j].end == x->sources[i].end;
+            if (!known) all[len++] = x->sources[i];
+        }
+    }
+    n->sources = all;
+    n->n_sources = len;
+}
+
+bool value_const_splat(const value *v, double *out)
+{
+    const node *n = v->def;
+    if (!n) return false;
+    switch (n->op) {
+    case OP_CONST:
+        if (dtype_is_float(v->ty.dt)) {
+            *out = node_attr(n, ATTR_VALUE)->u.real;
+            return true;
+        }
+        *out = (double)node_attr(n, ATTR_IVALUE)->u.i;
+        return *out < 0x1p53 && *out > -0x1p53;
+    case OP_BROADCAST:
+    case OP_RESHAPE:
+    case OP_TRANSPOSE:
+    case OP_SLICE: return value_const_splat(n->operands[0], out);
+    case OP_CAST: {
+        /* Only a cast that keeps the number: then it does not matter how the cast rounds. */
+        double x;
+        if (!value_const_splat(n->operands[0], &x)) return false;
+        dtype to = v->ty.dt;
+        if (dtype_is_float(to)) {
+            double r = dtype_round(to, x);
+            if (memcmp(&r, &x, sizeof r)) return false;
+        } else if (!(x >= -128 && x <= 127 && x == (double)(int)x) || (x < 0 && dtype_class_of(to) != DTC_INT) ||
+                   (to == DT_BOOL && x != 0 && x != 1)) {
+            return false;
+        }
+        *out = x;
+        return true;
+    }
+    default: return false;
+    }
+}

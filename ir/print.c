@@ -1,0 +1,200 @@
+/* The .tir text form, written so that parsing and printing it again gives the same bytes. docs/tir.md describes it.
+ *
+ * Values are numbered in order of appearance, not by id, so erased nodes leave no trace in the text. */
+#include "ir/internal.h"
+
+#include "ir/constant.h"
+
+bool is_identifier(const char *s)
+{
+    if (!s || !((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_')) return false;
+    for (; *s; s++)
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_' ||
+              *s == '.'))
+            return false;
+    return true;
+}
+
+void print_quoted(strbuf *out, const char *s)
+{
+    strbuf_addc(out, '"');
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') strbuf_addf(out, "\\%c", c);
+        else if (c == '\n') strbuf_adds(out, "\\n");
+        else if (c == '\t') strbuf_adds(out, "\\t");
+        else if (c < 0x20 || c == 0x7f) strbuf_addf(out, "\\x%02x", c);
+        else strbuf_addc(out, *s);
+    }
+    strbuf_addc(out, '"');
+}
+
+static void print_name(strbuf *out, const char *s)
+{
+    if (is_identifier(s)) strbuf_adds(out, s);
+    else print_quoted(out, s);
+}
+
+const char **value_names(const function *f, arena *a)
+{
+    const char **names = ARENA_ARRAY(a, const char *, f->m->n_values);
+    ptrmap *taken = ptrmap_new(a);
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        const value *v = f->args.data[i].v;
+        bool named = is_identifier(v->name) && !ptrmap_has(taken, v->name);
+        if (named) ptrmap_set(taken, v->name, (void *)v);
+        names[v->id] = named ? v->name : arena_printf(a, "%u", number++);
+    }
+    function_foreach(n, f)
+    {
+        const value *v = n->result;
+        bool named = v->name && is_identifier(v->name) && !ptrmap_has(taken, v->name);
+        if (named) ptrmap_set(taken, v->name, (void *)v);
+        names[v->id] = named ? v->name : arena_printf(a, "%u", number++);
+    }
+    return names;
+}
+
+static void print_value(const value *v, const char *const *names, strbuf *out)
+{
+    strbuf_addf(out, "%%%s", names[v->id] ? names[v->id] : "<undefined>");
+}
+
+void node_print_with(const node *n, const char *const *names, strbuf *out)
+{
+    const module *m = n->fn->m;
+    const op_info *row = op_row(n->op);
+    print_value(n->result, names, out);
+    strbuf_addf(out, " = %s", row->name);
+    for (uint32_t i = 0; i < n->n_operands; i++) {
+        strbuf_adds(out, i ? ", " : " ");
+        print_value(n->operands[i], names, out);
+    }
+    bool open = false;
+    for (int i = 0; i < row->n_attrs; i++) {
+        const attr *a = &n->attrs[i];
+        if (!a->set) continue;
+        if (attr_kind_of(a->name) == AK_PARAM) { /* reads as the operand that it stands for */
+            strbuf_addc(out, ' ');
+            attr_print(m, a, out);
+            continue;
+        }
+        strbuf_addf(out, "%s%s = ", open ? ", " : " {", attr_text(a->name));
+        attr_print(m, a, out);
+        open = true;
+    }
+    strbuf_adds(out, open ? "} : " : " : ");
+    type_print(m, &n->result->ty, out);
+}
+
+void node_print(const node *n, strbuf *out)
+{
+    node_print_with(n, value_names(n->fn, out->a), out);
+}
+
+/* ---- whole modules ---- */
+
+static void print_dim_symbol(const dim_symbol *s, strbuf *out)
+{
+    static const char *const origins[] = {[DIM_INPUT] = "input", [DIM_SETTING] = "setting", [DIM_DATA] = "data"};
+    strbuf_addf(out, "dim %s %s %lld..%lld", s->name, origins[s->origin], (long long)s->min, (long long)s->max);
+    if (s->multiple != 1) strbuf_addf(out, " multiple %lld", (long long)s->multiple);
+    strbuf_addc(out, '\n');
+}
+
+static void print_check(const module *m, const dim_check *c, strbuf *out)
+{
+    static const char *const relations[] = {[CHECK_EQ] = "==", [CHECK_LE] = "<=", [CHECK_MULTIPLE] = "multiple"};
+    strbuf_adds(out, "check ");
+    dim_print(m->dims, c->lhs, out);
+    strbuf_addf(out, " %s ", relations[c->op]);
+    dim_print(m->dims, c->rhs, out);
+    strbuf_addc(out, '\n');
+}
+
+/* Regions of f that get a number: all but the root. Numbers count from 1 in order of creation. */
+static uint32_t *region_numbers(const function *f, arena *a)
+{
+    uint32_t *number = ARENA_ARRAY(a, uint32_t, f->m->regions.len);
+    uint32_t next = 1;
+    for (uint32_t i = 0; i < f->m->regions.len; i++) {
+        const region *r = f->m->regions.data[i];
+        if (r != f->root && region_within(r, f->root)) number[r->id] = next++;
+    }
+    return number;
+}
+
+static void print_function(const function *f, strbuf *out)
+{
+    const module *m = f->m;
+    const char **names = value_names(f, out->a);
+    uint32_t *number = region_numbers(f, out->a);
+    strbuf_adds(out, "\nfunc @");
+    print_name(out, f->name);
+    strbuf_addc(out, '(');
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        if (i) strbuf_adds(out, ", ");
+        print_value(f->args.data[i].v, names, out);
+        strbuf_adds(out, ": ");
+        type_print(m, &f->args.data[i].v->ty, out);
+    }
+    strbuf_adds(out, ") -> (");
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        if (i) strbuf_adds(out, ", ");
+        print_name(out, f->results.data[i].name);
+        strbuf_adds(out, ": ");
+        type_print(m, &f->results.data[i].v->ty, out);
+    }
+    strbuf_adds(out, ") {\n");
+    for (uint32_t i = 0; i < m->regions.len; i++) {
+        const region *r = m->regions.data[i];
+        if (!number[r->id]) continue;
+        strbuf_addf(out, "  region r%u = ", number[r->id]);
+        print_quoted(out, r->block ? r->block : "");
+        strbuf_adds(out, " at ");
+        print_quoted(out, r->path);
+        if (r->parent != f->root) strbuf_addf(out, " in r%u", number[r->parent->id]);
+        strbuf_addc(out, '\n');
+    }
+    function_foreach(n, f)
+    {
+        strbuf_adds(out, "  ");
+        node_print_with(n, names, out);
+        if (n->in != f->root) strbuf_addf(out, " in r%u", number[n->in->id]);
+        strbuf_addc(out, '\n');
+    }
+    for (uint32_t i = 0; i < f->points.len; i++) {
+        strbuf_adds(out, "  point ");
+        print_quoted(out, f->points.data[i].place);
+        strbuf_adds(out, " = ");
+        print_value(f->points.data[i].v, names, out);
+        strbuf_addc(out, '\n');
+    }
+    strbuf_adds(out, "  return");
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        strbuf_adds(out, i ? ", " : " ");
+        print_value(f->results.data[i].v, names, out);
+    }
+    strbuf_adds(out, "\n}\n");
+}
+
+void module_print(const module *m, strbuf *out)
+{
+    strbuf_adds(out, "module ");
+    print_name(out, m->name);
+    strbuf_addc(out, '\n');
+    for (uint32_t i = 0; i < dim_symbol_count(m->dims); i++) print_dim_symbol(dim_symbol_at(m->dims, i), out);
+    for (uint32_t i = 0; i < m->checks.len; i++) print_check(m, &m->checks.data[i], out);
+    for (uint32_t i = 0; i < m->params.len; i++) {
+        const param *p = m->params.data[i];
+        strbuf_adds(out, "param ");
+        print_quoted(out, p->path);
+        strbuf_adds(out, " : ");
+        type_print(m, &p->ty, out);
+        strbuf_adds(out, " = ");
+        cexpr_print(p->value, out);
+        strbuf_addc(out, '\n');
+    }
+    for (uint32_t i = 0; i < m->functions.len; i++) print_function(m->functions.data[i], out);
+}

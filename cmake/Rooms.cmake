@@ -1,7 +1,7 @@
 # Links those of the named libraries that exist, in order.
 function(tfxc_link target)
     foreach(library ${ARGN})
-        if(TARGET ${library} OR library MATCHES "^(m|dl)$")
+        if(TARGET ${library} OR library MATCHES "^(m|dl|z|jansson)$")
             target_link_libraries(${target} PUBLIC ${library})
         endif()
     endforeach()

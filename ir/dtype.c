@@ -1,7 +1,7 @@
 /* Element types: exact conversions between packed storage and double / int64.
  *
- * All small floats go through one decoder and one encoder, driven by a format row. Encoding rounds once, straight from the
- * double: going by way of f32 would round twice and be wrong near ties. */
+ * All small floats go through one decoder and one encoder, driven by a format row. Encoding rounds once, straight from
+ * the double: going by way of f32 would round twice and be wrong near ties. */
 #include "ir/dtype.h"
 
 #include <assert.h>
@@ -75,8 +75,9 @@ typedef struct {
 
 /* Only the formats that need the generic codec have an exponent width; bf16 and f16 are in it too. */
 static const float_format formats[DT_COUNT] = {
-    [DT_F16] = {5, 10, 15, SPECIAL_IEEE},  [DT_BF16] = {8, 7, 127, SPECIAL_IEEE}, [DT_F8E4M3] = {4, 3, 7, SPECIAL_FN},
-    [DT_F8E5M2] = {5, 2, 15, SPECIAL_IEEE}, [DT_F4] = {2, 1, 1, SPECIAL_NONE},    [DT_F6E2M3] = {2, 3, 1, SPECIAL_NONE},
+    [DT_F16] = {5, 10, 15, SPECIAL_IEEE},  [DT_BF16] = {8, 7, 127, SPECIAL_IEEE},
+    [DT_F8E4M3] = {4, 3, 7, SPECIAL_FN},   [DT_F8E5M2] = {5, 2, 15, SPECIAL_IEEE},
+    [DT_F4] = {2, 1, 1, SPECIAL_NONE},     [DT_F6E2M3] = {2, 3, 1, SPECIAL_NONE},
     [DT_F6E3M2] = {3, 2, 3, SPECIAL_NONE},
 };
 
@@ -116,15 +117,16 @@ static uint32_t encode(const float_format *f, double v)
 {
     uint32_t exp_max = (1u << f->exp) - 1, man_max = (1u << f->man) - 1;
     uint32_t all_ones = exp_max << f->man | man_max;
-    uint32_t highest = f->special == SPECIAL_IEEE ? (exp_max << f->man) - 1 : f->special == SPECIAL_FN ? all_ones - 1 : all_ones;
+    uint32_t highest = f->special == SPECIAL_IEEE ? (exp_max << f->man) - 1
+                       : f->special == SPECIAL_FN ? all_ones - 1
+                                                  : all_ones;
     uint64_t u = to_bits(v), fraction = u & ((UINT64_C(1) << 52) - 1);
     uint32_t sign = (uint32_t)(u >> 63) << (f->exp + f->man);
     int e = (int)(u >> 52 & 0x7ff) - 1023;
 
     if (e == 1024 && fraction) {
         switch (f->special) {
-        case SPECIAL_IEEE:
-            return sign | exp_max << f->man | 1u << (f->man - 1) | (uint32_t)(fraction >> (52 - f->man));
+        case SPECIAL_IEEE: return sign | exp_max << f->man | 1u << (f->man - 1) | (uint32_t)(fraction >> (52 - f->man));
         case SPECIAL_FN: return sign | all_ones;
         case SPECIAL_NONE: return highest;
         }
@@ -138,7 +140,8 @@ static uint32_t encode(const float_format *f, double v)
     int drop = 52 - f->man + (e < lowest_exp ? lowest_exp - e : 0);
     if (drop > 53) return sign;
     uint64_t significand = UINT64_C(1) << 52 | fraction;
-    uint64_t kept = significand >> drop, rest = significand & ((UINT64_C(1) << drop) - 1), half = UINT64_C(1) << (drop - 1);
+    uint64_t kept = significand >> drop, rest = significand & ((UINT64_C(1) << drop) - 1),
+             half = UINT64_C(1) << (drop - 1);
     if (rest > half || (rest == half && (kept & 1))) kept++;
     uint64_t code = kept + ((uint64_t)(e < lowest_exp ? 0 : e - lowest_exp) << f->man);
     if (code > highest) return sign | (f->special == SPECIAL_IEEE ? highest + 1 : highest);
@@ -235,11 +238,11 @@ int64_t dtype_load_i64(dtype t, const void *base, uint64_t i)
 {
     const char *p = base;
     switch (t) {
-#define LOAD(T)                                                                                                        \
-    {                                                                                                                  \
-        T x;                                                                                                           \
-        memcpy(&x, p + i * sizeof x, sizeof x);                                                                        \
-        return (int64_t)x;                                                                                             \
+#define LOAD(T)                                 \
+    {                                           \
+        T x;                                    \
+        memcpy(&x, p + i * sizeof x, sizeof x); \
+        return (int64_t)x;                      \
     }
     case DT_BOOL: return p[i] != 0;
     case DT_I8: LOAD(int8_t)
@@ -259,11 +262,11 @@ void dtype_store_i64(dtype t, void *base, uint64_t i, int64_t v)
 {
     char *p = base;
     switch (t) {
-#define STORE(T)                                                                                                       \
-    {                                                                                                                  \
-        T x = (T)v;                                                                                                    \
-        memcpy(p + i * sizeof x, &x, sizeof x);                                                                        \
-        return;                                                                                                        \
+#define STORE(T)                                \
+    {                                           \
+        T x = (T)v;                             \
+        memcpy(p + i * sizeof x, &x, sizeof x); \
+        return;                                 \
     }
     case DT_BOOL: p[i] = v != 0; return;
     case DT_I8:
@@ -282,7 +285,8 @@ void dtype_store_i64(dtype t, void *base, uint64_t i, int64_t v)
 #undef STORE
     case DT_F64: dtype_store_f64(t, base, i, (double)v); return;
     default: {
-        /* Small floats: a magnitude beyond 53 bits keeps its dropped bits as one sticky bit, so that it is rounded once. */
+        /* Small floats: a magnitude beyond 53 bits keeps its dropped bits as one sticky bit, so that it is rounded
+         * once. */
         uint64_t magnitude = v < 0 ? -(uint64_t)v : (uint64_t)v;
         if (magnitude >> 53) magnitude = (magnitude & ~UINT64_C(0xfff)) | (magnitude & 0xfff ? 0x800 : 0);
         dtype_store_f64(t, base, i, v < 0 ? -(double)magnitude : (double)magnitude);
@@ -326,10 +330,8 @@ void dtype_store_f64(dtype t, void *base, uint64_t i, double v)
     case DT_F64: memcpy(p + i * 8, &v, 8); return;
     case DT_F8E8M0: store_code(t, base, i, encode_e8m0(v)); return;
     default:
-        if (rows[t].cls != DTC_FLOAT)
-            dtype_store_i64(t, base, i, truncate_to(t, v));
-        else
-            store_code(t, base, i, encode(&formats[t], v));
+        if (rows[t].cls != DTC_FLOAT) dtype_store_i64(t, base, i, truncate_to(t, v));
+        else store_code(t, base, i, encode(&formats[t], v));
     }
 }
 
@@ -358,13 +360,17 @@ typedef struct {
 static float_facts facts_of(dtype t)
 {
     if (t == DT_F32) return (float_facts){-0x1.fffffep127, 0x1.fffffep127, 0x1p-149, 24, true, true, true};
-    if (t == DT_F64) return (float_facts){-0x1.fffffffffffffp1023, 0x1.fffffffffffffp1023, 0x1p-1074, 53, true, true, true};
+    if (t == DT_F64)
+        return (float_facts){-0x1.fffffffffffffp1023, 0x1.fffffffffffffp1023, 0x1p-1074, 53, true, true, true};
     if (t == DT_F8E8M0) return (float_facts){0x1p-127, 0x1p127, 0x1p-127, 1, false, true, false};
     const float_format *f = &formats[t];
     uint32_t all_ones = (1u << (f->exp + f->man)) - 1;
-    uint32_t top = f->special == SPECIAL_IEEE ? (((1u << f->exp) - 1) << f->man) - 1 : f->special == SPECIAL_FN ? all_ones - 1 : all_ones;
+    uint32_t top = f->special == SPECIAL_IEEE ? (((1u << f->exp) - 1) << f->man) - 1
+                   : f->special == SPECIAL_FN ? all_ones - 1
+                                              : all_ones;
     double highest = decode(f, top);
-    return (float_facts){-highest, highest, decode(f, 1), f->man + 1, true, f->special != SPECIAL_NONE, f->special == SPECIAL_IEEE};
+    return (float_facts){
+        -highest, highest, decode(f, 1), f->man + 1, true, f->special != SPECIAL_NONE, f->special == SPECIAL_IEEE};
 }
 
 void dtype_range(dtype t, double *lowest, double *highest, int *significand_bits)
@@ -397,8 +403,8 @@ bool dtype_contains(dtype to, dtype from)
     if (dtype_is_float(from)) {
         if (!dtype_is_float(to)) return false;
         float_facts t = facts_of(to), f = facts_of(from);
-        return lo >= to_lo && hi <= to_hi && f.smallest >= t.smallest && bits <= to_bits_n && f.zero <= t.zero && f.nan <= t.nan &&
-               f.infinity <= t.infinity;
+        return lo >= to_lo && hi <= to_hi && f.smallest >= t.smallest && bits <= to_bits_n && f.zero <= t.zero &&
+               f.nan <= t.nan && f.infinity <= t.infinity;
     }
     if (dtype_is_float(to)) return to != DT_F8E8M0 && bits <= to_bits_n && lo >= to_lo && hi <= to_hi;
     return lo >= to_lo && bits <= to_bits_n;

@@ -7,10 +7,10 @@
  *         static float scalar_f32_##name(float a, float b, float c) { (void)a, (void)b, (void)c; return (float)(f); }
  *     #include "ir/scalar.def"
  *
- * Every sc_ name is a type-generic macro. Float operands give a float, computed as compiled code computes it (each operation
- * rounded to f32 on its own; transcendental functions evaluated in double and rounded once); other floating operands are
- * doubles. Ints: uint64_t operands are unsigned, all others are taken as int64_t and the caller wraps the result to its width
- * (dtype_wrap). Nothing here is undefined for any operands.
+ * Every sc_ name is a type-generic macro. Float operands give a float, computed as compiled code computes it (each
+ * operation rounded to f32 on its own; transcendental functions evaluated in double and rounded once); other floating
+ * operands are doubles. Ints: uint64_t operands are unsigned, all others are taken as int64_t and the caller wraps the
+ * result to its width (dtype_wrap). Nothing here is undefined for any operands.
  *
  * Compile with -ffp-contract=off: a * b + c may not become one fma behind the table's back. */
 #ifndef IR_SCALAR_EVAL_H
@@ -22,9 +22,15 @@
 #define SC_INLINE static inline __attribute__((unused))
 
 /* ---- floats ---- */
-#define SC_UNARY(name, for_f64, for_f32)                                                                               \
-    SC_INLINE double sc_##name##_f64(double a) { return for_f64; }                                                     \
-    SC_INLINE float sc_##name##_f32(float a) { return for_f32; }
+#define SC_UNARY(name, for_f64, for_f32)       \
+    SC_INLINE double sc_##name##_f64(double a) \
+    {                                          \
+        return for_f64;                        \
+    }                                          \
+    SC_INLINE float sc_##name##_f32(float a)   \
+    {                                          \
+        return for_f32;                        \
+    }
 SC_UNARY(fabs, fabs(a), fabsf(a))
 SC_UNARY(sqrt, sqrt(a), sqrtf(a))
 SC_UNARY(rsqrt, 1.0 / sqrt(a), 1.0f / sqrtf(a))
@@ -40,23 +46,26 @@ SC_UNARY(rint, rint(a), rintf(a))
 
 /* min and max are minimum and maximum of IEEE 754-2019: NaN wins, -0 is below +0. mod is exact, with the sign of b, and
  * mod(a, inf) = a for a >= 0 as floor(a / inf) = 0 says; mod(a, 0) is NaN. */
-#define SC_PAIR(T, suffix, FMA, FMOD, COPYSIGN)                                                                        \
-    SC_INLINE T sc_fma_##suffix(T a, T b, T c) { return FMA(a, b, c); }                                                \
-    SC_INLINE T sc_fmin_##suffix(T a, T b)                                                                             \
-    {                                                                                                                  \
-        if (a != a || b != b) return a + b;                                                                            \
-        return a < b || (a == b && signbit(a)) ? a : b;                                                                \
-    }                                                                                                                  \
-    SC_INLINE T sc_fmax_##suffix(T a, T b)                                                                             \
-    {                                                                                                                  \
-        if (a != a || b != b) return a + b;                                                                            \
-        return a > b || (a == b && !signbit(a)) ? a : b;                                                               \
-    }                                                                                                                  \
-    SC_INLINE T sc_fmod_##suffix(T a, T b)                                                                             \
-    {                                                                                                                  \
-        T r = FMOD(a, b);                                                                                              \
-        if (r == 0) return COPYSIGN(r, b);                                                                             \
-        return (r < 0) != (b < 0) && r == r ? r + b : r;                                                               \
+#define SC_PAIR(T, suffix, FMA, FMOD, COPYSIGN)          \
+    SC_INLINE T sc_fma_##suffix(T a, T b, T c)           \
+    {                                                    \
+        return FMA(a, b, c);                             \
+    }                                                    \
+    SC_INLINE T sc_fmin_##suffix(T a, T b)               \
+    {                                                    \
+        if (a != a || b != b) return a + b;              \
+        return a < b || (a == b && signbit(a)) ? a : b;  \
+    }                                                    \
+    SC_INLINE T sc_fmax_##suffix(T a, T b)               \
+    {                                                    \
+        if (a != a || b != b) return a + b;              \
+        return a > b || (a == b && !signbit(a)) ? a : b; \
+    }                                                    \
+    SC_INLINE T sc_fmod_##suffix(T a, T b)               \
+    {                                                    \
+        T r = FMOD(a, b);                                \
+        if (r == 0) return COPYSIGN(r, b);               \
+        return (r < 0) != (b < 0) && r == r ? r + b : r; \
     }
 SC_PAIR(double, f64, fma, fmod, copysign)
 SC_PAIR(float, f32, fmaf, fmodf, copysignf)
@@ -80,12 +89,30 @@ SC_PAIR(float, f32, fmaf, fmodf, copysignf)
 #define sc_fmod(a, b) SC_FLOAT(fmod, a)(a, b)
 
 /* ---- ints ---- */
-SC_INLINE int64_t sc_wrap_add_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
-SC_INLINE int64_t sc_wrap_sub_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
-SC_INLINE int64_t sc_wrap_mul_i64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
-SC_INLINE uint64_t sc_wrap_add_u64(uint64_t a, uint64_t b) { return a + b; }
-SC_INLINE uint64_t sc_wrap_sub_u64(uint64_t a, uint64_t b) { return a - b; }
-SC_INLINE uint64_t sc_wrap_mul_u64(uint64_t a, uint64_t b) { return a * b; }
+SC_INLINE int64_t sc_wrap_add_i64(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+SC_INLINE int64_t sc_wrap_sub_i64(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+SC_INLINE int64_t sc_wrap_mul_i64(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+SC_INLINE uint64_t sc_wrap_add_u64(uint64_t a, uint64_t b)
+{
+    return a + b;
+}
+SC_INLINE uint64_t sc_wrap_sub_u64(uint64_t a, uint64_t b)
+{
+    return a - b;
+}
+SC_INLINE uint64_t sc_wrap_mul_u64(uint64_t a, uint64_t b)
+{
+    return a * b;
+}
 
 /* x / 0 is 0 and x mod 0 is x (so that a == b * div + mod holds); INT64_MIN / -1 wraps to itself. */
 SC_INLINE int64_t sc_floordiv_i64(int64_t a, int64_t b)
@@ -102,18 +129,38 @@ SC_INLINE int64_t sc_mod_i64(int64_t a, int64_t b)
     int64_t r = a % b;
     return r != 0 && (a < 0) != (b < 0) ? r + b : r;
 }
-SC_INLINE uint64_t sc_floordiv_u64(uint64_t a, uint64_t b) { return b == 0 ? 0 : a / b; }
-SC_INLINE uint64_t sc_mod_u64(uint64_t a, uint64_t b) { return b == 0 ? a : a % b; }
+SC_INLINE uint64_t sc_floordiv_u64(uint64_t a, uint64_t b)
+{
+    return b == 0 ? 0 : a / b;
+}
+SC_INLINE uint64_t sc_mod_u64(uint64_t a, uint64_t b)
+{
+    return b == 0 ? a : a % b;
+}
 
 /* Counts outside of 0 .. 63 shift everything out: 0, or the sign for an arithmetic shift right. */
-SC_INLINE int64_t sc_shl_i64(int64_t a, int64_t b) { return b < 0 || b > 63 ? 0 : (int64_t)((uint64_t)a << b); }
-SC_INLINE int64_t sc_shr_i64(int64_t a, int64_t b) { return a >> (b < 0 || b > 63 ? 63 : b); }
-SC_INLINE uint64_t sc_shl_u64(uint64_t a, uint64_t b) { return b > 63 ? 0 : a << b; }
-SC_INLINE uint64_t sc_shr_u64(uint64_t a, uint64_t b) { return b > 63 ? 0 : a >> b; }
+SC_INLINE int64_t sc_shl_i64(int64_t a, int64_t b)
+{
+    return b < 0 || b > 63 ? 0 : (int64_t)((uint64_t)a << b);
+}
+SC_INLINE int64_t sc_shr_i64(int64_t a, int64_t b)
+{
+    return a >> (b < 0 || b > 63 ? 63 : b);
+}
+SC_INLINE uint64_t sc_shl_u64(uint64_t a, uint64_t b)
+{
+    return b > 63 ? 0 : a << b;
+}
+SC_INLINE uint64_t sc_shr_u64(uint64_t a, uint64_t b)
+{
+    return b > 63 ? 0 : a >> b;
+}
 
 /* The literal 0 of sc_wrap_sub(0, a) must not decide: the macros look at both operands. */
-#define SC_INT(name, a, b)                                                                                             \
-    _Generic((a), uint64_t: sc_##name##_u64, default: _Generic((b), uint64_t: sc_##name##_u64, default: sc_##name##_i64))
+#define SC_INT(name, a, b)         \
+    _Generic((a),                  \
+        uint64_t: sc_##name##_u64, \
+        default: _Generic((b), uint64_t: sc_##name##_u64, default: sc_##name##_i64))
 #define sc_wrap_add(a, b) SC_INT(wrap_add, a, b)(a, b)
 #define sc_wrap_sub(a, b) SC_INT(wrap_sub, a, b)(a, b)
 #define sc_wrap_mul(a, b) SC_INT(wrap_mul, a, b)(a, b)

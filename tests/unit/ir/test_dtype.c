@@ -1,5 +1,5 @@
-/* Every dtype of 16 bits or less is compared code by code with a reference that knows nothing but the format's definition:
- * the value of each code is spelled out with ldexp, and rounding is a search for the nearest code. */
+/* Every dtype of 16 bits or less is compared code by code with a reference that knows nothing but the format's
+ * definition: the value of each code is spelled out with ldexp, and rounding is a search for the nearest code. */
 #include "ir/dtype.h"
 
 #include <math.h>
@@ -17,8 +17,9 @@ typedef struct {
 } small;
 
 static const small smalls[] = {
-    {DT_F16, 16, 5, 10, 15, IEEE},  {DT_BF16, 16, 8, 7, 127, IEEE}, {DT_F8E4M3, 8, 4, 3, 7, FN},     {DT_F8E5M2, 8, 5, 2, 15, IEEE},
-    {DT_F4, 4, 2, 1, 1, FINITE},    {DT_F6E2M3, 6, 2, 3, 1, FINITE}, {DT_F6E3M2, 6, 3, 2, 3, FINITE},
+    {DT_F16, 16, 5, 10, 15, IEEE},   {DT_BF16, 16, 8, 7, 127, IEEE}, {DT_F8E4M3, 8, 4, 3, 7, FN},
+    {DT_F8E5M2, 8, 5, 2, 15, IEEE},  {DT_F4, 4, 2, 1, 1, FINITE},    {DT_F6E2M3, 6, 2, 3, 1, FINITE},
+    {DT_F6E3M2, 6, 3, 2, 3, FINITE},
 };
 #define N_SMALLS (sizeof smalls / sizeof smalls[0])
 
@@ -29,14 +30,10 @@ static double reference_value(const small *s, uint32_t code)
     int e = (int)(code >> s->man & ((1u << s->exp) - 1));
     int m = (int)(code & ((1u << s->man) - 1));
     double v;
-    if (s->kind == IEEE && e == (1 << s->exp) - 1)
-        v = m ? NAN : INFINITY;
-    else if (s->kind == FN && e == (1 << s->exp) - 1 && m == (1 << s->man) - 1)
-        v = NAN;
-    else if (e == 0)
-        v = ldexp(m, 1 - s->bias - s->man);
-    else
-        v = ldexp(1 + ldexp(m, -s->man), e - s->bias);
+    if (s->kind == IEEE && e == (1 << s->exp) - 1) v = m ? NAN : INFINITY;
+    else if (s->kind == FN && e == (1 << s->exp) - 1 && m == (1 << s->man) - 1) v = NAN;
+    else if (e == 0) v = ldexp(m, 1 - s->bias - s->man);
+    else v = ldexp(1 + ldexp(m, -s->man), e - s->bias);
     return sign ? -v : v;
 }
 
@@ -66,7 +63,8 @@ static void test_decode_every_code(void **state)
             uint8_t at[2];
             put_code(at, &smalls[k], code);
             double want = reference_value(&smalls[k], code), got = dtype_load_f64(smalls[k].t, at, 0);
-            if (!same(want, got)) fail_msg("%s code %#x: expected %a, got %a", dtype_name(smalls[k].t), code, want, got);
+            if (!same(want, got))
+                fail_msg("%s code %#x: expected %a, got %a", dtype_name(smalls[k].t), code, want, got);
         }
 }
 
@@ -83,7 +81,8 @@ static void test_every_code_survives(void **state)
             dtype_store_f64(s->t, at, 0, v);
             uint32_t want = code;
             if (isnan(v) && s->kind == IEEE) want |= 1u << (s->man - 1); /* NaNs come back quiet, payload kept */
-            if (get_code(at, s) != want) fail_msg("%s code %#x came back as %#x", dtype_name(s->t), code, get_code(at, s));
+            if (get_code(at, s) != want)
+                fail_msg("%s code %#x came back as %#x", dtype_name(s->t), code, get_code(at, s));
             if (!isnan(v)) assert_true(same(dtype_round(s->t, v), v));
         }
 }
@@ -97,7 +96,8 @@ static void expect_code(const small *s, double v, uint32_t want)
     assert_true(same(dtype_round(s->t, v), reference_value(s, want)));
 }
 
-/* Between each pair of neighbours: the midpoint goes to the even code, one ulp of a double either side to the nearer one. */
+/* Between each pair of neighbours: the midpoint goes to the even code, one ulp of a double either side to the nearer
+ * one. */
 static void test_round_to_nearest_even(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void test_round_to_nearest_even(void **state)
             double a = reference_value(s, code), b = reference_value(s, code + 1);
             if (!isfinite(a) || isnan(b)) continue;
             if (isinf(b)) b = 2 * a - reference_value(s, code - 1); /* where the next number would have been */
-            double mid = (a + b) / 2; /* exact: one more bit than the format has */
+            double mid = (a + b) / 2;                               /* exact: one more bit than the format has */
             uint32_t even = code % 2 == 0 ? code : code + 1;
             expect_code(s, mid, even);
             expect_code(s, nextafter(mid, 0), code);
@@ -141,10 +141,8 @@ static void test_out_of_range(void **state)
         uint8_t at[2] = {0, 0};
         dtype_store_f64(s->t, at, 0, NAN);
         double back = dtype_load_f64(s->t, at, 0);
-        if (s->kind == FINITE)
-            assert_true(back == reference_value(s, ones));
-        else
-            assert_true(isnan(back));
+        if (s->kind == FINITE) assert_true(back == reference_value(s, ones));
+        else assert_true(isnan(back));
     }
 }
 
@@ -189,8 +187,11 @@ static void test_e8m0(void **state)
     }
     uint8_t c = 0xff;
     assert_true(isnan(dtype_load_f64(DT_F8E8M0, &c, 0)));
-    const struct { double v; int code; } cases[] = {{NAN, 255}, {-1, 255}, {-INFINITY, 255}, {INFINITY, 254}, {1e300, 254},
-                                                    {0, 0},     {-0.0, 0}, {0x1p-128, 0},    {0x1p-1000, 0},  {4.9e-324, 0}};
+    const struct {
+        double v;
+        int code;
+    } cases[] = {{NAN, 255}, {-1, 255}, {-INFINITY, 255}, {INFINITY, 254}, {1e300, 254},
+                 {0, 0},     {-0.0, 0}, {0x1p-128, 0},    {0x1p-1000, 0},  {4.9e-324, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         dtype_store_f64(DT_F8E8M0, &c, 0, cases[i].v);
         assert_int_equal(c, cases[i].code);
@@ -225,7 +226,8 @@ static void test_packed_storage(void **state)
             for (uint32_t i = 0; i < N; i++) {
                 uint8_t code = (uint8_t)((i * 7 + seed) % codes);
                 uint32_t got = 0;
-                for (uint32_t b = 0; b < bits; b++) got |= (uint32_t)(store[(i * bits + b) / 8] >> (i * bits + b) % 8 & 1) << b;
+                for (uint32_t b = 0; b < bits; b++)
+                    got |= (uint32_t)(store[(i * bits + b) / 8] >> (i * bits + b) % 8 & 1) << b;
                 assert_int_equal(got, code);
             }
             /* neighbours beyond the last element keep their bits */
@@ -246,8 +248,10 @@ static void test_ints(void **state)
         int bits;
         dtype_range(t, &lo, &hi, &bits);
         int64_t top = bits >= 63 ? (bits == 64 ? -1 : INT64_MAX) : (INT64_C(1) << bits) - 1;
-        const struct { double v; int64_t want; } cases[] = {
-            {2.9, 2}, {0.5, 0}, {NAN, 0}, {1e30, top}, {INFINITY, top}, {-0.0, 0}, {127, 127}, {-0.9, 0}};
+        const struct {
+            double v;
+            int64_t want;
+        } cases[] = {{2.9, 2}, {0.5, 0}, {NAN, 0}, {1e30, top}, {INFINITY, top}, {-0.0, 0}, {127, 127}, {-0.9, 0}};
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             dtype_store_f64(t, at, 0, cases[i].v);
             assert_int_equal(dtype_load_i64(t, at, 0), cases[i].want);
@@ -347,10 +351,16 @@ static void test_contains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode_every_code), cmocka_unit_test(test_every_code_survives),
-        cmocka_unit_test(test_round_to_nearest_even), cmocka_unit_test(test_out_of_range),
-        cmocka_unit_test(test_known_values), cmocka_unit_test(test_e8m0), cmocka_unit_test(test_packed_storage),
-        cmocka_unit_test(test_ints), cmocka_unit_test(test_names), cmocka_unit_test(test_contains),
+        cmocka_unit_test(test_decode_every_code),
+        cmocka_unit_test(test_every_code_survives),
+        cmocka_unit_test(test_round_to_nearest_even),
+        cmocka_unit_test(test_out_of_range),
+        cmocka_unit_test(test_known_values),
+        cmocka_unit_test(test_e8m0),
+        cmocka_unit_test(test_packed_storage),
+        cmocka_unit_test(test_ints),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_contains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

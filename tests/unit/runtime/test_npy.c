@@ -428,12 +428,14 @@ static void test_refuses_damaged_archives(void **state)
     o = zip(&good, 1, false);
     o.b[o.n - 22 + 8] = o.b[o.n - 22 + 10] = 2, zip_refused(&o, "shorter than its count");
     o.b[o.n - 22 + 8] = o.b[o.n - 22 + 10] = 1;
-    entry shared[2] = {good, good}; /* the second entry is pointed at the first one's data */
-    shared[1].name = "b.npy";
-    buffer two = zip(shared, 2, false);
-    size_t second = two.n - 22 - 46 - 5;
-    two.b[second + 42] = two.b[second + 43] = 0;
-    for (int i = 0; i < 2; i++) two.b[second - (size_t)i * 51 + 21] = two.b[second - (size_t)i * 51 + 25] = 1;
+    /* three entries that all point at the first one's data */
+    entry shared[3] = {good, good, good};
+    shared[0].data = floats(64);
+    shared[1].name = "b.npy", shared[2].name = "c.npy";
+    buffer two = zip(shared, 3, false);
+    size_t first = two.n - 22 - 3 * 51;
+    for (size_t k = 1; k < 3; k++) memcpy(two.b + first + k * 51 + 16, two.b + first + 16, 12);
+    for (size_t k = 1; k < 3; k++) memset(two.b + first + k * 51 + 42, 0, 4);
     zip_refused(&two, "more bytes than the file");
     o.b[o.n - 22 + 16] = 0xf0, zip_refused(&o, "outside of the file");
     /* every byte flipped in turn: nothing crashes, and what is accepted is the array */

@@ -285,8 +285,10 @@ bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;
-/* The iteration axes of a node: first the result's axes in order, then the reductions. operand_axis[o][k] is the iteration
- * axis that axis k of operand o runs along, or -1 (broadcast, indexed, or not a plain map, as across a reshape). */
+/* The iteration axes of a node: first the result's axes in order (of role AXIS_REDUCTION where a row-wise op reduces the
+ * axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached through indices and
+ * not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1 (broadcast, or not a
+ * plain map, as across a reshape or an offset). Operands beyond the fourth (of a concat) are like the first. */
 typedef struct {
     uint32_t n;
     axis_role role[2 * MAX_RANK];

@@ -1,23 +1,23 @@
 /* tfx.h: the interface of a compiled model.
  *
  * A model is used in one of two ways, and the same code can do both:
- *   linked   model.o, model.a or model.so is linked; model.h (which contains this file) declares PREFIX_open and the rest.
- *   loaded   tfx_open(path, ...) of the loader library finds a model.so at run time.
- * Both give a tfx_model handle, and every tfx_ function below works on any handle:
+ *   linked   model.o, model.a or model.so is linked; model.h (which contains this file) declares PREFIX_open and the
+ * rest. loaded   tfx_open(path, ...) of the loader library finds a model.so at run time. Both give a tfx_model handle,
+ * and every tfx_ function below works on any handle:
  *
  *     tfx_model *m;
  *     if (digits_open(NULL, &m) != TFX_OK) ...             // or tfx_open("digits.so", NULL, &m)
  *     if (tfx_run(m, 0, &args) != TFX_OK) fprintf(stderr, "%s\n", tfx_error(m));
  *     tfx_close(m);
  *
- * Threads. A handle is used by one thread at a time; open as many handles as there are threads of control. Handles of one
- * model share its weights, which nothing ever writes. A run that finds its handle in use by another run returns TFX_ERR_BUSY.
- * No function here uses thread-local storage or changes process state (signals, rounding mode, locale).
+ * Threads. A handle is used by one thread at a time; open as many handles as there are threads of control. Handles of
+ * one model share its weights, which nothing ever writes. A run that finds its handle in use by another run returns
+ * TFX_ERR_BUSY. No function here uses thread-local storage or changes process state (signals, rounding mode, locale).
  *
  * Memory. Only open takes memory from the system and only close gives it back: run allocates nothing.
  *
- * Reads and writes. Of a tensor exactly the elements that its descriptor describes are read or written, not one byte before or
- * after them. The alignment of the element type suffices. */
+ * Reads and writes. Of a tensor exactly the elements that its descriptor describes are read or written, not one byte
+ * before or after them. The alignment of the element type suffices. */
 #ifndef TFX_H
 #define TFX_H
 
@@ -34,16 +34,17 @@ extern "C" {
 /* What a call came to. After anything but TFX_OK (and TFX_ERR_BUSY) tfx_error has a message. */
 typedef enum tfx_status {
     TFX_OK = 0,
-    TFX_ERR_ARGUMENT = 1,   /* a null pointer, an entry that does not exist, a wrong number of tensors or dims */
-    TFX_ERR_DTYPE = 2,      /* a tensor has another element type */
-    TFX_ERR_RANK = 3,       /* a tensor has another number of axes */
-    TFX_ERR_SHAPE = 4,      /* an axis has another size, or two axes that share a dim differ */
-    TFX_ERR_BOUND = 5,      /* a dim is below its minimum, above its maximum, or not a multiple of what it must be */
-    TFX_ERR_REQUIRE = 6,    /* a condition that the model's source states between dims does not hold */
-    TFX_ERR_STRIDE = 7,     /* a tensor is not compact and the handle was not opened with TFX_STRIDED, or an output overlaps itself */
-    TFX_ERR_ALIGNMENT = 8,  /* a tensor's data is not aligned to its element type, or the workspace not to 64 bytes */
-    TFX_ERR_ALIAS = 9,      /* an output overlaps another tensor or the workspace */
-    TFX_ERR_VALUE = 10,     /* an element of an input is out of the range that the model allows (an id beyond its table) */
+    TFX_ERR_ARGUMENT = 1, /* a null pointer, an entry that does not exist, a wrong number of tensors or dims */
+    TFX_ERR_DTYPE = 2,    /* a tensor has another element type */
+    TFX_ERR_RANK = 3,     /* a tensor has another number of axes */
+    TFX_ERR_SHAPE = 4,    /* an axis has another size, or two axes that share a dim differ */
+    TFX_ERR_BOUND = 5,    /* a dim is below its minimum, above its maximum, or not a multiple of what it must be */
+    TFX_ERR_REQUIRE = 6,  /* a condition that the model's source states between dims does not hold */
+    TFX_ERR_STRIDE =
+        7, /* a tensor is not compact and the handle was not opened with TFX_STRIDED, or an output overlaps itself */
+    TFX_ERR_ALIGNMENT = 8, /* a tensor's data is not aligned to its element type, or the workspace not to 64 bytes */
+    TFX_ERR_ALIAS = 9,     /* an output overlaps another tensor, or a tensor overlaps the workspace */
+    TFX_ERR_VALUE = 10, /* an element of an input is out of the range that the model allows (an id beyond its table) */
     TFX_ERR_WORKSPACE = 11, /* the caller's workspace is too small for these dims */
     TFX_ERR_MEMORY = 12,    /* the system gave no memory */
     TFX_ERR_WEIGHTS = 13,   /* the weights file is missing, damaged, or belongs to another model */
@@ -53,56 +54,76 @@ typedef enum tfx_status {
     TFX_ERR_VERSION = 17    /* the model was compiled for another version of this interface */
 } tfx_status;
 
-/* Element types. bool is one byte, 0 is false and anything else true. f16, bf16 and the 8-bit floats are passed as their bit
- * patterns in uint16_t and uint8_t; f4 and f6 are packed without gaps, the first element in the lowest bits. */
+/* Element types. bool is one byte, 0 is false and anything else true. f16, bf16 and the 8-bit floats are passed as
+ * their bit patterns in uint16_t and uint8_t; f4 and f6 are packed without gaps, the first element in the lowest bits.
+ */
 typedef enum tfx_dtype {
-    TFX_BOOL = 0, TFX_I8 = 1, TFX_U8 = 2, TFX_I16 = 3, TFX_U16 = 4, TFX_I32 = 5, TFX_U32 = 6, TFX_I64 = 7, TFX_U64 = 8,
-    TFX_F16 = 9, TFX_BF16 = 10, TFX_F32 = 11, TFX_F64 = 12, TFX_F8E4M3 = 13, TFX_F8E5M2 = 14, TFX_F8E8M0 = 15, TFX_F4 = 16,
-    TFX_F6E2M3 = 17, TFX_F6E3M2 = 18
+    TFX_BOOL = 0,
+    TFX_I8 = 1,
+    TFX_U8 = 2,
+    TFX_I16 = 3,
+    TFX_U16 = 4,
+    TFX_I32 = 5,
+    TFX_U32 = 6,
+    TFX_I64 = 7,
+    TFX_U64 = 8,
+    TFX_F16 = 9,
+    TFX_BF16 = 10,
+    TFX_F32 = 11,
+    TFX_F64 = 12,
+    TFX_F8E4M3 = 13,
+    TFX_F8E5M2 = 14,
+    TFX_F8E8M0 = 15,
+    TFX_F4 = 16,
+    TFX_F6E2M3 = 17,
+    TFX_F6E3M2 = 18
 } tfx_dtype;
 
 #define TFX_MAX_RANK 8
 #define TFX_MAX_WORKERS 1024
-#define TFX_WORKSPACE_ALIGN 64   /* bytes; a caller's workspace starts at a multiple of it */
+#define TFX_WORKSPACE_ALIGN 64 /* bytes; a caller's workspace starts at a multiple of it */
 #define TFX_ALL_ENTRIES 0xffffffffu
 
-/* A tensor in the caller's memory. The descriptor, its shape and its strides are only read, and only during the call. */
+/* A tensor in the caller's memory. The descriptor, its shape and its strides are only read, and only during the call.
+ */
 typedef struct tfx_tensor {
-    void *data;             /* element [0, 0, ...]; aligned to the element type; never written through for an input; may be NULL
-                             * when the tensor has no elements */
-    const int64_t *shape;   /* rank sizes; may be NULL when rank is 0 */
-    const int64_t *strides; /* rank strides in elements (as DLPack has them), or NULL: compact, row-major. The stride of an axis
-                             * of size 1 means nothing. Anything not compact needs a handle opened with TFX_STRIDED; then inputs
-                             * may have any strides (negative, zero), outputs any that keep their elements apart. */
-    int32_t dtype;          /* a tfx_dtype */
-    int32_t rank;           /* 0 to TFX_MAX_RANK */
+    /* Element [0, 0, ...], aligned to the element type. Never written through for an input. May be NULL when the tensor
+     * has no elements. */
+    void *data;
+    const int64_t *shape; /* rank sizes; may be NULL when rank is 0 */
+    /* rank strides in elements (as DLPack has them), or NULL: compact, row-major. The stride of an axis of size 1 means
+     * nothing. Anything not compact needs a handle opened with TFX_STRIDED; then inputs may have any strides (negative,
+     * zero), outputs any that keep their elements apart. */
+    const int64_t *strides;
+    int32_t dtype; /* a tfx_dtype */
+    int32_t rank;  /* 0 to TFX_MAX_RANK */
 } tfx_tensor;
 
-/* ---- what a model looks like. Constant data of the artefact: valid while it stays loaded, never freed by the caller. ---- */
+/* ---- what a model looks like ----
+ * Constant data of the artefact: valid while it stays loaded, never freed by the caller. */
 
 /* A size that is only known at run time. */
 typedef struct tfx_dim_info {
-    const char *name;           /* as in the source: "B" */
-    int64_t min, max;           /* inclusive */
-    int64_t multiple;           /* the value is a multiple of this; at least 1 */
+    const char *name; /* as in the source: "B" */
+    int64_t min, max; /* inclusive */
+    int64_t multiple; /* the value is a multiple of this; at least 1 */
 } tfx_dim_info;
 
 /* One axis of a tensor of the model. */
 typedef struct tfx_axis_info {
-    const char *text;           /* the size as in the source: "64", "B", "S - 48" */
-    int64_t size;               /* the size when it is constant, else -1 */
-    int64_t min, max;           /* bounds of the size (equal to it when constant) */
-    int32_t dim;                /* index into tfx_info.dims when the size is one bare dim, else -1 */
-    int32_t computed;           /* when the size is neither: its number among the model's computed sizes (axes with the same
-                                 * number have the same size), else -1 */
+    const char *text; /* the size as in the source: "64", "B", "S - 48" */
+    int64_t size;     /* the size when it is constant, else -1 */
+    int64_t min, max; /* bounds of the size (equal to it when constant) */
+    int32_t dim;      /* index into tfx_info.dims when the size is one bare dim, else -1 */
+    int32_t computed; /* else its number among the model's computed sizes (same number, same size), or -1 */
 } tfx_axis_info;
 
 typedef struct tfx_tensor_info {
     const char *name;
-    const char *doc;            /* from the source; NULL when there is none */
-    int32_t dtype;              /* a tfx_dtype */
+    const char *doc; /* from the source; NULL when there is none */
+    int32_t dtype;   /* a tfx_dtype */
     int32_t rank;
-    const tfx_axis_info *axes;  /* rank of them */
+    const tfx_axis_info *axes; /* rank of them */
 } tfx_tensor_info;
 
 /* One way to call the model. */
@@ -111,25 +132,24 @@ typedef struct tfx_entry_info {
     const char *doc;
     const tfx_tensor_info *inputs;
     const tfx_tensor_info *outputs;
-    const uint32_t *dims;       /* the dims that this entry depends on: indices into tfx_info.dims, ascending */
-    const uint32_t *given;      /* those among them that no input's shape shows, so that the caller gives them, in the order of
-                                 * tfx_args.dims */
+    const uint32_t *dims;  /* the dims that this entry depends on: indices into tfx_info.dims, ascending */
+    const uint32_t *given; /* those that no input's shape shows, so that the caller gives them in tfx_args.dims */
     uint32_t n_inputs, n_outputs, n_dims, n_given;
 } tfx_entry_info;
 
 typedef struct tfx_info {
-    const char *name;           /* the model's name */
+    const char *name; /* the model's name */
     const char *doc;
-    const char *source;         /* the .tfx file that it was compiled from, as named then; for messages only */
-    const char *compiler;       /* "tfxc 0.1.0" */
-    const char *target;         /* triple and processor: "x86_64-unknown-linux-gnu znver4" */
+    const char *source;   /* the .tfx file that it was compiled from, as named then; for messages only */
+    const char *compiler; /* "tfxc 0.1.0" */
+    const char *target;   /* triple and processor: "x86_64-unknown-linux-gnu znver4" */
     const tfx_entry_info *entries;
-    const tfx_dim_info *dims;   /* all dims of the model; an array of dim values has this order and length */
+    const tfx_dim_info *dims; /* all dims of the model; an array of dim values has this order and length */
     uint32_t n_entries, n_dims;
-    uint64_t weight_bytes;      /* 0: the model has none */
-    uint8_t weight_id[32];      /* identity of the weights' contents */
-    uint32_t weights_external;  /* 1: open needs tfx_options.weights_path */
-    uint32_t max_tensors;       /* the most inputs plus outputs that any entry has */
+    uint64_t weight_bytes;     /* 0: the model has none */
+    uint8_t weight_id[32];     /* identity of the weights' contents */
+    uint32_t weights_external; /* 1: open needs tfx_options.weights_path */
+    uint32_t max_tensors;      /* the most inputs plus outputs that any entry has */
 } tfx_info;
 
 /* ---- opening ---- */
@@ -137,29 +157,41 @@ typedef struct tfx_info {
 /* A piece of work: does tasks [begin, end). `worker` tells which of the max_workers memories it may use. */
 typedef void tfx_task_fn(void *arg, int64_t begin, int64_t end, uint32_t worker);
 
-/* A caller's way to work in parallel. Must call fn on ranges that together cover [0, n_tasks) exactly once, in any order and
- * on any threads, and return when all calls have returned. No two calls that overlap in time have the same worker, and every
- * worker is below tfx_options.max_workers. How the tasks are divided never changes a result. */
+/* A caller's way to work in parallel. Must call fn on ranges that together cover [0, n_tasks) exactly once, in any
+ * order and on any threads, and return when all calls have returned. No two calls that overlap in time have the same
+ * worker, and every worker is below tfx_options.max_workers. How the tasks are divided never changes a result. Work of
+ * a single task is done without it. What it gets wrong (a worker too high, tasks left out) makes the run return
+ * TFX_ERR_ARGUMENT. */
 typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, void *arg);
 
-/* Flags of tfx_options and of workspace_size. */
-#define TFX_STRIDED 1u /* accept tensors that are not compact: they are copied, and the workspace has room for the copies */
+/* Flag of tfx_options and of workspace_size: accept tensors that are not compact. They are copied: the workspace has
+ * room for it, such inputs are read before any output is written, and such outputs are written last. Where two outputs
+ * share elements the values there are unspecified. */
+#define TFX_STRIDED 1u
 
-/* Start from TFX_OPTIONS_INIT and set what is needed. Everything pointed to is borrowed: workspace and parallel_ctx until
- * close, the rest during open only. */
+/* Start from TFX_OPTIONS_INIT and set what is needed. Everything pointed to is borrowed: workspace and parallel_ctx
+ * until close, the rest during open only. */
 typedef struct tfx_options {
-    uint32_t size;              /* sizeof(tfx_options) */
-    uint32_t flags;             /* TFX_STRIDED or 0 */
-    uint32_t max_workers;       /* at most so many threads work on one run; 0 means 1; at most TFX_MAX_WORKERS */
-    uint32_t reserved;          /* 0 */
-    tfx_parallel_for_fn *parallel_for; /* NULL: the model runs on the thread that calls run */
-    void *parallel_ctx;         /* passed to parallel_for */
-    void *workspace;            /* memory for intermediate tensors, for this handle alone; NULL: open reserves the most that any
-                                 * call can need, and pages of it become real when first touched. Contents need no
-                                 * initialisation and mean nothing between runs. */
-    uint64_t workspace_bytes;   /* its size; less than the most is allowed: a run that needs more returns TFX_ERR_WORKSPACE */
-    const char *weights_path;   /* the weights file of a model with external weights; else NULL */
-    char *message;              /* receives the message when open fails (cut to fit, always ended by a zero byte); may be NULL */
+    uint32_t size;        /* sizeof(tfx_options) */
+    uint32_t flags;       /* TFX_STRIDED or 0 */
+    uint32_t max_workers; /* at most so many threads work on one run; 0 means 1; at most TFX_MAX_WORKERS */
+    uint32_t reserved;    /* 0 */
+
+    /* NULL: the model runs on the thread that calls run. */
+    tfx_parallel_for_fn *parallel_for;
+    void *parallel_ctx; /* passed to parallel_for */
+
+    /* Memory for intermediate tensors, aligned to TFX_WORKSPACE_ALIGN, for this handle alone. Contents need no
+     * initialisation and mean nothing between runs. Less than the most that any call can need is allowed: a run that
+     * needs more returns TFX_ERR_WORKSPACE. NULL: open reserves the most, and pages become real when first touched. */
+    void *workspace;
+    uint64_t workspace_bytes;
+
+    /* The weights file of a model with external weights; else NULL. */
+    const char *weights_path;
+
+    /* Receives the message when open fails: cut to fit, always ended by a zero byte. May be NULL. */
+    char *message;
     size_t message_bytes;
 } tfx_options;
 #define TFX_OPTIONS_INIT {sizeof(tfx_options), 0, 1, 0, NULL, NULL, NULL, 0, NULL, NULL, 0}
@@ -168,19 +200,19 @@ typedef struct tfx_options {
 
 /* The arguments of a run. */
 typedef struct tfx_args {
-    const tfx_tensor *inputs;   /* in the order of tfx_entry_info.inputs */
-    const tfx_tensor *outputs;  /* memory for the results; shapes must be the true ones (tfx_dims and tfx_shape tell them) */
-    const int64_t *dims;        /* values of tfx_entry_info.given; may be NULL when there are none */
+    const tfx_tensor *inputs;  /* in the order of tfx_entry_info.inputs */
+    const tfx_tensor *outputs; /* memory for the results, in their order; shapes as tfx_dims and tfx_shape tell them */
+    const int64_t *dims;       /* values of tfx_entry_info.given; may be NULL when there are none */
     uint32_t n_inputs, n_outputs, n_dims;
-    uint32_t reserved;          /* 0 */
+    uint32_t reserved; /* 0 */
 } tfx_args;
 
 /* One kernel launch of a plan, for the profile. Constant data of the artefact, the same address for every run. */
 typedef struct tfx_kernel_info {
-    const char *kernel;         /* the kernel's symbol: "digits_matmul_14x32_f32" */
-    const char *path;           /* the block instance it computes, "encoder.layer.0.attention"; "" at the top */
-    const char *file;           /* where the source says so */
-    uint32_t line, column;      /* 1-based; 0 when unknown */
+    const char *kernel;    /* the kernel's symbol: "digits_matmul_14x32_f32" */
+    const char *path;      /* the block instance it computes, "encoder.layer.0.attention"; "" at the top */
+    const char *file;      /* where the source says so */
+    uint32_t line, column; /* 1-based; 0 when unknown */
 } tfx_kernel_info;
 
 /* Called on the thread of the run after each launch: how many tasks it had and how many nanoseconds it took. */
@@ -190,8 +222,8 @@ typedef void tfx_profile_fn(void *ctx, const tfx_kernel_info *kernel, int64_t ta
 typedef struct tfx_model tfx_model;
 typedef struct tfx_api tfx_api;
 struct tfx_api {
-    uint32_t abi_version;       /* TFX_ABI_VERSION of the model */
-    uint32_t size;              /* sizeof(tfx_api) there */
+    uint32_t abi_version; /* TFX_ABI_VERSION of the model */
+    uint32_t size;        /* sizeof(tfx_api) there */
 
     /* What the model looks like. Never fails. */
     const tfx_info *(*info)(void);
@@ -199,27 +231,28 @@ struct tfx_api {
     /* A new handle in *out, or NULL there and a status (message in options->message). `options` may be NULL. */
     tfx_status (*open)(const tfx_options *options, tfx_model **out);
 
-    /* Frees the handle and what open reserved; NULL is allowed. Not during a run. Use tfx_close, which also unloads a loaded
-     * model. */
+    /* Frees the handle and what open reserved; NULL is allowed. Not during a run. Use tfx_close, which also unloads a
+     * loaded model. */
     void (*close)(tfx_model *m);
 
     /* Computes the outputs. All arguments are checked before anything is written; after TFX_ERR_VALUE the outputs hold
      * unspecified values. Same inputs, same artefact: the same bits, however many workers. */
     tfx_status (*run)(tfx_model *m, uint32_t entry, const tfx_args *args);
 
-    /* The values of all dims (info()->n_dims of them, into `dims`) that follow from args->inputs (shapes only; data may be NULL)
-     * and args->dims; dims that the entry does not depend on get their minimum. Checks as run does; outputs are not looked at. */
+    /* The values of all dims (info()->n_dims of them, into `dims`) that follow from args->inputs (shapes only; data may
+     * be NULL) and args->dims; dims that the entry does not depend on get the least value they allow. Checks as run
+     * does; outputs are not looked at. */
     tfx_status (*dims)(tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims);
 
     /* The shape of output `output` for dim values as `dims` gave them, into `shape` (its rank of sizes). */
     tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape);
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
-     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. A multiple of 64.
-     * -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
+     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. A multiple
+     * of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
     int64_t (*workspace_size)(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 
-    /* The message of the last call on m that failed; "" before the first. Owned by m, valid until the next call on m. */
+    /* The message of the last call on m that failed; "" before the first. Owned by m, valid until its next call. */
     const char *(*error)(const tfx_model *m);
 
     /* From now on calls `fn` after each launch; NULL: stop. Timing costs two clock reads a launch. */
@@ -229,7 +262,7 @@ struct tfx_api {
 /* The visible head of a handle; the rest is private. Only read it. */
 struct tfx_model {
     const tfx_api *api;
-    void *library;              /* of a loaded model; else NULL */
+    void *library; /* of a loaded model; else NULL */
     void (*unload)(void *library);
 };
 
@@ -237,19 +270,34 @@ struct tfx_model {
 #define TFX_MODEL_SYMBOL "tfx_model_v1"
 typedef const tfx_api *tfx_model_v1_fn(void);
 
-static inline const tfx_info *tfx_get_info(const tfx_model *m) { return m->api->info(); }
-static inline tfx_status tfx_run(tfx_model *m, uint32_t entry, const tfx_args *args) { return m->api->run(m, entry, args); }
-static inline tfx_status tfx_dims(tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims) {
+static inline const tfx_info *tfx_get_info(const tfx_model *m)
+{
+    return m->api->info();
+}
+static inline tfx_status tfx_run(tfx_model *m, uint32_t entry, const tfx_args *args)
+{
+    return m->api->run(m, entry, args);
+}
+static inline tfx_status tfx_dims(tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims)
+{
     return m->api->dims(m, entry, args, dims);
 }
-static inline tfx_status tfx_shape(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape) {
+static inline tfx_status tfx_shape(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape)
+{
     return m->api->shape(m, entry, output, dims, shape);
 }
-static inline const char *tfx_error(const tfx_model *m) { return m->api->error(m); }
-static inline void tfx_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx) { m->api->profile(m, fn, ctx); }
+static inline const char *tfx_error(const tfx_model *m)
+{
+    return m->api->error(m);
+}
+static inline void tfx_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx)
+{
+    m->api->profile(m, fn, ctx);
+}
 
 /* Closes any handle, linked or loaded; NULL is allowed. The info of a loaded model is gone afterwards. */
-static inline void tfx_close(tfx_model *m) {
+static inline void tfx_close(tfx_model *m)
+{
     if (m) {
         void *library = m->library;
         void (*unload)(void *) = m->unload;
@@ -260,8 +308,8 @@ static inline void tfx_close(tfx_model *m) {
 
 /* ---- the loader library (libtfx.a; needs dlopen). Not part of a model. ---- */
 
-/* Loads the model at `path` (as dlopen finds it; a name without '/' is looked for in the current directory first) and opens a
- * handle. On failure *out is NULL and options->message, when given, has the text. */
+/* Loads the model at `path` (as dlopen finds it; a name without '/' is looked for in the current directory first) and
+ * opens a handle. On failure *out is NULL and options->message, when given, has the text. */
 tfx_status tfx_open(const char *path, const tfx_options *options, tfx_model **out);
 
 /* "TFX_ERR_SHAPE", "f32"; "?" for a number that is none. Static text. */

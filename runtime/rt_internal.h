@@ -1,0 +1,145 @@
+/* What the parts of the runtime share. Nothing here is visible outside an artefact. */
+#ifndef RUNTIME_RT_INTERNAL_H
+#define RUNTIME_RT_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include "runtime/rt_abi.h"
+
+/* ---- messages (rt_text.c) ---- */
+
+/* Text in a fixed buffer: what does not fit is cut off. Always zero-terminated when cap is not 0. */
+struct rt_text {
+    char *s;
+    size_t cap, len;
+};
+void rt_text_start(struct rt_text *t, char *s, size_t cap);
+void rt_text_add(struct rt_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rt_text_sizes(struct rt_text *t, uint32_t n, const int64_t *sizes); /* "[2, 3]" */
+void rt_text_spec(struct rt_text *t, const tfx_tensor_info *info);       /* "[B, 3]", as the source says it */
+const char *rt_dtype_name(int32_t dtype);                                /* "f32"; "?" when it is none */
+
+/* ---- the handle ---- */
+
+#define RT_MESSAGE_BYTES 768
+
+struct rt_handle {
+    tfx_model head; /* first: a tfx_model * points to it */
+    const struct rt_model *model;
+    _Atomic uint32_t busy;
+    uint32_t flags, max_workers;
+    tfx_parallel_for_fn *parallel_for;
+    void *parallel_ctx;
+    uint8_t *workspace;
+    uint64_t workspace_bytes;
+    bool workspace_reserved; /* by open, to be given back */
+    const uint8_t *weights;
+    void *weights_map; /* of an external file; else NULL */
+    uint64_t weights_map_bytes;
+    tfx_profile_fn *profile;
+    void *profile_ctx;
+    uint64_t bytes;          /* of this handle's memory, arrays included */
+    int64_t *dims;           /* info.n_dims: those of the current run */
+    void **data;             /* info.max_tensors: inputs' then outputs' data for the plan */
+    struct rt_fault *faults; /* max_workers */
+    char message[RT_MESSAGE_BYTES];
+};
+
+static inline struct rt_handle *rt_handle_of(tfx_model *m)
+{
+    return (struct rt_handle *)(void *)m;
+}
+
+/* Starts the handle's message anew. Usage: return rt_fail(h, TFX_ERR_RANK, "input '%s': ...", name); */
+tfx_status rt_fail(struct rt_handle *h, tfx_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- sizes (rt_expr.c) ---- */
+
+#define RT_ALIGN TFX_WORKSPACE_ALIGN
+
+/* The value of e for these dims. False when it overflows, divides by zero or is malformed. */
+bool rt_expr_eval(const struct rt_expr *e, const int64_t *dims, int64_t *out);
+/* The size of an axis for these dims, not negative. */
+bool rt_axis_size(const struct rt_model *m, const tfx_axis_info *axis, const int64_t *dims, int64_t *out);
+/* All sizes of a tensor. */
+bool rt_tensor_shape(const struct rt_model *m, const tfx_tensor_info *info, const int64_t *dims, int64_t *shape);
+/* v lies within the bounds of dim d and is one of its multiples. */
+bool rt_dim_allowed(const tfx_dim_info *d, int64_t v);
+int64_t rt_dim_least(const tfx_dim_info *d); /* the least allowed value */
+
+/* ---- arguments (rt_dims.c) ---- */
+
+/* Finds the values of all dims from inputs and given dims, and checks everything about the inputs but their data:
+ * numbers of arguments, dtypes, ranks, sizes, bounds, the model's conditions. */
+tfx_status rt_find_dims(struct rt_handle *h, uint32_t entry, const tfx_args *args, int64_t *dims);
+
+/* ---- tensors in memory (rt_layout.c) ---- */
+
+/* One argument of a run, after its shape was found right. */
+struct rt_view {
+    uint8_t *data;
+    const int64_t *strides; /* NULL: compact */
+    int64_t shape[TFX_MAX_RANK];
+    uint32_t rank;
+    uint32_t bits;    /* of an element */
+    uint64_t bytes;   /* when compact */
+    uintptr_t lo, hi; /* the bytes [lo, hi) hold all of it; equal when it has no elements */
+};
+
+uint32_t rt_dtype_bits(int32_t dtype); /* 0 when it is none */
+/* Bytes of a compact tensor of these sizes; false when they do not fit in 63 bits. */
+bool rt_compact_bytes(int32_t dtype, uint32_t rank, const int64_t *shape, uint64_t *bytes);
+/* Checks data pointer, alignment and strides of `t`, whose dtype, rank and shape are already known to fit `info`.
+ * `what`: "input" or "output". */
+tfx_status rt_view_make(struct rt_handle *h, const char *what, const tfx_tensor_info *info, const tfx_tensor *t,
+                        bool written, struct rt_view *v);
+void rt_view_gather(const struct rt_view *v, uint8_t *compact);        /* compact := v */
+void rt_view_scatter(const struct rt_view *v, const uint8_t *compact); /* v := compact */
+
+/* ---- memory (rt_memory.c) ---- */
+
+/* How the workspace is divided. Offsets from its base; all multiples of RT_ALIGN. */
+struct rt_division {
+    uint64_t scratch;        /* offset of worker 0's scratch; buffers stand before it */
+    uint64_t scratch_stride; /* bytes of one worker's */
+    uint64_t copies;         /* offset of the compact copies (TFX_STRIDED) */
+    uint64_t total;
+};
+/* For dims within their bounds, or dims NULL: the bound. False when it does not fit in 63 bits. */
+bool rt_divide(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t workers, uint32_t flags,
+               struct rt_division *out);
+uint64_t rt_round_up(uint64_t n); /* to RT_ALIGN; n <= INT64_MAX */
+/* Zeroed pages that become real when touched; NULL when the system refuses. */
+void *rt_pages_reserve(uint64_t bytes);
+void rt_pages_release(void *p, uint64_t bytes);
+
+/* ---- weights (rt_weights.c) ---- */
+
+/* Finds the weights: embedded ones, or the file at `path`, mapped read-only into h. */
+tfx_status rt_weights_find(struct rt_handle *h, const char *path);
+void rt_weights_release(struct rt_handle *h);
+
+/* ---- processor (rt_cpu.c) ---- */
+
+/* The features among `required` that this machine lacks. */
+uint64_t rt_cpu_missing(uint64_t required);
+const char *rt_cpu_name(uint32_t bit); /* LLVM's name */
+
+/* ---- launches (rt_launch.c) ---- */
+int32_t rt_launch_kernel(struct rt_call *call, const struct rt_launch *launch, void *const *bufs, const int64_t *dims,
+                         int64_t tasks);
+
+/* ---- the functions of tfx_api, for any model (rt_open.c, rt_run.c) ---- */
+tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_options *options, tfx_model **out);
+void rt_close(tfx_model *m);
+tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, const tfx_args *args);
+tfx_status rt_dims(const struct rt_model *model, tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims);
+tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims,
+                    int64_t *shape);
+int64_t rt_workspace_size(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t max_workers,
+                          uint32_t flags);
+const char *rt_error(const tfx_model *m);
+void rt_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+
+#endif

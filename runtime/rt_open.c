@@ -1,0 +1,159 @@
+/* Handles: open takes everything from the system that runs will need, close gives it back. */
+#include "runtime/rt_internal.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* Options as this version knows them. A caller built against a newer tfx.h may pass a longer structure, as long as what
+ * this version does not know is zero. */
+static bool read_options(const tfx_options *given, tfx_options *o, struct rt_text *why)
+{
+    *o = (tfx_options)TFX_OPTIONS_INIT;
+    if (!given) return true;
+    if (given->size < sizeof *o) {
+        rt_text_add(why, "options: size is %u, expected at least %u: start from TFX_OPTIONS_INIT", given->size,
+                    (unsigned)sizeof *o);
+        return false;
+    }
+    const unsigned char *bytes = (const unsigned char *)given;
+    for (size_t i = sizeof *o; i < given->size; i++)
+        if (bytes[i]) {
+            rt_text_add(why, "options: set something that this model's version of tfx.h does not have");
+            return false;
+        }
+    *o = *given;
+    if (o->max_workers == 0) o->max_workers = 1;
+    return true;
+}
+
+static tfx_status check_options(const tfx_options *o, struct rt_text *why)
+{
+    if (o->flags & ~TFX_STRIDED) {
+        rt_text_add(why, "options: unknown flags %#x", o->flags & ~TFX_STRIDED);
+        return TFX_ERR_ARGUMENT;
+    }
+    if (o->reserved) {
+        rt_text_add(why, "options: reserved is not 0");
+        return TFX_ERR_ARGUMENT;
+    }
+    if (o->max_workers > TFX_MAX_WORKERS) {
+        rt_text_add(why, "options: max_workers is %u, expected at most %u", o->max_workers, TFX_MAX_WORKERS);
+        return TFX_ERR_ARGUMENT;
+    }
+    if ((uintptr_t)o->workspace % RT_ALIGN) {
+        rt_text_add(why, "options: expected workspace aligned to %d bytes, got address %p", RT_ALIGN, o->workspace);
+        return TFX_ERR_ALIGNMENT;
+    }
+    return TFX_OK;
+}
+
+static tfx_status check_machine(const struct rt_model *m, struct rt_text *why)
+{
+    if (m->abi_version != RT_ABI_VERSION) {
+        rt_text_add(why, "the model's tables have version %u, expected %u", m->abi_version, RT_ABI_VERSION);
+        return TFX_ERR_VERSION;
+    }
+    uint64_t missing = rt_cpu_missing(m->cpu_required);
+    if (missing) {
+        rt_text_add(why, "the model was compiled for %s; this machine lacks:", m->info.target);
+        for (uint32_t bit = 0; bit < 64; bit++)
+            if (missing >> bit & 1) rt_text_add(why, " %s", rt_cpu_name(bit));
+        return TFX_ERR_CPU;
+    }
+    return TFX_OK;
+}
+
+/* The handle and its arrays, in pages of their own. */
+static struct rt_handle *new_handle(const struct rt_model *m, uint32_t workers)
+{
+    uint64_t dims = rt_round_up(sizeof(struct rt_handle));
+    uint64_t data = dims + rt_round_up(m->info.n_dims * sizeof(int64_t));
+    uint64_t faults = data + rt_round_up(m->info.max_tensors * sizeof(void *));
+    uint64_t bytes = faults + workers * sizeof(struct rt_fault);
+    uint8_t *p = rt_pages_reserve(bytes);
+    if (!p) return NULL;
+    struct rt_handle *h = (struct rt_handle *)(void *)p;
+    h->bytes = bytes;
+    h->dims = (int64_t *)(void *)(p + dims);
+    h->data = (void **)(void *)(p + data);
+    h->faults = (struct rt_fault *)(void *)(p + faults);
+    return h;
+}
+
+static tfx_status find_workspace(struct rt_handle *h, const tfx_options *o)
+{
+    if (o->workspace) {
+        h->workspace = o->workspace;
+        h->workspace_bytes = o->workspace_bytes;
+        return TFX_OK;
+    }
+    int64_t bytes = rt_workspace_size(h->model, TFX_ALL_ENTRIES, NULL, h->max_workers, h->flags);
+    if (bytes < 0) return rt_fail(h, TFX_ERR_MEMORY, "the workspace is larger than the address space");
+    if (bytes == 0) return TFX_OK;
+    h->workspace = rt_pages_reserve((uint64_t)bytes);
+    if (!h->workspace)
+        return rt_fail(h, TFX_ERR_MEMORY, "the system refuses to reserve %lld bytes of workspace", (long long)bytes);
+    h->workspace_bytes = (uint64_t)bytes;
+    h->workspace_reserved = true;
+    return TFX_OK;
+}
+
+tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_options *options, tfx_model **out)
+{
+    struct rt_text why;
+    bool readable = options && options->size >= sizeof *options;
+    rt_text_start(&why, readable ? options->message : NULL, readable ? options->message_bytes : 0);
+    if (!out) {
+        rt_text_add(&why, "open: out is NULL");
+        return TFX_ERR_ARGUMENT;
+    }
+    *out = NULL;
+    tfx_options o;
+    if (!read_options(options, &o, &why)) return TFX_ERR_VERSION;
+    tfx_status s = check_options(&o, &why);
+    if (!s) s = check_machine(m, &why);
+    if (s) return s;
+    struct rt_handle *h = new_handle(m, o.max_workers);
+    if (!h) {
+        rt_text_add(&why, "the system gives no memory for a handle");
+        return TFX_ERR_MEMORY;
+    }
+    h->head.api = api;
+    h->model = m;
+    h->flags = o.flags;
+    h->max_workers = o.max_workers;
+    h->parallel_for = o.parallel_for;
+    h->parallel_ctx = o.parallel_ctx;
+    for (uint32_t i = 0; i < h->max_workers; i++) h->faults[i].index = h->faults[i].arg = INT64_MAX;
+    s = rt_weights_find(h, o.weights_path);
+    if (!s) s = find_workspace(h, &o);
+    if (s) {
+        rt_text_add(&why, "%s", h->message);
+        rt_close(&h->head);
+        return s;
+    }
+    *out = &h->head;
+    return TFX_OK;
+}
+
+void rt_close(tfx_model *m)
+{
+    if (!m) return;
+    struct rt_handle *h = rt_handle_of(m);
+    rt_weights_release(h);
+    if (h->workspace_reserved) rt_pages_release(h->workspace, h->workspace_bytes);
+    rt_pages_release(h, h->bytes);
+}
+
+const char *rt_error(const tfx_model *m)
+{
+    return m ? ((const struct rt_handle *)(const void *)m)->message : "";
+}
+
+void rt_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx)
+{
+    if (!m) return;
+    struct rt_handle *h = rt_handle_of(m);
+    h->profile = fn;
+    h->profile_ctx = ctx;
+}

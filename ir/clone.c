@@ -87,6 +87,7 @@ module *module_clone(const module *m, arena *a)
         *p = *m->params.data[i];
         params[p->id] = p;
         vec_push(a, &c->params, p);
+        ptrmap_set(c->params_by_path, p->path, p);
     }
     region **regions = ARENA_ARRAY(a, region *, m->regions.len);
     for (uint32_t i = 0; i < m->regions.len; i++) {

@@ -13,6 +13,7 @@ module *module_new(arena *a, interner *names, source_set *sources, dim_ctx *dims
     m->sources = sources;
     m->dims = dims;
     m->name = intern_z(names, name);
+    m->params_by_path = ptrmap_new(a);
     return m;
 }
 
@@ -83,10 +84,7 @@ region *region_common(region *a, region *b)
 
 param *module_find_param(const module *m, const char *path)
 {
-    path = intern_z(m->names, path);
-    for (uint32_t i = 0; i < m->params.len; i++)
-        if (m->params.data[i]->path == path) return m->params.data[i];
-    return NULL;
+    return ptrmap_get(m->params_by_path, intern_z(m->names, path));
 }
 
 param *module_param(module *m, const char *path, type ty, const cexpr *v, span declared)
@@ -103,6 +101,7 @@ param *module_param(module *m, const char *path, type ty, const cexpr *v, span d
     p->value = v;
     p->declared = declared;
     vec_push(m->a, &m->params, p);
+    ptrmap_set(m->params_by_path, p->path, p);
     return p;
 }
 
@@ -112,6 +111,7 @@ void module_remove_param(module *m, param *p)
         if (m->params.data[i] != p) continue;
         memmove(&m->params.data[i], &m->params.data[i + 1], (m->params.len - i - 1) * sizeof *m->params.data);
         m->params.len--;
+        ptrmap_set(m->params_by_path, p->path, NULL);
         return;
     }
 }

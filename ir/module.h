@@ -169,7 +169,8 @@ struct module {
     dim_ctx *dims;
     const char *name;          /* the model's name */
     VEC(function *) functions;
-    VEC(param *) params;
+    VEC(param *) params;       /* change with module_param and module_remove_param alone */
+    ptrmap *params_by_path;
     VEC(region *) regions;
     /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
     VEC(dim_check) checks;

@@ -120,7 +120,7 @@ static uint32_t *region_numbers(const function *f, arena *a)
     uint32_t next = 1;
     for (uint32_t i = 0; i < f->m->regions.len; i++) {
         const region *r = f->m->regions.data[i];
-        if (r != f->root && region_within(r, f->root)) number[r->id] = next++;
+        if (r->parent == f->root || (r->parent && number[r->parent->id])) number[r->id] = next++;
     }
     return number;
 }

@@ -1,0 +1,227 @@
+/* The invariants of a module, checked one by one. Runs after every pass in debug builds and on everything that is read
+ * from text; a violation by a pass is a bug in the pass, and the message shows the node. */
+#include "ir/constant.h"
+#include "ir/internal.h"
+
+#include <stdarg.h>
+
+typedef struct {
+    const module *m;
+    diags *d;
+    arena *a;
+    uint32_t violations;
+    const value **by_id;  /* the value that owns an id */
+    uint32_t *defined;    /* 1 + position of a value's definition in the function at hand; 0: not defined in it */
+    const param **params; /* by id: those that the module lists */
+    uint32_t n_param_ids;
+} verifier;
+
+static __attribute__((format(printf, 4, 5))) void violation(verifier *v, const function *f, const node *n,
+                                                            const char *fmt, ...)
+{
+    v->violations++;
+    va_list ap;
+    va_start(ap, fmt);
+    const char *message = arena_vprintf(v->a, fmt, ap);
+    va_end(ap);
+    span at = n && n->n_sources ? n->sources[0] : (span){0};
+    diag *g =
+        f ? diag_error(v->d, at, "function @%s: %s", f->name, message) : diag_error(v->d, at, "module: %s", message);
+    diag_code(g, "invalid-ir");
+    if (!n || !n->result || n->result->id >= v->m->n_values) return;
+    strbuf s = strbuf_new(v->a);
+    node_print(n, &s);
+    diag_note(g, "in %s", s.s);
+}
+
+static const char *shown(verifier *v, const type *t)
+{
+    strbuf s = strbuf_new(v->a);
+    type_print(v->m, t, &s);
+    return s.s;
+}
+
+/* A type whose sizes exist, are not negative and whose bytes can be counted. */
+static bool type_ok(verifier *v, const type *t)
+{
+    if ((unsigned)t->dt >= DT_COUNT || t->rank > MAX_RANK || (unsigned)t->enc.kind >= ENC_COUNT) return false;
+    if (t->enc.kind == ENC_ROWS ? t->enc.param != 0 : t->rank != 2 || t->enc.param < 1) return false;
+    dim bits = dim_const(v->m->dims, dtype_bits(t->dt));
+    for (int i = 0; i < t->rank; i++) {
+        int64_t size;
+        if (t->shape[i] == DIM_BAD) return false;
+        if (dim_is_const(v->m->dims, t->shape[i], &size) && size < 0) return false;
+        bits = dim_mul(v->m->dims, bits, t->shape[i]);
+    }
+    return bits != DIM_BAD;
+}
+
+static void verify_params(verifier *v)
+{
+    const module *m = v->m;
+    ptrmap *paths = ptrmap_new(v->a);
+    for (uint32_t i = 0; i < m->params.len; i++) {
+        const param *p = m->params.data[i];
+        int64_t shape[MAX_RANK];
+        if (ptrmap_has(paths, p->path)) violation(v, NULL, NULL, "two parameters are named \"%s\"", p->path);
+        ptrmap_set(paths, p->path, (void *)p);
+        if (p->id >= v->n_param_ids || v->params[p->id]) {
+            violation(v, NULL, NULL, "parameter \"%s\" has the id of another", p->path);
+            continue;
+        }
+        v->params[p->id] = p;
+        if (!type_ok(v, &p->ty) || !type_is_const(m, &p->ty, shape)) {
+            violation(v, NULL, NULL, "parameter \"%s\" is %s", p->path, shown(v, &p->ty));
+            continue;
+        }
+        const cexpr *e = p->value;
+        if (!e) {
+            violation(v, NULL, NULL, "parameter \"%s\" has no value", p->path);
+            continue;
+        }
+        bool fits = e->dt == p->ty.dt;
+        if (p->ty.enc.kind == ENC_ROWS)
+            fits = fits && e->rank == p->ty.rank && !memcmp(e->shape, shape, e->rank * sizeof *shape);
+        else
+            fits = fits && e->kind == CE_ENCODE && e->u.enc.kind == p->ty.enc.kind &&
+                   e->u.enc.param == p->ty.enc.param && e->args[0]->rank == p->ty.rank &&
+                   !memcmp(e->args[0]->shape, shape, p->ty.rank * sizeof *shape);
+        if (!fits) violation(v, NULL, NULL, "the value of parameter \"%s\" is not %s", p->path, shown(v, &p->ty));
+    }
+}
+
+static void verify_regions(verifier *v)
+{
+    const module *m = v->m;
+    for (uint32_t i = 0; i < m->regions.len; i++) {
+        const region *r = m->regions.data[i];
+        if (r->id != i || (r->parent && r->parent->id >= i))
+            violation(v, NULL, NULL, "region %u is not numbered after its parent", i);
+    }
+}
+
+/* The first half of a value: its id and type. */
+static void verify_value(verifier *v, const function *f, const node *n, const value *x, uint32_t position)
+{
+    if (x->id >= v->m->n_values || (v->by_id[x->id] && v->by_id[x->id] != x)) {
+        violation(v, f, NULL, "value id %u is out of range or taken", x->id);
+        return;
+    }
+    v->by_id[x->id] = x;
+    v->defined[x->id] = position;
+    if (x->def != n) violation(v, f, n, "a value does not know its definition");
+    if (!type_ok(v, &x->ty))
+        violation(v, f, n, "the type %s has sizes that are negative or overflow", shown(v, &x->ty));
+}
+
+static bool is_defined(const verifier *v, const value *x, uint32_t before)
+{
+    return x && x->id < v->m->n_values && v->by_id[x->id] == x && v->defined[x->id] && v->defined[x->id] < before;
+}
+
+static void verify_node(verifier *v, const function *f, const node *n, uint32_t position)
+{
+    const op_info *row = op_row(n->op);
+    bool operands_ok = true;
+    for (uint32_t i = 0; i < n->n_operands; i++)
+        if (!is_defined(v, n->operands[i], position)) {
+            violation(v, f, NULL, "operand %u of a node of op %s is not defined before it", i, row->name);
+            operands_ok = false;
+        }
+    if (!n->result) {
+        violation(v, f, NULL, "a node of op %s has no result", row->name);
+        return;
+    }
+    verify_value(v, f, n, n->result, position);
+    if (n->fn != f) violation(v, f, n, "a node does not know its function");
+    if (!n->in || !region_within(n->in, f->root)) violation(v, f, n, "a node is in no region of its function");
+    if (n->n_sources && !n->sources) violation(v, f, n, "a node lost its sources");
+    for (int i = 0; i < row->n_attrs; i++) {
+        const attr *a = &n->attrs[i];
+        if (attr_kind_of(row->attrs[i]) != AK_PARAM || !a->u.p) continue;
+        if (a->u.p->id >= v->n_param_ids || v->params[a->u.p->id] != a->u.p)
+            violation(v, f, NULL, "a node reads parameter \"%s\", which is not in the module", a->u.p->path);
+    }
+    if (!operands_ok) return;
+    infer_ctx c = {.m = (module *)v->m};
+    type t;
+    if (!op_infer(&c, n->op, n->operands, n->n_operands, n->attrs, &n->result->ty, &t)) violation(v, f, n, "%s", c.why);
+    else if (!type_equal(&t, &n->result->ty))
+        violation(v, f, n, "the result is %s, its operands make it %s", shown(v, &n->result->ty), shown(v, &t));
+}
+
+/* Every use is an operand or result, and there are as many of them: then the lists are exact. */
+static void verify_uses(verifier *v, const function *f)
+{
+    uint32_t *count = ARENA_ARRAY(v->a, uint32_t, v->m->n_values);
+    function_foreach(n, f) for (uint32_t i = 0; i < n->n_operands; i++) count[n->operands[i]->id]++;
+    for (uint32_t i = 0; i < f->results.len; i++) count[f->results.data[i].v->id]++;
+    for (uint32_t id = 0; id < v->m->n_values; id++) {
+        const value *x = v->by_id[id];
+        if (!x || !v->defined[id]) continue;
+        uint32_t listed = 0;
+        for (const use *u = x->uses; u && listed <= count[id]; u = u->next, listed++) {
+            bool exact = u->user
+                             ? u->user->fn == f && u->index < u->user->n_operands && u->user->operands[u->index] == x
+                             : u->index < f->results.len && f->results.data[u->index].v == x;
+            if (!exact) violation(v, f, x->def, "a use of value %u does not use it", id);
+        }
+        if (listed != count[id])
+            violation(v, f, x->def, "value %u is used %u times, its list has %u", id, count[id], listed);
+    }
+}
+
+static void verify_function(verifier *v, const function *f)
+{
+    uint32_t before = v->violations, position = 1;
+    if (f->m != v->m) violation(v, f, NULL, "a function does not know its module");
+    memset(v->defined, 0, v->m->n_values * sizeof *v->defined);
+    for (uint32_t i = 0; i < f->args.len; i++) verify_value(v, f, NULL, f->args.data[i].v, position);
+    const node *prev = NULL;
+    function_foreach(n, f)
+    {
+        if (n->prev != prev) violation(v, f, NULL, "the list of nodes is broken");
+        prev = n;
+        verify_node(v, f, n, ++position);
+    }
+    if (f->last != prev) violation(v, f, NULL, "the list of nodes is broken");
+    for (uint32_t i = 0; i < f->results.len; i++)
+        if (!is_defined(v, f->results.data[i].v, UINT32_MAX))
+            violation(v, f, NULL, "result '%s' is not a value of the function", f->results.data[i].name);
+    for (uint32_t i = 0; i < f->points.len; i++)
+        if (!is_defined(v, f->points.data[i].v, UINT32_MAX))
+            violation(v, f, NULL, "point \"%s\" is not a value of the function", f->points.data[i].place);
+    if (v->violations == before) verify_uses(v, f);
+}
+
+static void out_of_memory(void *arg)
+{
+    arena_out_of_memory(arg);
+}
+
+bool module_verify(const module *m, diags *d)
+{
+    arena *a = arena_new(out_of_memory, m->a);
+    if (!a) arena_out_of_memory(m->a);
+    verifier v = {.m = m, .d = d, .a = a};
+    for (uint32_t i = 0; i < m->params.len; i++)
+        if (m->params.data[i]->id >= v.n_param_ids) v.n_param_ids = m->params.data[i]->id + 1;
+    v.by_id = ARENA_ARRAY(a, const value *, m->n_values);
+    v.defined = ARENA_ARRAY(a, uint32_t, m->n_values);
+    v.params = ARENA_ARRAY(a, const param *, v.n_param_ids);
+    ptrmap *names = ptrmap_new(a);
+    verify_params(&v);
+    verify_regions(&v);
+    for (uint32_t i = 0; i < m->functions.len; i++) {
+        const function *f = m->functions.data[i];
+        if (ptrmap_has(names, f->name)) violation(&v, f, NULL, "two functions have this name");
+        ptrmap_set(names, f->name, (void *)f);
+        verify_function(&v, f);
+    }
+    for (uint32_t i = 0; i < m->checks.len; i++)
+        if (m->checks.data[i].lhs == DIM_BAD || m->checks.data[i].rhs == DIM_BAD)
+            violation(&v, NULL, NULL, "a check without a dim");
+    uint32_t violations = v.violations;
+    arena_free(a);
+    return violations == 0;
+}

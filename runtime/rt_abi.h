@@ -47,8 +47,8 @@ struct rt_fault {
  *   alike. A caller's tensors are aligned to their element type only; workspace buffers and weights as the compiler
  *   laid them out from bases that are aligned to 64.
  * - dims: the extents that the kernel declares, as the plan computed them; NOT the model's dims table.
- * - scratch: this worker's memory, aligned to 64, at least rt_entry.scratch_bytes(dims) long; contents unspecified.
- * NULL when that is 0.
+ * - scratch: this worker's memory, aligned to 64, at least rt_entry.scratch_bytes(dims) long and with unspecified
+ *   contents; NULL when that is 0.
  * - fault: this worker's report; never NULL.
  *
  * A kernel must give the same bits for every division of [0, tasks) into ranges. It may write only its own tasks'

@@ -21,18 +21,25 @@ typedef struct {
     uint64_t max_ops;       /* give up after so many executed ops (0: no limit) */
 } kinterp_options;
 
+/* A failed `check`: element `index` of buffer argument `arg` holds `value`, which is not in 0..limit-1. */
+typedef struct {
+    bool set;
+    int64_t arg, index, value, limit;
+    const char *kernel; /* the launched kernel's name */
+} kfault;
+
 typedef struct {
     uint64_t ops, flops;           /* executed; a fused multiply-add counts 2 */
     uint64_t bank_conflicts;       /* extra shared-memory wavefronts over all warp-wide accesses */
+    uint64_t split_rows;           /* 16-byte rows and pieces that are misaligned or not contiguous in memory */
     uint64_t bytes_loaded, bytes_stored;
-} kinterp_stats;
+    kfault fault;                  /* of the lowest element (then argument) that failed a check, in the launch that stopped the run */
+} kinterp_result;
 
-/* Runs a kernel or plan. `dims`: one value per symbol of f->dims; `params`: one binding per parameter (plans: weights may be bound
- * with data NULL, their constants are then evaluated). False when anything was reported (added to `d`). */
+/* Runs a verified kernel or plan. `dims`: one value per symbol of f->dims; `params`: one binding per parameter (plans: weights may
+ * be bound with data NULL, their constants are then evaluated). `o` and `result` may be NULL. False when anything was reported
+ * (added to `d`), a failed check included. */
 bool kinterp_run(const kfunction *f, const int64_t *dims, const kbinding *params, const kinterp_options *o, arena *a, diags *d,
-                 kinterp_stats *stats);
-
-/* The first fault of a `check` in the last run, when the run failed through one: argument, flat index, value, limit. */
-typedef struct { bool set; int64_t arg, index, value, limit; } kfault;
+                 kinterp_result *result);
 
 #endif

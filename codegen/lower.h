@@ -5,13 +5,13 @@
 #include "ir/kir/kir.h"
 
 typedef struct {
-    int vector_floats;   /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
-    int registers;       /* vector registers: 32 or 16 */
+    int vector_floats; /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
+    int registers;     /* vector registers: 32 or 16 */
 } lower_target;
 
-/* Lowers every function of `m` to a plan of the same name whose parameters are the function's inputs, outputs and weights, in
- * that order. Plans and kernels share m->dims: a kernel's dim parameters are the module's symbols. Buffers already have their
- * offsets (plan_memory.h). NULL with diagnostics for what cannot be lowered. */
+/* Lowers every function of `m` to a plan of the same name whose parameters are the function's inputs, outputs and
+ * weights, in that order. Plans and kernels share m->dims: a kernel's dim parameters are the module's symbols. Buffers
+ * already have their offsets (plan_memory.h). NULL with diagnostics for what cannot be lowered. */
 kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target);
 
 #endif

@@ -1,7 +1,8 @@
 /* Constants: expressions on slices of weight files, evaluated only while the artefact is written.
  *
- * An expression has a dtype and constant sizes. Evaluation is streamed: cexpr_read produces any element range in row-major
- * order of the expression's own shape without materialising the rest, so a 3 GB tensor needs a buffer of a few MB. */
+ * An expression has a dtype and constant sizes. Evaluation is streamed: cexpr_read produces any element range in
+ * row-major order of the expression's own shape without materialising the rest, so a 3 GB tensor needs a buffer of a
+ * few MB. */
 #ifndef IR_CONSTANT_H
 #define IR_CONSTANT_H
 
@@ -9,12 +10,19 @@
 #include "ir/weights.h"
 
 typedef enum {
-    CE_FILE,      /* a tensor of a weights file, as stored */
-    CE_RANDOM,    /* reproducible: scale * uniform(-1, 1) from (seed, path hash, index); see constant.c for the generator */
-    CE_SPLAT,     /* one number everywhere */
-    CE_DATA,      /* elements held in memory (folded constants, .tir literals) */
-    CE_CAST, CE_SLICE, CE_TRANSPOSE, CE_CONCAT, CE_RESHAPE, CE_SCALE, CE_STACK,
-    CE_ENCODE     /* into an encoding: the result is the encoded storage, rank 1 */
+    CE_FILE,   /* a tensor of a weights file, as stored */
+    CE_RANDOM, /* reproducible: scale * uniform(-1, 1) from (seed, path hash, index); see constant.c for the generator
+                */
+    CE_SPLAT,  /* one number everywhere */
+    CE_DATA,   /* elements held in memory (folded constants, .tir literals) */
+    CE_CAST,
+    CE_SLICE,
+    CE_TRANSPOSE,
+    CE_CONCAT,
+    CE_RESHAPE,
+    CE_SCALE,
+    CE_STACK,
+    CE_ENCODE /* into an encoding: the result is the encoded storage, rank 1 */
 } cexpr_kind;
 
 struct cexpr {
@@ -25,15 +33,21 @@ struct cexpr {
     uint8_t n_args;
     const cexpr *const *args;
     union {
-        struct { const weights_file *file; const weights_tensor *tensor; } file;
-        struct { uint64_t seed, stream; double scale; } random;
+        struct {
+            const weights_file *file;
+            const weights_tensor *tensor;
+        } file;
+        struct {
+            uint64_t seed, stream;
+            double scale;
+        } random;
         double splat;
-        const void *data;              /* shape elements of dt, row-major */
-        int64_t start[MAX_RANK];       /* SLICE (step 1) */
-        uint8_t perm[MAX_RANK];        /* TRANSPOSE: result axis i is argument axis perm[i] */
-        int axis;                      /* CONCAT, STACK */
-        double scale;                  /* SCALE */
-        encoding enc;                  /* ENCODE */
+        const void *data;        /* shape elements of dt, row-major */
+        int64_t start[MAX_RANK]; /* SLICE (step 1) */
+        uint8_t perm[MAX_RANK];  /* TRANSPOSE: result axis i is argument axis perm[i] */
+        int axis;                /* CONCAT, STACK */
+        double scale;            /* SCALE */
+        encoding enc;            /* ENCODE */
     } u;
 };
 
@@ -53,12 +67,11 @@ const cexpr *cexpr_encode(arena *a, const cexpr *e, encoding enc);
 uint64_t cexpr_elements(const cexpr *e);
 uint64_t cexpr_bytes(const cexpr *e);
 bool cexpr_equal(const cexpr *a, const cexpr *b); /* structural: shared constants are emitted once */
-/* Elements [first, first + n) in row-major order into `out` (packed, dtype e->dt). False with *why set when the file cannot
- * be read. Values of sub-byte dtypes are only read in multiples of a byte. */
+/* Elements [first, first + n) in row-major order into `out` (packed, dtype e->dt). False with *why set when the file
+ * cannot be read. Values of sub-byte dtypes are only read in multiples of a byte. */
 bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const char **why);
-/* The text form, which ir/parse_constant.c reads back to an equal expression. Leaves but for files carry their type; data are
- * printed by strbuf_add_double (float dtypes) or as decimal integers:
- *   file "model.safetensors" "a.weight"
+/* The text form, which ir/parse_constant.c reads back to an equal expression. Leaves but for files carry their type;
+ * data are printed by strbuf_add_double (float dtypes) or as decimal integers: file "model.safetensors" "a.weight"
  *   random f32[64, 64] seed 0 stream 1234 scale 0.125        splat f32[64] 1.5        data i32[2, 2] [1, 2, 3, 4]
  *   cast bf16 (E)   slice [0, 0] [768, 768] (E)   transpose [1, 0] (E)   reshape [3, 4] (E)   scale 0.125 (E)
  *   concat 0 (E, E)   stack (E, E)   encode panel 32 (E)
@@ -66,7 +79,9 @@ bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const cha
 void cexpr_print(const cexpr *e, strbuf *out);
 
 /* Encodings, from encodings.def: sizes and the reference forms of pack and unpack. */
-uint64_t encoding_elements(encoding enc, uint32_t rank, const int64_t *shape); /* of the encoded storage, padding included */
-uint64_t encoding_offset(encoding enc, uint32_t rank, const int64_t *shape, const int64_t *index); /* element's place in it */
+uint64_t encoding_elements(encoding enc, uint32_t rank,
+                           const int64_t *shape); /* of the encoded storage, padding included */
+uint64_t encoding_offset(encoding enc, uint32_t rank, const int64_t *shape,
+                         const int64_t *index); /* element's place in it */
 
 #endif

@@ -1,17 +1,20 @@
 /* The tensor interpreter: slow, obvious, and the truth that everything faster is compared with.
  *
- * Every float is a double from input to output (dtypes round only at casts to a narrower float, and inputs are exact), every
- * sum accumulates in f64. With interp_options.round set, each op's result is rounded to its dtype instead. */
+ * Every float is a double from input to output (dtypes round only at casts to a narrower float, and inputs are exact),
+ * every sum accumulates in f64. With interp_options.round set, each op's result is rounded to its dtype instead. */
 #ifndef IR_INTERP_H
 #define IR_INTERP_H
 
 #include "ir/constant.h"
 
 typedef struct {
-    dtype dt;                    /* the value's dtype; storage is double for floats, int64_t for ints and bool */
+    dtype dt; /* the value's dtype; storage is double for floats, int64_t for ints and bool */
     uint8_t rank;
     int64_t shape[MAX_RANK];
-    union { double *f; int64_t *i; } u;
+    union {
+        double *f;
+        int64_t *i;
+    } u;
 } tensor;
 
 uint64_t tensor_elements(const tensor *t);
@@ -27,11 +30,12 @@ typedef struct {
     void *observe_arg;
 } interp_options;
 
-/* Runs f on one tensor per argument. Dims are found from the arguments' shapes; `settings` gives values for symbols that no
- * argument shows (NULL if there are none; indexed as the dims table). False with a diagnostic that names the tensor, expected
- * and got, for wrong inputs (shape, bound, id out of range). Results: one tensor per result in f's order. */
-bool interp_run(const function *f, tensor *const *args, const int64_t *settings, const interp_options *o, arena *a, diags *d,
-                tensor **results);
+/* Runs f on one tensor per argument. Dims are found from the arguments' shapes; `settings` gives values for symbols
+ * that no argument shows (NULL if there are none; indexed as the dims table). False with a diagnostic that names the
+ * tensor, expected and got, for wrong inputs (shape, bound, id out of range). Results: one tensor per result in f's
+ * order. */
+bool interp_run(const function *f, tensor *const *args, const int64_t *settings, const interp_options *o, arena *a,
+                diags *d, tensor **results);
 /* Evaluates a parameter's constant (cached by the caller if wanted). */
 tensor *interp_constant(arena *a, const cexpr *e, diags *d);
 

@@ -1,0 +1,122 @@
+/* Entries, tensors, dims and checks of a model. A dim that some input shows as a whole axis is found from its shape;
+ * any other dim that the entry depends on is given by the caller. */
+#include "codegen/describe.h"
+
+#include <assert.h>
+
+static codegen_tensor *tensors(const void *data, uint32_t n, arena *a)
+{
+    const named_value *v = data;
+    codegen_tensor *t = ARENA_ARRAY(a, codegen_tensor, n);
+    for (uint32_t i = 0; i < n; i++) {
+        t[i] = (codegen_tensor){.name = v[i].name, .dt = v[i].v->ty.dt, .rank = v[i].v->ty.rank};
+        memcpy(t[i].shape, v[i].v->ty.shape, sizeof t[i].shape);
+    }
+    return t;
+}
+
+static bool type_uses(const module *m, const type *t, uint32_t symbol)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (dim_uses(m->dims, t->shape[i], symbol)) return true;
+    return false;
+}
+
+static bool attrs_use(const module *m, const node *n, uint32_t symbol)
+{
+    const op_info *row = op_row(n->op);
+    for (int i = 0; i < row->n_attrs; i++) {
+        const attr *x = node_attr(n, row->attrs[i]);
+        if (!x->set) continue;
+        if (row->attrs[i] == ATTR_START)
+            for (int k = 0; k < x->u.dims.n; k++)
+                if (dim_uses(m->dims, x->u.dims.v[k], symbol)) return true;
+    }
+    return false;
+}
+
+static bool function_uses(const module *m, const function *f, uint32_t symbol)
+{
+    for (uint32_t i = 0; i < f->args.len; i++)
+        if (type_uses(m, &f->args.data[i].v->ty, symbol)) return true;
+    function_foreach(n, f) if (type_uses(m, &n->result->ty, symbol) || attrs_use(m, n, symbol)) return true;
+    return false;
+}
+
+static bool shown_by_input(const module *m, const function *f, uint32_t symbol)
+{
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        const type *t = &f->args.data[i].v->ty;
+        for (int k = 0; k < t->rank; k++)
+            if (dim_is_symbol(m->dims, t->shape[k]) == (int32_t)symbol) return true;
+    }
+    return false;
+}
+
+static const char *check_text(const module *m, dim lhs, const char *op, dim rhs, const char *after, arena *a)
+{
+    strbuf b = strbuf_new(a);
+    dim_print(m->dims, lhs, &b);
+    strbuf_adds(&b, op);
+    dim_print(m->dims, rhs, &b);
+    strbuf_adds(&b, after);
+    return b.s;
+}
+
+static codegen_check *checks(const module *m, arena *a)
+{
+    codegen_check *out = ARENA_ARRAY(a, codegen_check, m->checks.len);
+    for (uint32_t i = 0; i < m->checks.len; i++) {
+        __typeof__(&m->checks.data[0]) c = &m->checks.data[i];
+        codegen_check *o = &out[i];
+        o->lhs = c->lhs;
+        o->rhs = c->rhs;
+        o->op = c->op == CHECK_EQ ? CODEGEN_CHECK_EQ : c->op == CHECK_LE ? CODEGEN_CHECK_LE : CODEGEN_CHECK_MULTIPLE;
+        o->text = c->op == CHECK_EQ   ? check_text(m, c->lhs, " == ", c->rhs, "", a)
+                  : c->op == CHECK_LE ? check_text(m, c->lhs, " <= ", c->rhs, "", a)
+                                      : check_text(m, c->lhs, " % ", c->rhs, " == 0", a);
+        o->place = "";
+        if (m->sources && c->at.begin) {
+            uint32_t line, col;
+            source_line_col(m->sources, c->at.begin, &line, &col);
+            o->place = arena_printf(a, "%s:%u:%u", source_of(m->sources, c->at.begin)->name, line, col);
+        }
+    }
+    return out;
+}
+
+codegen_model *codegen_describe(const module *m, const kmodule *km, const char *source, const char *compiler, arena *a)
+{
+    codegen_model *out = ARENA_NEW(a, codegen_model);
+    uint32_t symbols = dim_symbol_count(m->dims);
+    codegen_entry *entries = ARENA_ARRAY(a, codegen_entry, m->functions.len);
+    const codegen_check *all_checks = checks(m, a);
+    for (uint32_t i = 0; i < m->functions.len; i++) {
+        const function *f = m->functions.data[i];
+        codegen_entry *e = &entries[i];
+        uint32_t *dims = ARENA_ARRAY(a, uint32_t, symbols), *given = ARENA_ARRAY(a, uint32_t, symbols);
+        for (uint32_t s = 0; s < symbols; s++) {
+            if (!function_uses(m, f, s)) continue;
+            dims[e->n_dims++] = s;
+            if (!shown_by_input(m, f, s)) given[e->n_given++] = s;
+        }
+        e->name = f->name;
+        e->inputs = tensors(f->args.data, f->args.len, a);
+        e->outputs = tensors(f->results.data, f->results.len, a);
+        e->n_inputs = f->args.len;
+        e->n_outputs = f->results.len;
+        e->dims = dims;
+        e->given = given;
+        e->checks = all_checks;
+        e->n_checks = m->checks.len;
+        e->plan = kmodule_find(km, f->name);
+        assert(e->plan && e->plan->target == KTARGET_PLAN);
+    }
+    *out = (codegen_model){.name = m->name,
+                           .source = source,
+                           .compiler = compiler,
+                           .dims = m->dims,
+                           .entries = entries,
+                           .n_entries = m->functions.len};
+    return out;
+}

@@ -1,0 +1,11 @@
+/* What a model looks like to its callers, read off the tensor IR. */
+#ifndef CODEGEN_DESCRIBE_H
+#define CODEGEN_DESCRIBE_H
+
+#include "codegen/model.h"
+
+/* The public description of `m`, whose functions were lowered to the plans of `km`. `source` and `compiler` are
+ * borrowed. */
+codegen_model *codegen_describe(const module *m, const kmodule *km, const char *source, const char *compiler, arena *a);
+
+#endif

@@ -1,0 +1,125 @@
+/* Tensor IR to kernel IR: buffers for what is stored, one kernel per group, one plan per function. */
+#include "codegen/lower_internal.h"
+#include "codegen/plan_memory.h"
+
+#include <assert.h>
+
+/* The emitter of a group by its root, one row per op that can be a root. */
+static lower_fn *const root_emitters[OP_COUNT] = {
+    [OP_CONTRACT] = lower_contract,   [OP_REDUCE] = lower_reduce,       [OP_SOFTMAX] = lower_softmax,
+    [OP_NORMALIZE] = lower_normalize, [OP_ATTENTION] = lower_attention, [OP_GATHER] = lower_gather,
+    [OP_CONCAT] = lower_concat,       [OP_RESHAPE] = lower_reshape,
+};
+
+static span place_of(const node *n)
+{
+    return n->n_sources ? n->sources[0] : (span){0, 0};
+}
+
+static kbuffer public_type(lowering *lw, const type *t)
+{
+    dim one = dim_const(lw->m->dims, 1);
+    return kbuffer_dense(t->dt, KSPACE_GLOBAL, t->rank ? t->rank : 1, t->rank ? t->shape : &one);
+}
+
+static bool stored_row_major(const value *v)
+{
+    return !(v->def && v->def->op == OP_ATTENTION);
+}
+
+/* Inputs, then outputs. A result that is stored anyway is stored in its output; others are copied at the end. */
+static bool plan_params(lowering *lw)
+{
+    function *f = lw->fn;
+    for (uint32_t i = 0; i < f->args.len + f->results.len; i++) {
+        bool in = i < f->args.len;
+        named_value *nv = in ? &f->args.data[i] : &f->results.data[i - f->args.len];
+        if (nv->v->ty.rank > KMAX_RANK) {
+            diag_error(lw->d, (span){0, 0}, "tensor '%s' has %d axes; at most %d can be compiled", nv->name,
+                       nv->v->ty.rank, KMAX_RANK);
+            return false;
+        }
+        kvalue *v = kparam_add(lw->plan, nv->name, public_type(lw, &nv->v->ty), in ? KPARAM_INPUT : KPARAM_OUTPUT,
+                               in ? KACCESS_IN : KACCESS_INOUT);
+        vec_last(&lw->plan->params).tensor = nv->name;
+        bool is_param = nv->v->def && nv->v->def->op == OP_PARAM;
+        if (in ||
+            (nv->v->def && !is_param && value_is_base(lw, nv->v) && stored_row_major(nv->v) && !lw->buffers[nv->v->id]))
+            lw->buffers[nv->v->id] = v;
+    }
+    return true;
+}
+
+static void copy_results(lowering *lw)
+{
+    function *f = lw->fn;
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        value *v = f->results.data[i].v;
+        kvalue *out = lw->plan->params.data[f->args.len + i].v;
+        if (lw->buffers[v->id] == out) continue;
+        dim stride[MAX_RANK], s = dim_const(lw->m->dims, 1);
+        for (int k = v->ty.rank - 1; k >= 0; k--) {
+            stride[k] = s;
+            s = dim_mul(lw->m->dims, s, v->ty.shape[k]);
+        }
+        node *at = v->def ? v->def : lw->fn->first;
+        node none = {0};
+        lower_copy(lw, at ? at : &none, view_of(lw, v), out, dim_const(lw->m->dims, 0), stride);
+    }
+}
+
+static void lower_group(lowering *lw, group *g)
+{
+    if (!g->root) {
+        lower_elementwise(lw, g);
+        return;
+    }
+    lower_fn *emit = root_emitters[g->root->op];
+    if (emit) emit(lw, g);
+    else diag_error(lw->d, place_of(g->root), "op '%s' cannot be compiled", op_row(g->root->op)->name);
+}
+
+static void lower_function(lowering *lw, function *f)
+{
+    lw->fn = f;
+    lw->views = ARENA_ARRAY(lw->a, lview *, lw->m->n_values);
+    lw->groups = ARENA_ARRAY(lw->a, group *, lw->m->n_values);
+    lw->buffers = ARENA_ARRAY(lw->a, kvalue *, lw->m->n_values);
+    memset(&lw->weights, 0, sizeof lw->weights);
+    lw->plan = kfunction_new(lw->km, f->name, KTARGET_PLAN);
+    lw->plan->dims = lw->m->dims;
+    lw->pb = (kbuilder){.f = lw->plan, .block = lw->plan->body};
+    if (!plan_params(lw)) return;
+    groups_build(lw);
+    function_foreach(n, f)
+    {
+        group *g = lw->groups[n->result->id];
+        if (g && g->out == n) lower_group(lw, g);
+    }
+    copy_results(lw);
+}
+
+/* Kernels stand before the plans that launch them. */
+static void order_functions(lowering *lw)
+{
+    kmodule *km = lw->km;
+    uint32_t n = 0;
+    kfunction **sorted = ARENA_ARRAY(lw->a, kfunction *, km->functions.len);
+    for (int plans = 0; plans < 2; plans++)
+        for (uint32_t i = 0; i < km->functions.len; i++)
+            if ((km->functions.data[i]->target == KTARGET_PLAN) == plans) sorted[n++] = km->functions.data[i];
+    memcpy(km->functions.data, sorted, n * sizeof *sorted);
+}
+
+kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target)
+{
+    uint32_t before = diags_errors(d);
+    lowering lw = {.m = m, .a = a, .d = d, .target = *target};
+    lw.km = kmodule_new(a, m->names, m->sources, m->name);
+    lw.kernels = ptrmap_new(a);
+    for (uint32_t i = 0; i < m->functions.len; i++) lower_function(&lw, m->functions.data[i]);
+    if (diags_errors(d) != before) return NULL;
+    order_functions(&lw);
+    plan_memory(lw.km);
+    return lw.km;
+}

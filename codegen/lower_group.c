@@ -1,0 +1,116 @@
+/* Which nodes become one kernel.
+ *
+ * Walking the nodes from the last to the first, a node joins the group of its users when all of its uses are
+ * elementwise members of that one group: its result then never leaves registers. A root (contraction, reduction ...)
+ * may join a group that has none; the elementwise members become its epilogue. Values read through a view, returned, or
+ * used by two groups are stored.
+ *
+ * Why not join whatever shares a user: a value used by two groups would be computed twice, and a contraction whose
+ * epilogue reads leaves that do not lie along its rows and columns would need index arithmetic per element. */
+#include "codegen/lower_internal.h"
+
+bool node_is_elementwise(const node *n)
+{
+    return op_row(n->op)->axes == X_POINTWISE;
+}
+
+/* Roots whose emitters evaluate an epilogue. */
+static bool takes_epilogue(const node *n)
+{
+    op_axes x = op_row(n->op)->axes;
+    return x == X_LABELS || x == X_REDUCE || x == X_ROWWISE;
+}
+
+static group *common_user_group(lowering *lw, const node *n)
+{
+    group *g = NULL;
+    for (use *u = n->result->uses; u; u = u->next) {
+        if (!u->user || !node_is_elementwise(u->user)) return NULL;
+        group *of = lw->groups[u->user->result->id];
+        if (!of || (g && of != g)) return NULL;
+        g = of;
+    }
+    return g;
+}
+
+void group_leaves(lowering *lw, const group *g, value_list *out)
+{
+    for (uint32_t i = 0; i < g->members.len; i++) {
+        node *n = g->members.data[i];
+        if (!node_is_elementwise(n)) continue;
+        for (uint32_t k = 0; k < n->n_operands; k++) {
+            value *v = n->operands[k];
+            bool seen = lw->groups[v->id] == g;
+            for (uint32_t j = 0; j < out->len && !seen; j++) seen = out->data[j] == v;
+            if (!seen) vec_push(lw->a, out, v);
+        }
+    }
+}
+
+/* A contraction's tiles run over flattened rows and flattened columns: every leaf must lie along both. Where the rows
+ * end and the columns begin is the first result axis that the operand of the first one does not have. */
+static bool leaves_fit_contraction(lowering *lw, const group *g)
+{
+    const labels *l = &node_attr(g->root, ATTR_LABELS)->u.lab;
+    int cut = 0, rows = l->rank[2] > 0 && memchr(l->label[0], l->label[2][0], l->rank[0]) ? 0 : 1;
+    while (cut < l->rank[2] && memchr(l->label[rows], l->label[2][cut], l->rank[rows])) cut++;
+    value_list leaves = {0};
+    group_leaves(lw, g, &leaves);
+    for (uint32_t i = 0; i < leaves.len; i++) {
+        value *v = leaves.data[i];
+        double splat;
+        if (value_const_splat(v, &splat)) continue;
+        if (value_is_iota(v)) return false;
+        const lview *w = view_of(lw, v);
+        if (!view_collapses(lw, w, 0, cut - 1) || !view_collapses(lw, w, cut, w->rank - 1)) return false;
+    }
+    return true;
+}
+
+static bool group_try_join(lowering *lw, group *g, node *n)
+{
+    bool is_root = !node_is_elementwise(n);
+    if (is_root && (g->root || !takes_epilogue(n))) return false;
+    vec_push(lw->a, &g->members, n);
+    lw->groups[n->result->id] = g;
+    if (is_root) g->root = n;
+    if (!g->root || g->root->op != OP_CONTRACT || leaves_fit_contraction(lw, g)) return true;
+    (void)vec_pop(&g->members);
+    lw->groups[n->result->id] = NULL;
+    if (is_root) g->root = NULL;
+    return false;
+}
+
+/* Constants and iotas are computed where elementwise nodes use them; any other use reads them from memory. */
+static bool needs_storage(const value *v)
+{
+    double splat;
+    bool constant = value_const_splat(v, &splat);
+    for (use *u = v->uses; u; u = u->next) {
+        if (!u->user) return true;
+        if (node_is_elementwise(u->user)) continue;
+        bool view = op_row(u->user->op)->props & P_PURE_VIEW;
+        if (!view || !constant || !value_const_splat(u->user->result, &splat) || needs_storage(u->user->result))
+            return true;
+    }
+    return false;
+}
+
+void groups_build(lowering *lw)
+{
+    for (node *n = lw->fn->last; n; n = n->prev) {
+        const op_info *row = op_row(n->op);
+        bool copied_reshape = (row->props & P_PURE_VIEW) && value_is_base(lw, n->result);
+        bool leaf_op = row->props & P_LEAF;
+        if (n->op == OP_PARAM || (leaf_op && !needs_storage(n->result))) continue;
+        if ((row->props & P_PURE_VIEW) && !copied_reshape) continue;
+        if (!n->result->uses) continue;
+        group *g = leaf_op ? NULL : common_user_group(lw, n);
+        if (g && group_try_join(lw, g, n)) continue;
+        g = ARENA_NEW(lw->a, group);
+        g->out = n;
+        g->root = leaf_op || node_is_elementwise(n) ? NULL : n;
+        vec_push(lw->a, &g->members, n);
+        lw->groups[n->result->id] = g;
+    }
+}

@@ -1,0 +1,169 @@
+/* What the files of the lowering share. Flow: views (how a value reads a stored one) -> groups (which nodes become one
+ * kernel) -> one emitter per kind of root, all of which read leaves and write results through tiles. */
+#ifndef CODEGEN_LOWER_INTERNAL_H
+#define CODEGEN_LOWER_INTERNAL_H
+
+#include "codegen/lower.h"
+
+/* A value as a strided window on a stored base value. Bases are what gets a buffer: arguments, parameters, kernel
+ * results. */
+typedef struct {
+    value *base;
+    dim offset; /* elements from the base's first */
+    uint8_t rank;
+    dim shape[MAX_RANK];
+    dim stride[MAX_RANK]; /* in elements; 0 along broadcast axes and axes of size 1 */
+} lview;
+
+/* Nodes that become one kernel: at most one root (contraction, reduction ...) and the elementwise nodes after it. */
+typedef struct group {
+    node *root; /* NULL: elementwise only */
+    node *out;  /* the node whose result is stored */
+    VEC(node *) members;
+} group;
+
+typedef struct {
+    module *m;
+    function *fn;
+    kmodule *km;
+    arena *a;
+    diags *d;
+    lower_target target;
+    kfunction *plan;
+    kbuilder pb;      /* builds the plan */
+    lview **views;    /* by value id */
+    group **groups;   /* by value id of a member's result */
+    kvalue **buffers; /* by value id: the plan's buffer of a stored value */
+    VEC(struct stored_weight {
+        const cexpr *e;
+        kvalue *v;
+    }) weights;
+    ptrmap *kernels; /* hash -> list of kernels, for sharing */
+    uint32_t n_names;
+} lowering;
+
+/* ---- views (lower_view.c) ---- */
+/* How v reads stored memory. A reshape that no strides express is itself a base (its node is lowered to a copy). */
+const lview *view_of(lowering *lw, value *v);
+/* True when v is stored in a buffer of its own. */
+bool value_is_base(lowering *lw, value *v);
+/* Strides with which a base is stored: row-major but for attention, whose heads lie inside the tokens. */
+void base_strides(lowering *lw, const value *v, dim *stride);
+bool view_is_dense(lowering *lw, const lview *w);
+/* True when axes [first, last] act as one axis: their strides nest. */
+bool view_collapses(lowering *lw, const lview *w, int first, int last);
+/* v as a constant expression through parameters and views of them, or NULL. */
+const cexpr *constant_of(lowering *lw, value *v);
+
+/* ---- groups (lower_group.c) ---- */
+void groups_build(lowering *lw);
+bool node_is_elementwise(const node *n);
+/* Values that members read and that are not members: leaves (constants and iotas included), each once, in first-read
+ * order. */
+typedef VEC(value *) value_list;
+void group_leaves(lowering *lw, const group *g, value_list *out);
+
+/* ---- kernels (lower_kernel.c) ---- */
+typedef struct {
+    lowering *lw;
+    kfunction *f;
+    kbuilder b;
+    VEC(kvalue *) args; /* the plan's buffers, one per parameter */
+    span at;
+} kernel;
+
+kernel kernel_begin(lowering *lw, const char *family, const node *at);
+/* A parameter that reads (or writes) memory of `base` from element `offset` on, with the given logical shape and
+ * strides. */
+kvalue *kernel_bind(kernel *k, value *base, dim offset, uint32_t rank, const dim *shape, const dim *stride,
+                    kaccess_mode mode);
+kvalue *kernel_bind_buffer(kernel *k, kvalue *buf, dim offset, uint32_t rank, const dim *shape, const dim *stride,
+                           kaccess_mode mode);
+/* A constant as a parameter, stored in its own encoding with the given shape. */
+kvalue *kernel_bind_constant(kernel *k, const cexpr *e, const char *path, uint32_t rank, const dim *shape);
+void kernel_end(kernel *k); /* shares an equal kernel if there is one, and launches it */
+/* The plan's buffer of a base, made when first needed. */
+kvalue *base_buffer(lowering *lw, value *v);
+
+/* ---- tiles and expressions (lower_expr.c) ---- */
+#define SPACE_MAX 6
+/* The iteration space of a group: axes of the result, adjacent ones merged where every leaf allows it. At least two
+ * axes; the last is the column axis (along the lanes), the one before it the row axis. */
+typedef struct {
+    int n;
+    dim size[SPACE_MAX];
+    int from[SPACE_MAX]; /* first result axis merged into it, -1: none (a padding axis of size 1) */
+    int to[SPACE_MAX];
+} space;
+
+/* A stored value that the group reads. Constants and iotas are computed in place. */
+typedef struct {
+    value *v;
+    kvalue *buf;
+    bool along[SPACE_MAX]; /* has a stride along the axis */
+} leaf;
+
+typedef struct {
+    const group *g;
+    space s;
+    VEC(leaf) leaves;
+    kvalue *out; /* bound for writing */
+} tile_plan;
+
+/* Where a tile lies: the index of its first element on every axis, its size, and how much of it exists. */
+typedef struct {
+    kidx at[SPACE_MAX];
+    int rows, cols;
+    bool rows_bounded, cols_bounded;
+    kidx row_bound, col_bound;
+    value *known;       /* the root's result ... */
+    kvalue *known_tile; /* ... as a tile, or NULL */
+} tile_at;
+
+/* Chooses the space of a group, in which `also` (NULL: nothing) can be read as well. With col_first >= 0 the result
+ * axes [col_first, col_last] together are the column axis, also where that run is empty or of size 1; else the last
+ * axis is. False when too many axes remain or the columns do not merge. */
+bool space_make(lowering *lw, const group *g, value *also, int col_first, int col_last, space *s);
+bool value_is_iota(const value *v);
+/* A parameter that reads a view along the axes of a space; along[i]: it has a stride there. */
+kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
+/* Binds leaves and output. */
+void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
+/* The group's value `v` on a tile. */
+kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);
+void tile_store(kernel *k, const tile_plan *tp, const tile_at *t); /* evaluates and stores the group's result */
+/* r on rows x cols, also when its value is the same along an axis. */
+kvalue *tile_widen(kernel *k, kvalue *r, int rows, int cols);
+kvalue *kidx_as_value(kernel *k, kidx i);
+/* A memory access of a rank-n buffer bound along a space. */
+kmem tile_mem(const tile_plan *tp, const tile_at *t, kvalue *buf, const bool *along);
+/* Splits a flat task number over axes [0, n) of the given sizes into indices. */
+void unflatten(kernel *k, kvalue *task, int n, const dim *size, kidx *index);
+/* The C type that a tensor's tile has in registers and the accumulator type for sums of it. */
+dtype accumulator_of(dtype dt);
+
+/* Runs `body` over [0, size) in tiles of `width` columns: full tiles in a loop with a carried 1 x width tile (init;
+ * NULL: none), then the rest with its exact width where constant, or bounded. Results: *full (carried tile after the
+ * loop) and *tail (what body returned for the rest, or NULL where there is none; then *tail_exists says whether a
+ * bounded tail may be empty). */
+typedef kvalue *column_body(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried);
+void for_columns(kernel *k, dim size, int width, kvalue *init, kvalue *tail_init, column_body *body, void *arg,
+                 kvalue **full, kvalue **tail);
+
+/* ---- one emitter per kind of group ---- */
+void lower_elementwise(lowering *lw, const group *g);
+/* Copies a view into a window of a plan's buffer with the given strides (concat, stored reshapes, outputs). */
+void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim offset, const dim *stride);
+typedef void lower_fn(lowering *lw, group *g);
+/* One per row of ops.def; views and leaves have none of their own. */
+lower_fn lower_contract, lower_reduce, lower_softmax, lower_normalize, lower_attention, lower_gather, lower_concat,
+    lower_reshape;
+
+/* Row tiles shared by matmul and attention: all heights that balanced tiles of at most `max` rows of `rows` rows can
+ * have. */
+uint32_t tile_heights(lowering *lw, dim rows, int max, int64_t *heights);
+/* Calls body once per height, inside a loop over row tiles: row0 is the first row. */
+typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, int height);
+void for_row_tiles(kernel *k, dim rows, int max, row_tile_body *body, void *arg);
+
+#endif

@@ -1,0 +1,144 @@
+/* One kernel under construction: its parameters, and in the plan the buffers that they are launched on. */
+#include "codegen/lower_internal.h"
+
+#include <assert.h>
+
+/* The stored shape of a base as one flat axis list: attention stores its heads inside the tokens. */
+static kbuffer base_type(lowering *lw, const value *v, kspace in)
+{
+    dim one = dim_const(lw->m->dims, 1);
+    dim n = one;
+    if (v->ty.rank <= KMAX_RANK && !(v->def && v->def->op == OP_ATTENTION))
+        return kbuffer_dense(v->ty.dt, in, v->ty.rank ? v->ty.rank : 1, v->ty.rank ? v->ty.shape : &one);
+    for (int i = 0; i < v->ty.rank; i++) n = dim_mul(lw->m->dims, n, v->ty.shape[i]);
+    return kbuffer_dense(v->ty.dt, in, 1, &n);
+}
+
+static kvalue *stored_constant(lowering *lw, const cexpr *e, const char *path, kbuffer ty)
+{
+    for (uint32_t i = 0; i < lw->weights.len; i++) {
+        struct stored_weight *w = &lw->weights.data[i];
+        if (cexpr_equal(w->e, e) && w->v->ty.buf.rank == ty.rank &&
+            !memcmp(w->v->ty.buf.shape, ty.shape, ty.rank * sizeof(dim)))
+            return w->v;
+    }
+    kvalue *v = kparam_add(lw->plan, NULL, ty, KPARAM_WEIGHT, KACCESS_IN);
+    kparam *p = &vec_last(&lw->plan->params);
+    p->weight = e;
+    p->tensor = path;
+    vec_push(lw->a, &lw->weights, ((struct stored_weight){e, v}));
+    return v;
+}
+
+kvalue *base_buffer(lowering *lw, value *v)
+{
+    if (lw->buffers[v->id]) return lw->buffers[v->id];
+    kvalue *b;
+    if (v->def && v->def->op == OP_PARAM) {
+        const param *p = node_attr(v->def, ATTR_PARAM)->u.p;
+        b = stored_constant(lw, p->value, p->path, base_type(lw, v, KSPACE_GLOBAL));
+    } else {
+        b = kb_alloc(&lw->pb, NULL, base_type(lw, v, KSPACE_WORKSPACE));
+    }
+    lw->buffers[v->id] = b;
+    return b;
+}
+
+kernel kernel_begin(lowering *lw, const char *family, const node *at)
+{
+    kernel k = {.lw = lw, .at = at->n_sources ? at->sources[0] : (span){0, 0}};
+    const char *name = arena_printf(lw->a, "%s_%u", family, lw->n_names++);
+    k.f = kfunction_new(lw->km, intern_z(lw->km->names, name), KTARGET_CPU);
+    k.f->dims = lw->m->dims;
+    for (uint32_t i = 0; i < at->n_sources; i++) vec_push(lw->km->a, &k.f->sources, at->sources[i]);
+    k.b = (kbuilder){.f = k.f, .block = k.f->body, .at = k.at};
+    return k;
+}
+
+/* The plan's memory of `base` from `offset` on under another type. */
+static kvalue *plan_view(lowering *lw, kvalue *base, dim offset, kbuffer ty)
+{
+    const kbuffer *have = &base->ty.buf;
+    dim_ctx *dc = lw->m->dims;
+    kidx zeros[KMAX_RANK] = {{0}};
+    if (offset == dim_const(dc, 0)) {
+        if (have->rank == ty.rank && ty.dense && !memcmp(have->shape, ty.shape, ty.rank * sizeof(dim))) return base;
+        return kb_view(&lw->pb, kmem_at(base, zeros), ty);
+    }
+    if (have->rank != 1) {
+        dim n = dim_const(dc, 1);
+        for (int i = 0; i < have->rank; i++) n = dim_mul(dc, n, have->shape[i]);
+        base = kb_view(&lw->pb, kmem_at(base, zeros), kbuffer_dense(ty.dt, have->space, 1, &n));
+    }
+    kidx at = kidx_value(kb_dim(&lw->pb, offset));
+    return kb_view(&lw->pb, kmem_at(base, &at), ty);
+}
+
+static kbuffer strided_type(lowering *lw, dtype dt, uint32_t rank, const dim *shape, const dim *stride)
+{
+    kbuffer ty = kbuffer_dense(dt, KSPACE_GLOBAL, rank, shape);
+    dim expect = dim_const(lw->m->dims, 1), one = expect;
+    for (int i = (int)rank - 1; i >= 0; i--) {
+        if (shape[i] != one && stride[i] != expect) ty.dense = false;
+        expect = dim_mul(lw->m->dims, expect, shape[i]);
+    }
+    if (!ty.dense)
+        for (uint32_t i = 0; i < rank; i++) ty.strides[i] = stride[i];
+    return ty;
+}
+
+kvalue *kernel_bind_buffer(kernel *k, kvalue *buf, dim offset, uint32_t rank, const dim *shape, const dim *stride,
+                           kaccess_mode mode)
+{
+    kbuffer ty = strided_type(k->lw, buf->ty.buf.dt, rank, shape, stride);
+    kbuffer plan_ty = ty;
+    plan_ty.space = buf->ty.buf.space;
+    vec_push(k->lw->a, &k->args, plan_view(k->lw, buf, offset, plan_ty));
+    return kparam_add(k->f, NULL, ty, KPARAM_BUFFER, mode);
+}
+
+kvalue *kernel_bind(kernel *k, value *base, dim offset, uint32_t rank, const dim *shape, const dim *stride,
+                    kaccess_mode mode)
+{
+    return kernel_bind_buffer(k, base_buffer(k->lw, base), offset, rank, shape, stride, mode);
+}
+
+kvalue *kernel_bind_constant(kernel *k, const cexpr *e, const char *path, uint32_t rank, const dim *shape)
+{
+    kbuffer ty = kbuffer_dense(e->dt, KSPACE_GLOBAL, rank, shape);
+    vec_push(k->lw->a, &k->args, stored_constant(k->lw, e, path, ty));
+    return kparam_add(k->f, NULL, ty, KPARAM_BUFFER, KACCESS_IN);
+}
+
+typedef VEC(kfunction *) kernel_list;
+
+/* The kernel that stands for f: an equal earlier one (f is then dropped), or f itself. */
+static kfunction *shared_kernel(lowering *lw, kfunction *f)
+{
+    const void *key = (const void *)(uintptr_t)(kfunction_hash(f) | 1);
+    kernel_list *same = ptrmap_get(lw->kernels, key);
+    if (!same) {
+        same = ARENA_NEW(lw->a, kernel_list);
+        ptrmap_set(lw->kernels, key, same);
+    }
+    for (uint32_t i = 0; i < same->len; i++) {
+        if (!kfunction_equal(same->data[i], f)) continue;
+        assert(vec_last(&lw->km->functions) == f);
+        (void)vec_pop(&lw->km->functions);
+        return same->data[i];
+    }
+    vec_push(lw->a, same, f);
+    return f;
+}
+
+void kernel_end(kernel *k)
+{
+    lowering *lw = k->lw;
+    dim_ctx *dc = lw->m->dims;
+    kfunction *f = shared_kernel(lw, k->f);
+    uint32_t n = dim_symbol_count(dc);
+    dim *dims = ARENA_ARRAY(lw->a, dim, n);
+    for (uint32_t i = 0; i < n; i++) dims[i] = dim_find(dc, dim_symbol_at(dc, i)->name);
+    lw->pb.at = k->at;
+    kb_launch(&lw->pb, f, k->args.data, dims);
+}

@@ -306,6 +306,38 @@ static inline void tfx_close(tfx_model *m)
     }
 }
 
+/* ---- conveniences ---- */
+
+/* The descriptor of a compact tensor. */
+static inline tfx_tensor tfx_compact(const void *data, int32_t dtype, int32_t rank, const int64_t *shape)
+{
+    tfx_tensor t;
+    t.data = (void *)data;
+    t.shape = shape;
+    t.strides = NULL;
+    t.dtype = dtype;
+    t.rank = rank;
+    return t;
+}
+
+/* Arithmetic of sizes as the language defines it: floordiv rounds to minus infinity, mod has the sign of b. b != 0. */
+static inline int64_t tfx_floordiv(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a % b < 0) != (b < 0));
+}
+static inline int64_t tfx_mod(int64_t a, int64_t b)
+{
+    return a - b * tfx_floordiv(a, b);
+}
+static inline int64_t tfx_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t tfx_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* ---- the loader library (libtfx.a; needs dlopen). Not part of a model. ---- */
 
 /* Loads the model at `path` (as dlopen finds it; a name without '/' is looked for in the current directory first) and

@@ -7,12 +7,12 @@ For the first three test images (one of them is also run alone), the array NAME 
 (logits: [3, 10]) computed in double precision from the f32 weights, and NAME.torch_error f64[2, 2]
 how far PyTorch's f32 values are from it: row 0 for batch 1 (image 0 alone), row 1 for batch 3;
 column 0 the largest absolute error, column 1 the root mean square. `pixels` is the input,
-f32[3, 1, 8, 8]. The names are those of the model's places:
+f32[3, 1, 8, 8]. The names are those of the outputs of digits_tensors.tfx:
 
-    vit.embeddings
-    vit.encoder.layer.L:attended      x + attention, before the feed-forward part;  L = 0..3
-    vit.encoder.layer.L
-    vit.layernorm
+    embeddings    the sum of tokens and positions              (place vit.embeddings)
+    attended_L    x + attention, before the feed-forward part  (vit.encoder.layer.L:attended), L = 0..3
+    layer_L       what the layer returns                       (vit.encoder.layer.L)
+    norm                                                       (vit.layernorm)
     logits
 
 PyTorch's f32 values themselves are not stored: the check needs their error only.
@@ -27,16 +27,20 @@ import torch
 HERE = pathlib.Path(__file__).resolve().parent
 DIGITS = HERE.parents[2] / "examples" / "digits"
 sys.path.insert(0, str(DIGITS))
-from vit import load  # noqa: E402
+from vit import LAYERS, load  # noqa: E402
 
 BATCHES = (1, 3)
+NAMES = {"vit.embeddings": "embeddings", "vit.layernorm": "norm", "logits": "logits"}
+for _l in range(LAYERS):
+    NAMES[f"vit.encoder.layer.{_l}:attended"] = f"attended_{_l}"
+    NAMES[f"vit.encoder.layer.{_l}"] = f"layer_{_l}"
 
 
 def tensors(model, pixels):
     """Every noted tensor of one run, as numpy arrays by name."""
     found = {}
     with torch.inference_mode():
-        model(pixels, note=lambda name, value: found.__setitem__(name, value.numpy().copy()))
+        model(pixels, note=lambda name, value: found.__setitem__(NAMES[name], value.numpy().copy()))
     return found
 
 
@@ -53,7 +57,7 @@ def main():
             errors[name].append([np.abs(error).max(), np.sqrt(np.mean(error**2))])
     for name, rows in errors.items():
         out[f"{name}.torch_error"] = np.array(rows)
-        print(f"{name:32s} {str(exact[name].shape):12s} largest error {rows[-1][0]:.2e}, rms {rows[-1][1]:.2e}")
+        print(f"{name:12s} {str(exact[name].shape):12s} largest error {rows[-1][0]:.2e}, rms {rows[-1][1]:.2e}")
     np.savez(HERE / "digits_tensors.npz", **out)
 
 

@@ -30,7 +30,7 @@ struct cexpr {
     dtype dt;
     uint8_t rank;
     int64_t shape[MAX_RANK];
-    uint8_t n_args;
+    uint32_t n_args;
     const cexpr *const *args;
     union {
         struct {
@@ -64,12 +64,22 @@ const cexpr *cexpr_reshape(arena *a, const cexpr *e, uint32_t rank, const int64_
 const cexpr *cexpr_scale(arena *a, const cexpr *e, double by);
 const cexpr *cexpr_encode(arena *a, const cexpr *e, encoding enc);
 
+/* The same with everything given; what cexpr_random makes of the path, and the numbers it stands for, is said in
+ * constant.c. */
+const cexpr *cexpr_random_stream(arena *a, dtype dt, uint32_t rank, const int64_t *shape, uint64_t seed,
+                                 uint64_t stream, double scale);
+
 uint64_t cexpr_elements(const cexpr *e);
 uint64_t cexpr_bytes(const cexpr *e);
 bool cexpr_equal(const cexpr *a, const cexpr *b); /* structural: shared constants are emitted once */
-/* Elements [first, first + n) in row-major order into `out` (packed, dtype e->dt). False with *why set when the file
- * cannot be read. Values of sub-byte dtypes are only read in multiples of a byte. */
+uint64_t cexpr_hash(const cexpr *e); /* equal expressions hash alike; the same within one run of the program only */
+/* Elements [first, first + n) in row-major order into `out` (packed from its first bit on, dtype e->dt; the unused bits
+ * of a sub-byte dtype's last byte are zero). False with *why (a constant string) set when the file cannot be read.
+ * Takes no heap memory. A range of a transpose or an encoding is made from whole tiles where it covers them: large
+ * ranges are fast. */
 bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const char **why);
+/* Gives the pages of all files behind e back to the system (see weights_done). */
+void cexpr_done(const cexpr *e);
 /* The text form, which ir/parse_constant.c reads back to an equal expression. Leaves but for files carry their type;
  * data are printed by strbuf_add_double (float dtypes) or as decimal integers: file "model.safetensors" "a.weight"
  *   random f32[64, 64] seed 0 stream 1234 scale 0.125        splat f32[64] 1.5        data i32[2, 2] [1, 2, 3, 4]
@@ -78,7 +88,8 @@ bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const cha
  * A type of rank 0 is the bare dtype; names are quoted by print_quoted (ir/internal.h). */
 void cexpr_print(const cexpr *e, strbuf *out);
 
-/* Encodings, from encodings.def: sizes and the reference forms of pack and unpack. */
+/* Encodings, from encodings.def: sizes and the reference forms of pack and unpack. Axes before the last two of a panel
+ * encoding are a batch: one run of panels for each. */
 uint64_t encoding_elements(encoding enc, uint32_t rank,
                            const int64_t *shape); /* of the encoded storage, padding included */
 uint64_t encoding_offset(encoding enc, uint32_t rank, const int64_t *shape,

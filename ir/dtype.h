@@ -33,6 +33,11 @@ double dtype_load_f64(dtype t, const void *base, uint64_t i);
 int64_t dtype_load_i64(dtype t, const void *base, uint64_t i);
 void dtype_store_f64(dtype t, void *base, uint64_t i, double v);
 void dtype_store_i64(dtype t, void *base, uint64_t i, int64_t v);
+/* n packed elements of `from` as elements of `to`, each rounded once: what a cast does. */
+void dtype_convert(dtype to, void *out, dtype from, const void *in, uint64_t n);
+/* The bits of element i of a dtype of at most 16 bits. */
+uint32_t dtype_load_code(dtype t, const void *base, uint64_t i);
+void dtype_store_code(dtype t, void *base, uint64_t i, uint32_t code);
 double dtype_round(dtype t, double v);  /* v rounded to what t can hold */
 int64_t dtype_wrap(dtype t, int64_t v); /* v reduced to the width of an int dtype, as C conversions do (bool: v != 0) */
 /* True when every value of `from` is a value of `to`, so that a cast loses nothing (equal types too). */

@@ -302,6 +302,37 @@ static void test_ints(void **state)
     assert_int_equal(dtype_load_i64(DT_F32, at, 0), INT64_MAX);
 }
 
+static void test_convert(void **state)
+{
+    (void)state;
+    const uint64_t big[3] = {UINT64_MAX, (UINT64_C(1) << 63) + (UINT64_C(1) << 39) + 1, 7};
+    float f[3];
+    dtype_convert(DT_F32, f, DT_U64, big, 3);
+    assert_true(f[0] == 0x1p64f && f[1] == 0x1.000002p63f && f[2] == 7);
+    for (uint32_t code = 0; code < 1u << 16; code++) {
+        uint16_t h = (uint16_t)code;
+        float direct, through;
+        dtype_convert(DT_F32, &direct, DT_BF16, &h, 1);
+        dtype_store_f64(DT_F32, &through, 0, dtype_load_f64(DT_BF16, &h, 0));
+        assert_memory_equal(&direct, &through, 4);
+    }
+    const float from[5] = {1.5f, -2, 6, 0.25f, NAN};
+    uint8_t packed[3] = {0xff, 0xff, 0xff};
+    dtype_convert(DT_F4, packed, DT_F32, from, 5);
+    assert_int_equal(packed[0], 0xc3); /* -2, 1.5 */
+    assert_int_equal(packed[1], 0x07); /* 0.25 -> 0, 6 */
+    assert_int_equal(packed[2], 0xf7);
+    int8_t ints[5];
+    dtype_convert(DT_I8, ints, DT_F32, (const float[]){300, -300, 1.9f, NAN, -1.9f}, 5);
+    assert_memory_equal(ints, ((const int8_t[]){127, -128, 1, 0, -1}), 5);
+    dtype_convert(DT_I8, ints, DT_I32, (const int32_t[]){300, -300, 127, 128, -1}, 5);
+    assert_memory_equal(ints, ((const int8_t[]){44, -44, 127, -128, -1}), 5);
+    dtype_convert(DT_F4, packed, DT_F4, (const uint8_t[]){0x21, 0x03}, 3);
+    assert_int_equal(packed[0], 0x21);
+    assert_int_equal(packed[1], 0x03);
+    dtype_convert(DT_F32, NULL, DT_F32, NULL, 0);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -359,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_e8m0),
         cmocka_unit_test(test_packed_storage),
         cmocka_unit_test(test_ints),
+        cmocka_unit_test(test_convert),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_contains),
     };

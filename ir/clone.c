@@ -54,8 +54,7 @@ static void clone_function(const function *f, module *to, value **values, region
         named_value arg = {f->args.data[i].name, clone_value(f->args.data[i].v, values, a)};
         vec_push(a, &c->args, arg);
     }
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         clone_value(n->result, values, a);
         node *x = clone_node(n, c, values, regions, params, a);
         nodes_by_result[n->result->id] = x;
@@ -70,7 +69,7 @@ static void clone_function(const function *f, module *to, value **values, region
         vec_push(a, &c->points, p);
     }
     for (uint32_t i = 0; i < f->args.len; i++) clone_uses(f->args.data[i].v, nodes_by_result, c->args.data[i].v, a);
-    function_foreach(n, f) clone_uses(n->result, nodes_by_result, values[n->result->id], a);
+    function_foreach (n, f) clone_uses(n->result, nodes_by_result, values[n->result->id], a);
 }
 
 module *module_clone(const module *m, arena *a)

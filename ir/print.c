@@ -46,8 +46,7 @@ const char **value_names(const function *f, arena *a)
         if (named) ptrmap_set(taken, v->name, (void *)v);
         names[v->id] = named ? v->name : arena_printf(a, "%u", number++);
     }
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         const value *v = n->result;
         bool named = v->name && is_identifier(v->name) && !ptrmap_has(taken, v->name);
         if (named) ptrmap_set(taken, v->name, (void *)v);
@@ -157,8 +156,7 @@ static void print_function(const function *f, strbuf *out)
         if (r->parent != f->root) strbuf_addf(out, " in r%u", number[r->parent->id]);
         strbuf_addc(out, '\n');
     }
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         strbuf_adds(out, "  ");
         node_print_with(n, names, out);
         if (n->in != f->root) strbuf_addf(out, " in r%u", number[n->in->id]);

@@ -154,7 +154,8 @@ static void verify_node(verifier *v, const function *f, const node *n, uint32_t 
 static void verify_uses(verifier *v, const function *f)
 {
     uint32_t *count = ARENA_ARRAY(v->a, uint32_t, v->m->n_values);
-    function_foreach(n, f) for (uint32_t i = 0; i < n->n_operands; i++) count[n->operands[i]->id]++;
+    function_foreach (n, f)
+        for (uint32_t i = 0; i < n->n_operands; i++) count[n->operands[i]->id]++;
     for (uint32_t i = 0; i < f->results.len; i++) count[f->results.data[i].v->id]++;
     for (uint32_t id = 0; id < v->m->n_values; id++) {
         const value *x = v->by_id[id];
@@ -178,8 +179,7 @@ static void verify_function(verifier *v, const function *f)
     memset(v->defined, 0, v->m->n_values * sizeof *v->defined);
     for (uint32_t i = 0; i < f->args.len; i++) verify_value(v, f, NULL, f->args.data[i].v, position);
     const node *prev = NULL;
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         if (n->prev != prev) violation(v, f, NULL, "the list of nodes is broken");
         prev = n;
         verify_node(v, f, n, ++position);

@@ -1,0 +1,101 @@
+/* What a pass is, and how passes are run. docs/add-a-pass.md shows how to write one. */
+#ifndef PASSES_PASS_H
+#define PASSES_PASS_H
+
+#include "ir/interp.h"
+
+#include <stdio.h>
+
+typedef enum { STATUS_OK, STATUS_FAILED } status; /* failed: an error was added to the diagnostics */
+
+typedef enum {
+#define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) PASS_##NAME,
+#include "passes/passes.def"
+#undef PASS
+    PASS_COUNT
+} pass_id;
+
+typedef enum { STAGE_CLEAN, STAGE_POLICY, STAGE_FUSE, STAGE_LAYOUT } pass_stage;
+typedef enum { NUMERICS_EXACT, NUMERICS_REASSOCIATES, NUMERICS_APPROXIMATE } pass_numerics;
+enum { PASS_ASSUMES_FINITE = 1 };
+
+/* Runs a function of m on one tensor per argument (ir/interp.h); false with a diagnostic when that is impossible. */
+typedef bool pass_execute_fn(void *arg, const module *m, const function *f, tensor *const *args, arena *a, diags *d,
+                             tensor **results);
+/* Seconds that one run of f takes when it is compiled for the session's target, at the given dim values; negative when
+ * it cannot be measured. */
+typedef double pass_measure_fn(void *arg, const module *m, const function *f, const int64_t *dims);
+
+typedef struct {
+    bool verify_each; /* verify, and compare each pass's claim of change with the printed IR (default: debug builds) */
+    bool roundtrip_each; /* print, parse and print again after each pass */
+    bool print_after_all;
+    bool time_passes;
+    bool remarks;
+    bool print_after[PASS_COUNT];
+    bool skip[PASS_COUNT];
+    int stop_after; /* a pass_id, or -1 */
+    bool only;      /* run exactly `list` instead of the pipeline */
+    VEC(pass_id) list;
+} pass_options;
+
+/* What a run of passes is given: nothing here is owned. execute and measure may be NULL where no pass needs them. */
+typedef struct {
+    diags *d;
+    const pass_options *options;
+    FILE *log; /* where printed IR and times go; NULL: stderr */
+    pass_execute_fn *execute;
+    pass_measure_fn *measure;
+    void *callback_arg;
+} pass_session;
+
+typedef struct {
+    const pass_session *session;
+    pass_id id;
+    arena *scratch; /* freed when the pass returns */
+    diags *d;
+} pass_ctx;
+
+/* Changes m, sets *changed exactly when the printed form changes. On failure m is not used further. */
+typedef status pass_fn(pass_ctx *ctx, module *m, bool *changed);
+#define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) pass_fn pass_##name;
+#include "passes/passes.def"
+#undef PASS
+
+typedef struct {
+    const char *name;
+    pass_stage stage;
+    pass_numerics numerics;
+    unsigned flags;
+    const char *summary;
+    pass_fn *run;
+} pass_info;
+const pass_info *pass_row(pass_id id);
+bool pass_find(const char *name, size_t n, pass_id *out);
+
+/* A remark about n, shown under --remarks: what a pass did, or why it declined. n NULL: about the module. */
+void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- running (runner.c) ---- */
+pass_options pass_options_default(void);
+typedef enum { FLAG_UNKNOWN, FLAG_TAKEN, FLAG_WRONG } flag_result;
+/* Reads one command-line argument: --print-after=a,b --print-after-all --verify-each --no-verify-each --roundtrip-each
+ * --skip-pass=a,b --stop-after=a --run-pass=a,b --time-passes --remarks. FLAG_UNKNOWN: it is none of these; FLAG_WRONG:
+ * it is, with a mistake that was added to d. Lists are kept in a. */
+flag_result pass_options_flag(pass_options *o, arena *a, diags *d, const char *arg);
+/* One line per flag for --help. */
+void pass_options_help(strbuf *out);
+
+/* Runs the pipeline, or the passes that --run-pass lists, on m. A module without functions is left as it is. */
+status passes_run(module *m, const pass_session *s);
+
+/* ---- the pipeline (pipeline.c) ---- */
+typedef struct {
+    pass_id pass;
+    const char *reason; /* why it runs here */
+} pipeline_step;
+const pipeline_step *pipeline_steps(uint32_t *n);
+/* The passes and the pipeline as Markdown tables (in docs/passes.md). */
+void passes_print_reference(strbuf *out);
+
+#endif

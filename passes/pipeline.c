@@ -1,0 +1,33 @@
+/* The order of the passes, each step with its reason. */
+#include "passes/pass.h"
+
+static const pipeline_step steps[] = {
+    /* 1 */ {PASS_CANONICALISE, "the frontend writes what the program says; every later pattern expects one spelling"},
+    /* 2 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
+    /* 3 */ {PASS_CANONICALISE, "removes the identities that folding made"},
+    /* 4 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
+    /* 5 */ {PASS_DCE, "last: all passes above leave unused nodes behind"},
+};
+
+const pipeline_step *pipeline_steps(uint32_t *n)
+{
+    *n = sizeof steps / sizeof *steps;
+    return steps;
+}
+
+void passes_print_reference(strbuf *out)
+{
+    static const char *const stages[] = {
+        [STAGE_CLEAN] = "clean", [STAGE_POLICY] = "policy", [STAGE_FUSE] = "fuse", [STAGE_LAYOUT] = "layout"};
+    static const char *const numerics[] = {
+        [NUMERICS_EXACT] = "exact", [NUMERICS_REASSOCIATES] = "reassociates", [NUMERICS_APPROXIMATE] = "approximate"};
+    strbuf_adds(out, "| pass | stage | numerics | what it does |\n|---|---|---|---|\n");
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const pass_info *p = pass_row((pass_id)i);
+        strbuf_addf(out, "| `%s` | %s | %s%s | %s |\n", p->name, stages[p->stage], numerics[p->numerics],
+                    p->flags & PASS_ASSUMES_FINITE ? ", assumes finite values" : "", p->summary);
+    }
+    strbuf_adds(out, "\n| step | pass | why here |\n|---|---|---|\n");
+    for (uint32_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        strbuf_addf(out, "| %u | `%s` | %s |\n", i + 1, pass_row(steps[i].pass)->name, steps[i].reason);
+}

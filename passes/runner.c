@@ -1,0 +1,289 @@
+/* Runs passes: verifies, prints, times, and holds every pass to what it claims. */
+#include "passes/pass.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <time.h>
+
+const pass_info *pass_row(pass_id id)
+{
+    static const pass_info rows[PASS_COUNT] = {
+#define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) \
+    [PASS_##NAME] = {#name, STAGE_##STAGE, NUMERICS_##NUMERICS, FLAGS, summary, pass_##name},
+#include "passes/passes.def"
+#undef PASS
+    };
+    assert((unsigned)id < PASS_COUNT);
+    return &rows[id];
+}
+
+bool pass_find(const char *name, size_t n, pass_id *out)
+{
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const char *s = pass_row((pass_id)i)->name;
+        if (strlen(s) == n && !memcmp(s, name, n)) {
+            *out = (pass_id)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...)
+{
+    if (!ctx->session->options->remarks) return;
+    va_list ap;
+    va_start(ap, fmt);
+    const char *message = arena_vprintf(ctx->scratch, fmt, ap);
+    va_end(ap);
+    span at = n && n->n_sources ? n->sources[0] : (span){0};
+    diag *g = diag_add(ctx->d, DIAG_REMARK, at, "%s: %s", pass_row(ctx->id)->name, message);
+    diag_code(g, pass_row(ctx->id)->name);
+}
+
+/* ---- flags ---- */
+
+pass_options pass_options_default(void)
+{
+    pass_options o = {.stop_after = -1};
+#ifdef TFXC_DEBUG
+    o.verify_each = true;
+#endif
+    return o;
+}
+
+void pass_options_help(strbuf *out)
+{
+    strbuf_adds(out, "  --run-pass=A,B          run exactly these passes, in this order\n"
+                     "  --skip-pass=A,B         leave these out of the pipeline\n"
+                     "  --stop-after=A          end after the first run of this pass\n"
+                     "  --print-after=A,B       print the tensor IR after each run of these passes\n"
+                     "  --print-after-all       print it after every pass\n"
+                     "  --verify-each           check the IR after every pass, and that a pass changed what it says\n"
+                     "  --no-verify-each        do not\n"
+                     "  --roundtrip-each        also print and read back the IR after every pass\n"
+                     "  --time-passes           print the time that each pass took\n"
+                     "  --remarks               say what passes did, and where they declined and why\n");
+}
+
+static const char *after(const char *arg, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(arg, prefix, n) ? NULL : arg + n;
+}
+
+/* Reads "a,b" into out. */
+static flag_result pass_list(arena *a, diags *d, const char *flag, const char *s, pass_id **out, uint32_t *n)
+{
+    VEC(pass_id) ids = {0};
+    for (;;) {
+        size_t len = strcspn(s, ",");
+        pass_id id;
+        if (!pass_find(s, len, &id)) {
+            const char *names[PASS_COUNT];
+            for (int i = 0; i < PASS_COUNT; i++) names[i] = pass_row((pass_id)i)->name;
+            const char *word = arena_strndup(a, s, len), *near = suggest(word, names, PASS_COUNT);
+            diag *g = diag_error(d, (span){0}, "%s: no pass is named '%s'", flag, word);
+            if (near) diag_hint(g, "did you mean '%s'?", near);
+            return FLAG_WRONG;
+        }
+        vec_push(a, &ids, id);
+        if (!s[len]) break;
+        s += len + 1;
+    }
+    *out = ids.data;
+    *n = ids.len;
+    return FLAG_TAKEN;
+}
+
+flag_result pass_options_flag(pass_options *o, arena *a, diags *d, const char *arg)
+{
+    const struct {
+        const char *name;
+        bool *at;
+        bool value;
+    } switches[] = {
+        {"--print-after-all", &o->print_after_all, true}, {"--verify-each", &o->verify_each, true},
+        {"--no-verify-each", &o->verify_each, false},     {"--roundtrip-each", &o->roundtrip_each, true},
+        {"--time-passes", &o->time_passes, true},         {"--remarks", &o->remarks, true},
+    };
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (!strcmp(arg, switches[i].name)) {
+            *switches[i].at = switches[i].value;
+            return FLAG_TAKEN;
+        }
+    const char *s;
+    pass_id *ids;
+    uint32_t n;
+    flag_result r;
+    if ((s = after(arg, "--print-after=")) || (s = after(arg, "--skip-pass="))) {
+        bool *set = after(arg, "--skip-pass=") ? o->skip : o->print_after;
+        r = pass_list(a, d, set == o->skip ? "--skip-pass" : "--print-after", s, &ids, &n);
+        for (uint32_t i = 0; r == FLAG_TAKEN && i < n; i++) set[ids[i]] = true;
+        return r;
+    }
+    if ((s = after(arg, "--stop-after="))) {
+        r = pass_list(a, d, "--stop-after", s, &ids, &n);
+        if (r == FLAG_TAKEN && n != 1) {
+            diag_error(d, (span){0}, "--stop-after: takes one pass");
+            r = FLAG_WRONG;
+        }
+        if (r == FLAG_TAKEN) o->stop_after = (int)ids[0];
+        return r;
+    }
+    if ((s = after(arg, "--run-pass="))) {
+        r = pass_list(a, d, "--run-pass", s, &ids, &n);
+        for (uint32_t i = 0; r == FLAG_TAKEN && i < n; i++) vec_push(a, &o->list, ids[i]);
+        o->only = true;
+        return r;
+    }
+    return FLAG_UNKNOWN;
+}
+
+/* ---- running ---- */
+
+typedef struct {
+    pass_id id;
+    double seconds;
+    size_t scratch;
+    uint32_t nodes_before, nodes_after;
+    bool changed;
+} run_record;
+
+typedef struct {
+    const pass_session *s;
+    module *m;
+    VEC(run_record) records; /* in the module's arena */
+} runner;
+
+static uint32_t count_nodes(const module *m)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->functions.len; i++)
+        function_foreach (x, m->functions.data[i]) n++;
+    return n;
+}
+
+static FILE *log_of(const pass_session *s)
+{
+    return s->log ? s->log : stderr;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void out_of_memory(void *arg)
+{
+    arena_out_of_memory(arg);
+}
+
+/* Held against the pass by the runner: a broken invariant of the compiler, told as an error so that the node is seen.
+ */
+static bool check_result(runner *r, pass_id id, const strbuf *before, bool changed, arena *a)
+{
+    const pass_session *s = r->s;
+    const char *name = pass_row(id)->name;
+    if (!module_verify(r->m, s->d)) {
+        diag_error(s->d, (span){0}, "pass %s left invalid IR", name);
+        return false;
+    }
+    strbuf text = strbuf_new(a);
+    module_print(r->m, &text);
+    bool differs = text.len != before->len || memcmp(text.s, before->s, text.len);
+    if (differs == changed) return true;
+    diag_error(s->d, (span){0}, "pass %s says that it changed %s, but the IR is %s", name,
+               changed ? "the IR" : "nothing", differs ? "different" : "the same");
+    return false;
+}
+
+static bool check_roundtrip(runner *r, pass_id id, arena *a)
+{
+    const pass_session *s = r->s;
+    strbuf text = strbuf_new(a), again = strbuf_new(a);
+    module_print(r->m, &text);
+    source_set *sources = source_set_new(a);
+    diags *d = diags_new(a, sources, 1);
+    const source_file *f = source_add(sources, "<printed>", "<printed>", text.s, text.len);
+    module *m = f ? module_parse(a, r->m->names, sources, d, f) : NULL;
+    if (m) module_print(m, &again);
+    if (m && again.len == text.len && !memcmp(again.s, text.s, text.len)) return true;
+    diag *g = diag_error(s->d, (span){0}, "the IR after pass %s does not read back from its text", pass_row(id)->name);
+    strbuf why = strbuf_new(a);
+    diags_render_text(d, &why);
+    if (why.len) diag_note(g, "%s", why.s);
+    return false;
+}
+
+static void print_module(const runner *r, pass_id id, uint32_t step, uint32_t steps, bool changed, arena *a)
+{
+    strbuf text = strbuf_new(a);
+    module_print(r->m, &text);
+    fprintf(log_of(r->s), "// ---- after %s (step %u of %u, %s)\n%s", pass_row(id)->name, step, steps,
+            changed ? "changed" : "unchanged", text.s);
+}
+
+static bool run_one(runner *r, pass_id id, uint32_t step, uint32_t steps)
+{
+    const pass_session *s = r->s;
+    const pass_options *o = s->options;
+    arena *a = arena_new(out_of_memory, r->m->a);
+    if (!a) arena_out_of_memory(r->m->a);
+    strbuf before = strbuf_new(a);
+    if (o->verify_each) module_print(r->m, &before);
+
+    /* The pass gets an arena of its own, so that its memory is told apart from the runner's. */
+    arena *scratch = arena_new(out_of_memory, r->m->a);
+    if (!scratch) arena_out_of_memory(r->m->a);
+    pass_ctx ctx = {.session = s, .id = id, .scratch = scratch, .d = s->d};
+    run_record record = {.id = id, .nodes_before = count_nodes(r->m)};
+    double start = now();
+    bool ok = pass_row(id)->run(&ctx, r->m, &record.changed) == STATUS_OK;
+    record.seconds = now() - start;
+    record.scratch = arena_bytes(scratch);
+    record.nodes_after = count_nodes(r->m);
+    vec_push(r->m->a, &r->records, record);
+    arena_free(scratch);
+
+    /* Print first: of IR that is wrong one wants to see the text. */
+    if (ok && (o->print_after_all || o->print_after[id])) print_module(r, id, step, steps, record.changed, a);
+    if (ok && o->verify_each) ok = check_result(r, id, &before, record.changed, a);
+    if (ok && o->roundtrip_each) ok = check_roundtrip(r, id, a);
+    arena_free(a);
+    return ok;
+}
+
+static void print_times(const runner *r)
+{
+    FILE *log = log_of(r->s);
+    double total = 0;
+    fprintf(log, "%-16s %10s %12s %18s\n", "pass", "ms", "scratch KiB", "nodes");
+    for (uint32_t i = 0; i < r->records.len; i++) {
+        const run_record *x = &r->records.data[i];
+        total += x->seconds;
+        fprintf(log, "%-16s %10.3f %12.1f %8u -> %6u%s\n", pass_row(x->id)->name, x->seconds * 1e3,
+                (double)x->scratch / 1024, x->nodes_before, x->nodes_after, x->changed ? "" : "  unchanged");
+    }
+    fprintf(log, "%-16s %10.3f\n", "total", total * 1e3);
+}
+
+status passes_run(module *m, const pass_session *s)
+{
+    const pass_options *o = s->options;
+    runner r = {.s = s, .m = m};
+    uint32_t n;
+    const pipeline_step *pipeline = pipeline_steps(&n);
+    if (o->only) n = o->list.len;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        pass_id id = o->only ? o->list.data[i] : pipeline[i].pass;
+        if (o->skip[id]) continue;
+        ok = run_one(&r, id, i + 1, n);
+        if (o->stop_after == (int)id) break;
+    }
+    if (o->time_passes) print_times(&r);
+    return ok ? STATUS_OK : STATUS_FAILED;
+}

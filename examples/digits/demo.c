@@ -2,7 +2,7 @@
  * then counts over all of them and compares every logit with PyTorch's.
  *
  *     tfxc examples/digits/digits.tfx -o build/digits.o              (writes build/digits.h too)
- *     cc -Ibuild -I. examples/digits/demo.c build/digits.o -lm -lpthread -o build/digits-demo
+ *     cc -Ibuild examples/digits/demo.c build/digits.o -lm -lpthread -o build/digits-demo
  *     build/digits-demo examples/digits
  *
  * Ends with 0 when at least 96 % are right and every logit is within 1e-4 of PyTorch's, 1 when not, 2 when it could not
@@ -22,7 +22,7 @@
 #error "the .npy files of this example are little-endian"
 #endif
 
-enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, SHOWN = 4 };
+enum { SIDE = DIGITS_INPUT_PIXELS_SIZE_2, PIXELS = SIDE * SIDE, CLASSES = DIGITS_OUTPUT_LOGITS_SIZE_1, SHOWN = 4 };
 #define MIN_ACCURACY 0.96
 #define MAX_DIFFERENCE 1e-4
 
@@ -116,19 +116,10 @@ static array read_npy(const char *dir, const char *name, const char *descr, size
 /* logits[n][CLASSES] of images[n][PIXELS], as many at a time as the model takes. */
 static void classify(tfx_model *model, const float *images, size_t n, float *logits)
 {
-    const tfx_info *info = digits_info();
-    if (info->n_dims != 1) fail("expected a model with one run-time dim, got %u", (unsigned)info->n_dims);
-    int64_t batch = info->dims[0].max;
-    for (size_t done = 0; done < n; done += (size_t)batch) {
-        int64_t rows = n - done < (size_t)batch ? (int64_t)(n - done) : batch;
-        tfx_tensor pixels = {.data = (void *)(uintptr_t)(images + done * PIXELS), /* only read */
-                             .shape = (int64_t[]){rows, 1, SIDE, SIDE},
-                             .dtype = TFX_F32,
-                             .rank = 4};
-        tfx_tensor result = {
-            .data = logits + done * CLASSES, .shape = (int64_t[]){rows, CLASSES}, .dtype = TFX_F32, .rank = 2};
-        tfx_args args = {.inputs = &pixels, .outputs = &result, .n_inputs = 1, .n_outputs = 1};
-        if (digits_run(model, 0, &args) != TFX_OK) fail("%s", digits_error(model));
+    for (size_t done = 0, rows; done < n; done += rows) {
+        rows = n - done < DIGITS_DIM_B_MAX ? n - done : DIGITS_DIM_B_MAX;
+        if (digits_infer(model, (int64_t)rows, images + done * PIXELS, logits + done * CLASSES) != TFX_OK)
+            fail("%s", digits_error(model));
     }
 }
 
@@ -208,7 +199,7 @@ int main(int argc, char **argv)
     timespec_get(&end, TIME_UTC);
     double ms = 1e3 * (double)(end.tv_sec - begin.tv_sec) + 1e-6 * (double)(end.tv_nsec - begin.tv_nsec);
 
-    size_t right = 0, first[SHOWN], misread[SHOWN];
+    size_t right = 0, first[SHOWN] = {0}, misread[SHOWN] = {0};
     int n_first = 0, n_misread = 0;
     double difference = 0;
     for (size_t i = 0; i < n; i++) {

@@ -76,7 +76,8 @@ static uint64_t c_node(void *arg, dim_op op, int64_t v, uint64_t left, uint64_t 
 static const char *c_dim(writer *w, dim d)
 {
     c_dims c = {.w = w};
-    const char *text = c.nodes.data[dim_fold(w->m->dims, d, c_node, &c)];
+    uint64_t whole = dim_fold(w->m->dims, d, c_node, &c); /* first: it moves c.nodes.data */
+    const char *text = c.nodes.data[whole];
     size_t n = strlen(text);
     return text[0] == '(' && text[1] != '-' ? arena_strndup(w->a, text + 1, n - 2)
                                             : text; /* the outermost pair is noise */
@@ -147,8 +148,8 @@ static void write_dims(writer *w)
         const char *M = names_stem(&w->names, (const char *const[]){"_MIN", "_MAX", "_MULTIPLE", NULL}, "%s_DIM_%s",
                                    w->PREFIX, names_upper(w->a, s->name));
         strbuf_addf(w->out, "#define %s %" PRIu32 " /* %s */\n", M, i, names_comment(w->a, s->name));
-        strbuf_addf(w->out, "#define %s_MIN %" PRId64 "\n", M, s->min);
-        strbuf_addf(w->out, "#define %s_MAX %" PRId64 "\n", M, s->max);
+        strbuf_addf(w->out, s->min < 0 ? "#define %s_MIN (%" PRId64 ")\n" : "#define %s_MIN %" PRId64 "\n", M, s->min);
+        strbuf_addf(w->out, s->max < 0 ? "#define %s_MAX (%" PRId64 ")\n" : "#define %s_MAX %" PRId64 "\n", M, s->max);
         if (s->multiple > 1) strbuf_addf(w->out, "#define %s_MULTIPLE %" PRId64 "\n", M, s->multiple);
     }
 }
@@ -173,7 +174,7 @@ static void write_tensor(writer *w, const tensor_names *n, uint32_t index)
                 dim_parameters(w, n->uses, "void"));
     for (uint32_t i = 0; i < t->rank; i++) {
         bool plain = dim_is_const(w->m->dims, t->shape[i], NULL) || dim_is_symbol(w->m->dims, t->shape[i]) >= 0;
-        strbuf_addf(o, plain ? "%s%s" : "%s(%s)", i ? " * " : "", c_dim(w, t->shape[i]));
+        strbuf_addf(o, plain || t->rank == 1 ? "%s%s" : "%s(%s)", i ? " * " : "", c_dim(w, t->shape[i]));
     }
     strbuf_adds(o, t->rank ? ";\n}\n" : "1;\n}\n");
     if (t->rank == 0) return;
@@ -196,16 +197,18 @@ static void write_call(writer *w, const codegen_entry *e, const char *call, cons
     }
     strbuf_addf(o, " */\nstatic inline tfx_status %s(tfx_model *m", call);
     for (uint32_t i = 0; i < e->n_dims; i++) strbuf_addf(o, ", int64_t %s", w->parameter[e->dims[i]]);
-    for (uint32_t i = 0; i < e->n_inputs; i++) strbuf_addf(o, ", const %s *%s", c_type(in[i].t->dt), in[i].parameter);
-    for (uint32_t i = 0; i < e->n_outputs; i++) strbuf_addf(o, ", %s *%s", c_type(out[i].t->dt), out[i].parameter);
+    for (uint32_t i = 0; i < e->n_inputs; i++)
+        strbuf_addf(o, ",\n    const %s *%s", c_type(in[i].t->dt), in[i].parameter);
+    for (uint32_t i = 0; i < e->n_outputs; i++) strbuf_addf(o, ",\n    %s *%s", c_type(out[i].t->dt), out[i].parameter);
     strbuf_adds(o, ")\n{\n");
-    strbuf_addf(o, "    int64_t shapes[%" PRIu32 "][TFX_MAX_RANK];\n",
-                e->n_inputs + e->n_outputs ? e->n_inputs + e->n_outputs : 1);
-    strbuf_addf(o, "    tfx_tensor tensors[%" PRIu32 "];\n",
-                e->n_inputs + e->n_outputs ? e->n_inputs + e->n_outputs : 1);
+    uint32_t n = e->n_inputs + e->n_outputs;
+    bool any_shape = false;
+    for (uint32_t i = 0; i < n; i++) any_shape |= (i < e->n_inputs ? in[i] : out[i - e->n_inputs]).t->rank > 0;
+    if (any_shape) strbuf_addf(o, "    int64_t shapes[%" PRIu32 "][TFX_MAX_RANK];\n", n);
+    strbuf_addf(o, "    tfx_tensor tensors[%" PRIu32 "];\n", n ? n : 1);
     if (e->n_given) strbuf_addf(o, "    int64_t given[%" PRIu32 "];\n", e->n_given);
     strbuf_adds(o, "    tfx_args args;\n");
-    for (uint32_t i = 0; i < e->n_inputs + e->n_outputs; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const tensor_names *t = i < e->n_inputs ? &in[i] : &out[i - e->n_inputs];
         if (t->t->rank) {
             strbuf_addf(o, "    %s_shape(", t->function);
@@ -213,8 +216,10 @@ static void write_call(writer *w, const codegen_entry *e, const char *call, cons
                 if (t->uses[k]) strbuf_addf(o, "%s, ", w->parameter[k]);
             strbuf_addf(o, "shapes[%" PRIu32 "]);\n", i);
         }
-        strbuf_addf(o, "    tensors[%" PRIu32 "] = tfx_compact(%s, %s_DTYPE, %s_RANK, shapes[%" PRIu32 "]);\n", i,
-                    t->parameter, t->MACRO, t->MACRO, i);
+        strbuf_addf(o, "    tensors[%" PRIu32 "] = tfx_compact(%s, %s_DTYPE, %s_RANK, ", i, t->parameter, t->MACRO,
+                    t->MACRO);
+        if (t->t->rank) strbuf_addf(o, "shapes[%" PRIu32 "]);\n", i);
+        else strbuf_adds(o, "NULL);\n");
     }
     for (uint32_t i = 0; i < e->n_given; i++)
         strbuf_addf(o, "    given[%" PRIu32 "] = %s;\n", i, w->parameter[e->given[i]]);
@@ -280,19 +285,16 @@ static void write_entry(writer *w, uint32_t index)
 static void write_intro(writer *w)
 {
     const codegen_model *m = w->m;
+    const char *p = w->prefix;
     strbuf_addf(w->out, "/* Model '%s'", names_comment(w->a, m->name));
     if (m->source && *m->source) strbuf_addf(w->out, ", compiled from %s", names_comment(w->a, m->source));
     strbuf_addf(w->out, " by %s. Do not edit.\n", names_comment(w->a, m->compiler));
     if (m->doc && *m->doc) strbuf_addf(w->out, " *\n * %s\n", names_comment(w->a, m->doc));
-    strbuf_addf(w->out,
-                " *\n *     tfx_model *m;\n *     if (%s_open(NULL, &m) == TFX_OK && %s_%s(m, ...) != TFX_OK) "
-                "puts(%s_error(m));\n"
-                " *     %s_close(m); */\n",
-                w->prefix, w->prefix,
-                is_sole(m)     ? "infer"
-                : m->n_entries ? m->entries[0].name
-                               : "run",
-                w->prefix, w->prefix);
+    strbuf_addf(
+        w->out,
+        " *\n *     tfx_model *m;\n *     if (%s_open(NULL, &m) == TFX_OK && %s_%s != TFX_OK) puts(%s_error(m));\n"
+        " *     %s_close(m); */\n",
+        p, p, is_sole(m) ? "infer(m, ...)" : "run(m, entry, &args)", p, p);
 }
 
 void header_write(const codegen_model *m, const char *prefix, const char *tfx_h, strbuf *out)

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The golden headers of tests/golden/codegen, as a compiler sees them: every one without warnings in C and C++, and toy.h in a
+# program that runs the model it describes. Argument: the build directory.
+set -eu
+build=$1
+cc=${CC:-cc} cxx=${CXX:-c++}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+warn="-Wall -Wextra -Wshadow -Wconversion -Werror -pedantic-errors -I."
+
+for header in tests/golden/codegen/*.h; do
+    for std in c99 c11 c17; do $cc -std=$std $warn -fsyntax-only -x c "$header"; done
+    for std in c++11 c++20; do $cxx -std=$std $warn -fsyntax-only -x c++ "$header"; done
+done
+
+# The toy model as an artefact would be: only names with its prefix are global.
+$cc -O1 -c -I. -Itests tests/unit/runtime/toy_model.c -o "$tmp/toy_model.o"
+(cd "$tmp" && ar x "$build/libtfxrt.a")
+ld -r "$tmp"/*.o -o "$tmp/whole.o"
+sed -n 's/^RT_EXPORT(\([a-z_]*\),.*/rt_export_\1 toy_\1/p' runtime/rt_exports.def >"$tmp/names"
+cut -d' ' -f2 "$tmp/names" >"$tmp/keep"
+objcopy --redefine-syms="$tmp/names" "$tmp/whole.o"
+objcopy --keep-global-symbols="$tmp/keep" "$tmp/whole.o" "$tmp/toy.o"
+others=$(nm -g --defined-only "$tmp/toy.o" | awk '$3 !~ /^toy_/')
+[ -z "$others" ] || { echo "global names without the prefix: $others"; exit 1; }
+
+for std in c99 c11; do
+    $cc -std=$std $warn -Itests/golden/codegen tests/header/toy_caller.c "$tmp/toy.o" -o "$tmp/caller"
+    "$tmp/caller"
+done
+for std in c++11 c++20; do
+    $cxx -std=$std $warn -Itests/golden/codegen -x c++ tests/header/toy_caller.c -x none "$tmp/toy.o" -o "$tmp/caller"
+    "$tmp/caller"
+done
+echo "headers: 5 dialects, the toy model called in 4"

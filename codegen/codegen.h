@@ -21,6 +21,7 @@ typedef struct {
     int vector_bytes;                /* of the widest vector that the kernels use: 64, 32 or 16 */
     int registers;                   /* vector registers */
     bool fma;                        /* fused multiply-add exists: only then is compiled code bit-equal to the interpreter */
+    uint64_t required;               /* bits of rt_cpu.def that the compiled code may use */
     const char *triple, *cpu, *features; /* as given to LLVM, in the arena */
 } codegen_target;
 
@@ -62,6 +63,7 @@ typedef struct codegen_jit codegen_jit;
  * the caller's. NULL with diagnostics. The caller frees with codegen_jit_free. */
 codegen_jit *codegen_jit_new(const kmodule *m, const codegen_options *o, diags *d);
 rt_kernel_fn *codegen_jit_kernel(const codegen_jit *j, const char *name); /* NULL: no such kernel */
+int64_t codegen_jit_tasks(const codegen_jit *j, const char *name, const int64_t *dims); /* trip count of its parallel loop; -1 */
 void codegen_jit_free(codegen_jit *j); /* NULL is allowed */
 
 #endif

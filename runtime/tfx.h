@@ -309,13 +309,13 @@ static inline void tfx_close(tfx_model *m)
 /* ---- conveniences ---- */
 
 /* The descriptor of a compact tensor. */
-static inline tfx_tensor tfx_compact(const void *data, int32_t dtype, int32_t rank, const int64_t *shape)
+static inline tfx_tensor tfx_compact(const void *data, int32_t element_type, int32_t rank, const int64_t *shape)
 {
     tfx_tensor t;
     t.data = (void *)data;
     t.shape = shape;
     t.strides = NULL;
-    t.dtype = dtype;
+    t.dtype = element_type;
     t.rank = rank;
     return t;
 }

@@ -1,0 +1,180 @@
+/* Kernels as LLVM functions, and the walk over their ops. */
+#include "codegen/emit.h"
+
+#include <assert.h>
+
+emit_fn *const emit_cpu_table[KOP_COUNT] = {
+#define KOP(name, NAME, props, attrs, text) [KOP_##NAME] = emit_cpu_##name,
+#include "ir/kir/kops.def"
+#undef KOP
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = emit_cpu_map,
+#include "ir/scalar.def"
+#undef SCALAR
+};
+
+/* ---- blocks ---- */
+
+LLVMBasicBlockRef emit_new_block(emitter *e, const char *name)
+{
+    return LLVMAppendBasicBlockInContext(e->m->ctx, e->fn, name);
+}
+
+void emit_to(emitter *e, LLVMBasicBlockRef b)
+{
+    LLVMPositionBuilderAtEnd(e->b, b);
+}
+
+void emit_br(emitter *e, LLVMBasicBlockRef to)
+{
+    LLVMBuildBr(e->b, to);
+}
+
+LLVMBasicBlockRef emit_here(emitter *e)
+{
+    return LLVMGetInsertBlock(e->b);
+}
+
+const kop *block_yield(const kblock *b)
+{
+    return b->last && b->last->op == KOP_YIELD ? b->last : NULL;
+}
+
+void emit_block(emitter *e, const kblock *b)
+{
+    kblock_foreach(op, b) {
+        const kop *outer = e->at;
+        e->at = op;
+        debug_at(e, op->source);
+        emit_cpu_table[op->op](e, op);
+        e->at = outer;
+    }
+}
+
+void emit_unsupported(emitter *e, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *what = arena_vprintf(e->m->a, fmt, ap);
+    va_end(ap);
+    diag *g = diag_error(e->m->d, e->at ? e->at->source : (span){0, 0}, "cannot compile %s", what);
+    diag_note(g, "in kernel '%s' for %s", e->f->name, e->m->target->cpu);
+    e->m->failed = true;
+}
+
+/* ---- functions ---- */
+
+LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef signature, LLVMLinkage linkage)
+{
+    LLVMValueRef fn = LLVMAddFunction(m->mod, name, signature);
+    LLVMSetLinkage(fn, linkage);
+    target_function_attributes(m, fn);
+    return fn;
+}
+
+void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
+{
+    *e = (emitter){.m = m, .f = f, .fn = fn, .lanes = m->target->vector_bytes / 4};
+    e->values = ARENA_ARRAY(m->a, cg_value, f->n_values);
+    e->dims = ptrmap_new(m->a);
+    e->symbols = ARENA_ARRAY(m->a, LLVMValueRef, dim_symbol_count(f->dims));
+    e->b = LLVMCreateBuilderInContext(m->ctx);
+    e->entry = LLVMCreateBuilderInContext(m->ctx);
+    LLVMPositionBuilderAtEnd(e->entry, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));
+}
+
+void emit_finish(emitter *e, LLVMBasicBlockRef body)
+{
+    LLVMBuildBr(e->entry, body);
+    LLVMDisposeBuilder(e->b);
+    LLVMDisposeBuilder(e->entry);
+}
+
+static void add_param_attribute(emit_module *m, LLVMValueRef fn, unsigned i, const char *name, uint64_t v)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    assert(kind);
+    LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateEnumAttribute(m->ctx, kind, v));
+}
+
+/* Buffers of one launch that anything is written to overlap no other. A buffer of no elements may be at address 0, so only those
+ * that surely have some are called dereferenceable. */
+static void describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfunction *f, const kparam *p)
+{
+    const kbuffer *b = &p->v->ty.buf;
+    add_param_attribute(m, fn, i, "noalias", 0);
+    if (p->mode == KACCESS_IN) add_param_attribute(m, fn, i, "readonly", 0);
+    if (b->align) add_param_attribute(m, fn, i, "align", b->align);
+    int64_t bytes;
+    if (dim_is_const(f->dims, kbuffer_bytes(f->dims, b), &bytes) && bytes > 0) add_param_attribute(m, fn, i, "dereferenceable", (uint64_t)bytes);
+}
+
+/* void body(buffers..., dims..., scratch, fault, begin, end): what the kernel does, with what LLVM may assume of its arguments. */
+static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
+{
+    unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
+    LLVMTypeRef *types = ARENA_ARRAY(m->a, LLVMTypeRef, n_bufs + n_dims + 4);
+    for (unsigned i = 0; i < n_bufs; i++) types[n++] = m->ptr;
+    for (unsigned i = 0; i < n_dims; i++) types[n++] = m->i64;
+    types[n++] = m->ptr;
+    types[n++] = m->ptr;
+    types[n++] = m->i64;
+    types[n++] = m->i64;
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "%s.body", f->name), LLVMFunctionType(m->void_type, types, n, false),
+                                        LLVMInternalLinkage);
+    for (unsigned i = 0; i < n_bufs; i++) describe_buffer(m, fn, i, f, &f->params.data[i]);
+    add_param_attribute(m, fn, n_bufs + n_dims, "noalias", 0);
+    add_param_attribute(m, fn, n_bufs + n_dims + 1, "noalias", 0);
+
+    emitter e;
+    emit_begin(&e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(&e, "body");
+    emit_to(&e, body);
+    for (unsigned i = 0; i < n_bufs; i++) {
+        LLVMValueRef *p = ARENA_NEW(m->a, LLVMValueRef);
+        *p = LLVMGetParam(fn, i);
+        const kvalue *v = f->params.data[i].v;
+        if (v->name) LLVMSetValueName2(*p, v->name, strlen(v->name));
+        cg_set(&e, v, (cg_value){.v = p, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+    }
+    for (unsigned i = 0; i < n_dims; i++) {
+        e.symbols[i] = LLVMGetParam(fn, n_bufs + i);
+        const char *name = dim_symbol_at(f->dims, i)->name;
+        LLVMSetValueName2(e.symbols[i], name, strlen(name));
+    }
+    e.scratch = LLVMGetParam(fn, n - 4);
+    e.fault = LLVMGetParam(fn, n - 3);
+    e.begin = LLVMGetParam(fn, n - 2);
+    e.end = LLVMGetParam(fn, n - 1);
+    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
+    debug_function(m, fn, f->name, at);
+    debug_at(&e, at);
+    emit_block(&e, f->body);
+    LLVMBuildRetVoid(e.b);
+    emit_finish(&e, body);
+    debug_function_end(m);
+    return fn;
+}
+
+LLVMValueRef emit_kernel(emit_module *m, const kfunction *f)
+{
+    assert(f->target == KTARGET_CPU);
+    LLVMValueRef body = emit_kernel_body(m, f);
+    unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
+
+    LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64, m->i64};
+    LLVMValueRef fn = emit_add_function(m, f->name, LLVMFunctionType(m->void_type, types, 6, false), LLVMExternalLinkage);
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(m->ctx);
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));
+    LLVMValueRef *args = ARENA_ARRAY(m->a, LLVMValueRef, n_bufs + n_dims + 4);
+    for (unsigned i = 0; i < n_bufs + n_dims; i++) {
+        bool is_dim = i >= n_bufs;
+        LLVMValueRef at = cg_const_i64(m, is_dim ? i - n_bufs : i);
+        LLVMTypeRef t = is_dim ? m->i64 : m->ptr;
+        args[n++] = LLVMBuildLoad2(b, t, LLVMBuildGEP2(b, t, LLVMGetParam(fn, is_dim ? 1 : 0), &at, 1, ""), "");
+    }
+    for (unsigned i = 2; i < 6; i++) args[n++] = LLVMGetParam(fn, i);
+    LLVMBuildCall2(b, LLVMGlobalGetValueType(body), body, args, n, "");
+    LLVMBuildRetVoid(b);
+    LLVMDisposeBuilder(b);
+    return fn;
+}

@@ -1,0 +1,179 @@
+/* Plans as LLVM functions: rt_plan_fn. A plan loads its dims and base addresses from struct rt_call, computes buffer addresses and
+ * dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
+#include "codegen/emit_plan.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+struct plan_state {
+    const plan_layout *layout;
+    uint32_t n_launches;         /* emitted so far */
+    LLVMValueRef bufs, dims;     /* arrays on the stack, as long as the longest launch needs */
+    LLVMBasicBlockRef leave;     /* returns `status` */
+    LLVMValueRef status;         /* phi */
+};
+
+/* ---- how many tasks a kernel has ---- */
+
+static const kop *parallel_loop(const kfunction *f)
+{
+    kblock_foreach(op, f->body) if (op->op == KOP_FOR && op->at.map == KMAP_PARALLEL) return op;
+    return NULL;
+}
+
+LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+{
+    LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "%s.tasks", f->name), signature, LLVMExternalLinkage);
+    emitter e;
+    emit_begin(&e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(&e, "body");
+    emit_to(&e, body);
+    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
+    const kop *loop = parallel_loop(f);
+    assert(loop && "a CPU kernel has one parallel loop");
+    for (kop *op = f->body->first; op != loop; op = op->next)
+        if (kop_row(op->op)->props & K_PURE) emit_cpu_table[op->op](&e, op);
+    LLVMBuildRet(e.b, cg_max_i64(&e, cg_index(&e, loop->hi), cg_const_i64(m, 0)));
+    emit_finish(&e, body);
+    return fn;
+}
+
+void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index)
+{
+    for (uint32_t i = 0; i < dim_symbol_count(e->f->dims); i++) {
+        LLVMValueRef at = cg_const_i64(e->m, index ? index[i] : i);
+        e->symbols[i] = LLVMBuildLoad2(e->entry, e->m->i64, LLVMBuildGEP2(e->entry, e->m->i64, table, &at, 1, ""), "");
+    }
+}
+
+/* ---- buffers ---- */
+
+static LLVMValueRef call_field(emitter *e, size_t offset)
+{
+    LLVMValueRef at = cg_const_i64(e->m, (int64_t)offset);
+    LLVMValueRef p = LLVMBuildGEP2(e->entry, e->m->i8, e->call, &at, 1, "");
+    return LLVMBuildLoad2(e->entry, e->m->ptr, p, "");
+}
+
+static LLVMValueRef nth_pointer(emitter *e, LLVMValueRef table, uint32_t i)
+{
+    LLVMValueRef at = cg_const_i64(e->m, i);
+    return LLVMBuildLoad2(e->entry, e->m->ptr, LLVMBuildGEP2(e->entry, e->m->ptr, table, &at, 1, ""), "");
+}
+
+static void bind_params(emitter *e, const plan_layout *l)
+{
+    LLVMValueRef inputs = call_field(e, offsetof(struct rt_call, inputs)), outputs = call_field(e, offsetof(struct rt_call, outputs)),
+                 weights = call_field(e, offsetof(struct rt_call, weights));
+    uint32_t n_in = 0, n_out = 0;
+    for (uint32_t i = 0; i < e->f->params.len; i++) {
+        const kparam *p = &e->f->params.data[i];
+        LLVMValueRef *v = ARENA_NEW(e->m->a, LLVMValueRef);
+        if (p->role == KPARAM_INPUT) {
+            *v = nth_pointer(e, inputs, n_in++);
+        } else if (p->role == KPARAM_OUTPUT) {
+            *v = nth_pointer(e, outputs, n_out++);
+        } else {
+            LLVMValueRef at = cg_const_i64(e->m, (int64_t)l->weight_offset[i]);
+            *v = LLVMBuildGEP2(e->entry, e->m->i8, weights, &at, 1, "");
+        }
+        cg_set(e, p->v, (cg_value){.v = v, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+    }
+}
+
+/* ---- launches ---- */
+
+static void store_nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t i, LLVMValueRef v)
+{
+    LLVMValueRef at = cg_const_i64(e->m, i);
+    LLVMBuildStore(e->b, v, LLVMBuildGEP2(e->b, t, table, &at, 1, ""));
+}
+
+void emit_cpu_launch(emitter *e, kop *op)
+{
+    struct plan_state *s = e->plan;
+    emit_module *m = e->m;
+    const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
+    assert(callee && callee->params.len == op->n_operands);
+    for (uint32_t i = 0; i < op->n_operands; i++) store_nth(e, m->ptr, s->bufs, i, cg_buffer(e, op->operands[i]));
+    for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++) store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
+    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "%s.tasks", callee->name));
+    LLVMValueRef tasks = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &s->dims, 1, "");
+
+    LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64};
+    LLVMTypeRef signature = LLVMFunctionType(m->i32, types, 5, false);
+    LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
+    LLVMValueRef launch = LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, "");
+    LLVMValueRef fn = LLVMBuildLoad2(e->b, m->ptr, cg_offset_const(e, e->call, offsetof(struct rt_call, launch)), "");
+    LLVMValueRef args[] = {e->call, launch, s->bufs, s->dims, tasks};
+    LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 5, "");
+    s->n_launches++;
+
+    LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(m, 0), ""), on, s->leave);
+    LLVMAddIncoming(s->status, &status, &here, 1);
+    emit_to(e, on);
+}
+
+static void visit_launches(const kblock *b, void (*fn)(void *arg, const kop *op), void *arg)
+{
+    kblock_foreach(op, b) {
+        if (op->op == KOP_LAUNCH) fn(arg, op);
+        for (uint32_t i = 0; i < op->n_blocks; i++) visit_launches(op->blocks[i], fn, arg);
+    }
+}
+
+void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg)
+{
+    visit_launches(plan->body, fn, arg);
+}
+
+typedef struct {
+    const kmodule *k;
+    uint32_t bufs, dims;
+} longest;
+
+static void measure(void *arg, const kop *op)
+{
+    longest *l = arg;
+    uint32_t dims = dim_symbol_count(kmodule_find(l->k, op->at.callee)->dims);
+    if (op->n_operands > l->bufs) l->bufs = op->n_operands;
+    if (dims > l->dims) l->dims = dims;
+}
+
+LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
+{
+    assert(f->target == KTARGET_PLAN);
+    LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
+    longest need = {f->m, 1, 1};
+    plan_foreach_launch(f, measure, &need);
+    struct plan_state s = {.layout = l};
+    emitter e;
+    emit_begin(&e, m, f, fn);
+    e.plan = &s;
+    e.call = LLVMGetParam(fn, 0);
+    LLVMBasicBlockRef body = emit_new_block(&e, "body");
+    s.leave = emit_new_block(&e, "leave");
+    emit_to(&e, s.leave);
+    s.status = LLVMBuildPhi(e.b, m->i32, "status");
+    LLVMBuildRet(e.b, s.status);
+
+    emit_to(&e, body);
+    s.bufs = LLVMBuildAlloca(e.entry, LLVMArrayType2(m->ptr, need.bufs), "bufs");
+    s.dims = LLVMBuildAlloca(e.entry, LLVMArrayType2(m->i64, need.dims), "dims");
+    emit_load_dims(&e, call_field(&e, offsetof(struct rt_call, dims)), l->symbol_index);
+    e.workspace = call_field(&e, offsetof(struct rt_call, workspace));
+    bind_params(&e, l);
+    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
+    debug_function(m, fn, symbol, at);
+    debug_at(&e, at);
+    emit_block(&e, f->body);
+    LLVMBasicBlockRef last = emit_here(&e);
+    LLVMValueRef ok = cg_const_i32(m, 0);
+    LLVMAddIncoming(s.status, &ok, &last, 1);
+    emit_br(&e, s.leave);
+    emit_finish(&e, body);
+    debug_function_end(m);
+    return fn;
+}

@@ -1,0 +1,23 @@
+/* Plans to LLVM, and what the tables need to know of them. */
+#ifndef CODEGEN_EMIT_PLAN_H
+#define CODEGEN_EMIT_PLAN_H
+
+#include "codegen/emit.h"
+
+/* Where a plan finds things at run time. */
+typedef struct {
+    const uint64_t *weight_offset;   /* by parameter: bytes from the start of the weights */
+    const uint32_t *symbol_index;    /* by symbol of the plan's dims: its place in the model's dims table */
+    LLVMValueRef launches;           /* its array of struct rt_launch, one for each launch in order of appearance */
+} plan_layout;
+
+/* The plan as an external rt_plan_fn. emit_task_count must have run for every kernel. */
+LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l);
+/* int64_t <kernel>.tasks(const int64_t *dims): the trip count of the kernel's parallel loop. */
+LLVMValueRef emit_task_count(emit_module *m, const kfunction *f);
+/* Sets e->symbols from an array of i64; symbol i lies at index[i] (index NULL: at i). */
+void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index);
+/* All launches in order of appearance, those in branches and loops included. */
+void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg);
+
+#endif

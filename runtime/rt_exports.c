@@ -58,9 +58,9 @@ tfx_status rt_export_dims(tfx_model *m, uint32_t entry, const tfx_args *args, in
     return rt_dims(MODEL, m, entry, args, dims);
 }
 
-tfx_status rt_export_shape(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape)
+tfx_status rt_export_shape(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape)
 {
-    return rt_shape(MODEL, m, entry, output, dims, shape);
+    return rt_shape(MODEL, m, entry, tensor, dims, shape);
 }
 
 int64_t rt_export_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags)

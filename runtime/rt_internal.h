@@ -135,7 +135,7 @@ tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_optio
 void rt_close(tfx_model *m);
 tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, const tfx_args *args);
 tfx_status rt_dims(const struct rt_model *model, tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims);
-tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims,
+tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims,
                     int64_t *shape);
 int64_t rt_workspace_size(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t max_workers,
                           uint32_t flags);

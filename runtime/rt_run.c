@@ -179,16 +179,17 @@ tfx_status rt_dims(const struct rt_model *model, tfx_model *m, uint32_t entry, c
     return leave(h, rt_find_dims(h, entry, args, dims));
 }
 
-tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims,
+tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims,
                     int64_t *shape)
 {
     tfx_status s;
     struct rt_handle *h = enter(model, m, &s);
     if (!h) return s;
     const tfx_info *info = &model->info;
-    if (entry >= info->n_entries || output >= info->entries[entry].n_outputs)
-        return leave(h, rt_fail(h, TFX_ERR_ARGUMENT, "shape: entry %u has no output %u", entry, output));
-    const tfx_tensor_info *t = &info->entries[entry].outputs[output];
+    const tfx_entry_info *e = entry < info->n_entries ? &info->entries[entry] : NULL;
+    if (!e || tensor >= e->n_inputs + e->n_outputs)
+        return leave(h, rt_fail(h, TFX_ERR_ARGUMENT, "shape: entry %u has no tensor %u", entry, tensor));
+    const tfx_tensor_info *t = tensor < e->n_inputs ? &e->inputs[tensor] : &e->outputs[tensor - e->n_inputs];
     if ((!dims && info->n_dims) || (!shape && t->rank))
         return leave(h, rt_fail(h, TFX_ERR_ARGUMENT, "shape: a pointer is NULL"));
     for (uint32_t i = 0; i < info->n_dims; i++)
@@ -198,6 +199,6 @@ tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, 
                                  info->dims[i].name, (long long)dims[i], (long long)info->dims[i].min,
                                  (long long)info->dims[i].max, (long long)info->dims[i].multiple));
     if (!rt_tensor_shape(model, t, dims, shape))
-        return leave(h, rt_fail(h, TFX_ERR_BOUND, "output '%s' has no size for these dims", t->name));
+        return leave(h, rt_fail(h, TFX_ERR_BOUND, "tensor '%s' has no size for these dims", t->name));
     return leave(h, TFX_OK);
 }

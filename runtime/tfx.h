@@ -244,8 +244,9 @@ struct tfx_api {
      * does; outputs are not looked at. */
     tfx_status (*dims)(tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims);
 
-    /* The shape of output `output` for dim values as `dims` gave them, into `shape` (its rank of sizes). */
-    tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape);
+    /* The shape of a tensor for dim values as `dims` gave them, into `shape` (its rank of sizes). `tensor` counts the
+     * inputs, then the outputs. */
+    tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape);
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
      * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. A multiple
@@ -282,9 +283,9 @@ static inline tfx_status tfx_dims(tfx_model *m, uint32_t entry, const tfx_args *
 {
     return m->api->dims(m, entry, args, dims);
 }
-static inline tfx_status tfx_shape(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape)
+static inline tfx_status tfx_shape(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape)
 {
-    return m->api->shape(m, entry, output, dims, shape);
+    return m->api->shape(m, entry, tensor, dims, shape);
 }
 static inline const char *tfx_error(const tfx_model *m)
 {

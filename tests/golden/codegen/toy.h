@@ -28,8 +28,8 @@ void toy_close(tfx_model *m);
 tfx_status toy_run(tfx_model *m, uint32_t entry, const tfx_args *args);
 /* The values of all dims that follow from the inputs' shapes. See tfx_api.dims. */
 tfx_status toy_dims(tfx_model *m, uint32_t entry, const tfx_args *args, int64_t *dims);
-/* The shape of an output for these dims. */
-tfx_status toy_shape(tfx_model *m, uint32_t entry, uint32_t output, const int64_t *dims, int64_t *shape);
+/* The shape of a tensor for these dims; the inputs are counted first, then the outputs. */
+tfx_status toy_shape(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape);
 /* Bytes of workspace. See tfx_api.workspace_size. */
 int64_t toy_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 /* The message of the last call that failed. */

@@ -153,11 +153,13 @@ static void finding_dims_and_shapes(void **state)
     assert_int_equal(dims[TOY_S], 3);
     assert_int_equal(dims[TOY_M], 16);
     assert_int_equal(dims[TOY_P], 2);
-    assert_int_equal(tfx_shape(m, TOY_WINDOW, 0, dims, shape), TFX_OK);
+    assert_int_equal(tfx_shape(m, TOY_WINDOW, 1, dims, shape), TFX_OK); /* y */
+    assert_int_equal(shape[0], 7);
+    assert_int_equal(tfx_shape(m, TOY_WINDOW, 3, dims, shape), TFX_OK); /* z */
     assert_int_equal(shape[0], 5);
-    assert_int_equal(tfx_shape(m, TOY_WINDOW, 1, dims, NULL), TFX_OK); /* rank 0 */
-    assert_fails(m, tfx_shape(m, TOY_WINDOW, 2, dims, shape), TFX_ERR_ARGUMENT, "shape: entry 1 has no output 2");
-    assert_fails(m, tfx_shape(m, 7, 0, dims, shape), TFX_ERR_ARGUMENT, "shape: entry 7 has no output 0");
+    assert_int_equal(tfx_shape(m, TOY_WINDOW, 4, dims, NULL), TFX_OK); /* rank 0 */
+    assert_fails(m, tfx_shape(m, TOY_WINDOW, 5, dims, shape), TFX_ERR_ARGUMENT, "shape: entry 1 has no tensor 5");
+    assert_fails(m, tfx_shape(m, 7, 0, dims, shape), TFX_ERR_ARGUMENT, "shape: entry 7 has no tensor 0");
     assert_fails(m, tfx_shape(m, TOY_WINDOW, 0, NULL, shape), TFX_ERR_ARGUMENT, "shape: a pointer is NULL");
     assert_fails(m, tfx_shape(m, TOY_WINDOW, 0, dims, NULL), TFX_ERR_ARGUMENT, "shape: a pointer is NULL");
     dims[TOY_M] = 12;

@@ -131,10 +131,6 @@ LLVMValueRef emit_convert(emitter *e, LLVMValueRef x, dtype from, dtype to); /* 
 /* ---- emit_cpu_tile.c ---- */
 cg_value emit_transposed(emitter *e, const cg_value *x, ktile to); /* rank 2, axes swapped, in the layout of `to` */
 
-/* ---- emit_cpu_memory.c ---- */
-/* The same bytes as the buffer's, as an expression over the function's dims. */
-dim kbuffer_bytes(dim_ctx *c, const kbuffer *b);
-
 /* ---- the column of emit_cpu_table ---- */
 #define KOP(name, NAME, props, attrs, text) void emit_cpu_##name(emitter *e, kop *op);
 #include "ir/kir/kops.def"

@@ -28,26 +28,6 @@ typedef struct {
 
 /* ---- addresses ---- */
 
-static dim element_stride(dim_ctx *c, const kbuffer *b, int axis)
-{
-    if (!b->dense) return b->strides[axis];
-    dim s = dim_const(c, 1);
-    for (int i = b->rank - 1; i > axis; i--) s = dim_mul(c, s, b->shape[i]);
-    return s;
-}
-
-dim kbuffer_bytes(dim_ctx *c, const kbuffer *b)
-{
-    /* The last element's place plus one; strides may leave gaps. */
-    dim last = dim_const(c, 1), count = dim_const(c, 1);
-    for (int i = 0; i < b->rank; i++) {
-        last = dim_add(c, last, dim_mul(c, dim_sub(c, b->shape[i], dim_const(c, 1)), element_stride(c, b, i)));
-        count = dim_mul(c, count, b->shape[i]);
-    }
-    dim elements = b->dense ? count : last;
-    return dim_ceildiv(c, dim_mul(c, elements, dim_const(c, dtype_bits(b->dt))), dim_const(c, 8));
-}
-
 static uint64_t low_bit(uint64_t x)
 {
     return x & -x;
@@ -120,7 +100,7 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
     int n = 0;
     a.align = ty->align ? ty->align : (uint64_t)a.bytes;
     for (int i = 0; i < ty->rank; i++)
-        add_index(e, at->idx[i], element_stride(e->f->dims, ty, i), a.bytes, sum, &n, &a.off, &a.align);
+        add_index(e, at->idx[i], kbuffer_stride(e->f->dims, ty, (uint32_t)i), a.bytes, sum, &n, &a.off, &a.align);
 
     LLVMValueRef p = cg_buffer(e, at->buf);
     if (ty->swizzle.bits) {
@@ -133,7 +113,7 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
     }
     for (int t = 0; t < tile.rank; t++) {
         int to = tile.rank == 2 ? t : COL;
-        dim s = element_stride(e->f->dims, ty, at->axes[t]);
+        dim s = kbuffer_stride(e->f->dims, ty, at->axes[t]);
         if (!stride_const(e, s, a.bytes, &a.step[to])) {
             a.stride[to] = stride_value(e, s, a.bytes);
             a.align = common_align(a.align, (uint64_t)(dim_known_multiple(e->f->dims, s) * a.bytes));

@@ -296,8 +296,8 @@ static const cexpr *parse(context *c, int depth)
         encoding enc;
         const cexpr *e = text_encoding(t, &enc) ? argument(c, depth) : NULL;
         if (!e) return NULL;
-        if (e->rank == 2 || enc.kind == ENC_ROWS) return cexpr_encode(t->a, e, enc);
-        text_error(t, at, "the encoding needs a matrix");
+        if (e->rank == 2 && enc.kind != ENC_ROWS) return cexpr_encode(t->a, e, enc);
+        text_error(t, at, enc.kind == ENC_ROWS ? "rows is how elements lie already" : "the encoding needs a matrix");
         return NULL;
     }
     if (text_keyword(t, "slice")) return parse_slice(c, depth, at);

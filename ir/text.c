@@ -308,6 +308,10 @@ bool text_type(text *t, dim_ctx *c, type *out)
         } while (text_punct(t, ","));
         if (!text_expect(t, "]")) return false;
     }
-    if (text_punct(t, "{")) return text_encoding(t, &out->enc) && text_expect(t, "}");
+    uint32_t begin = text_here(t);
+    if (text_punct(t, "{")) {
+        if (!text_encoding(t, &out->enc) || !text_expect(t, "}")) return false;
+        if (out->enc.kind != ENC_ROWS && out->rank != 2) text_error(t, begin, "an encoded tensor is a matrix");
+    }
     return !t->failed;
 }

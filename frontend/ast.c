@@ -107,9 +107,9 @@ ast_stmt *ast_stmt_seal(ast_stmt *s)
 const char *ast_op_text(ast_op op)
 {
     static const char *const text[] = {
-        [OP_OR] = "or", [OP_AND] = "and", [OP_EQ] = "==", [OP_NE] = "!=", [OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">",
-        [OP_GE] = ">=", [OP_ADD] = "+", [OP_SUB] = "-", [OP_MUL] = "*", [OP_DIV] = "/", [OP_MOD] = "%", [OP_NOT] = "not",
-        [OP_NEG] = "-",
+        [AST_OR] = "or", [AST_AND] = "and", [AST_EQ] = "==", [AST_NE] = "!=", [AST_LT] = "<", [AST_LE] = "<=", [AST_GT] = ">",
+        [AST_GE] = ">=", [AST_ADD] = "+", [AST_SUB] = "-", [AST_MUL] = "*", [AST_DIV] = "/", [AST_MOD] = "%", [AST_NOT] = "not",
+        [AST_NEG] = "-",
     };
     return text[op];
 }

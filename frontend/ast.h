@@ -62,7 +62,7 @@ typedef struct {
 } ast_body;
 
 typedef enum {
-    OP_OR, OP_AND, OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_NOT, OP_NEG
+    AST_OR, AST_AND, AST_EQ, AST_NE, AST_LT, AST_LE, AST_GT, AST_GE, AST_ADD, AST_SUB, AST_MUL, AST_DIV, AST_MOD, AST_NOT, AST_NEG
 } ast_op;
 
 typedef enum {

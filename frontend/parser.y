@@ -365,21 +365,21 @@ carries: ID ASSIGN expr {
         };
 
 expr: postfix
-    | NOT expr[x]                   { $$ = checked(ctx, ast_unary(ctx->arena, OP_NOT, @NOT, $x)); }
-    | MINUS expr[x] %prec NEGATE    { $$ = checked(ctx, ast_unary(ctx->arena, OP_NEG, @MINUS, $x)); }
-    | expr[x] OR expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_OR, @2, $x, $y)); }
-    | expr[x] AND expr[y]           { $$ = checked(ctx, ast_binary(ctx->arena, OP_AND, @2, $x, $y)); }
-    | expr[x] EQ expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_EQ, @2, $x, $y)); }
-    | expr[x] NE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_NE, @2, $x, $y)); }
-    | expr[x] LT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_LT, @2, $x, $y)); }
-    | expr[x] LE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_LE, @2, $x, $y)); }
-    | expr[x] GT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_GT, @2, $x, $y)); }
-    | expr[x] GE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, OP_GE, @2, $x, $y)); }
-    | expr[x] PLUS expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, OP_ADD, @2, $x, $y)); }
-    | expr[x] MINUS expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, OP_SUB, @2, $x, $y)); }
-    | expr[x] STAR expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, OP_MUL, @2, $x, $y)); }
-    | expr[x] SLASH expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, OP_DIV, @2, $x, $y)); }
-    | expr[x] PERCENT expr[y]       { $$ = checked(ctx, ast_binary(ctx->arena, OP_MOD, @2, $x, $y)); };
+    | NOT expr[x]                   { $$ = checked(ctx, ast_unary(ctx->arena, AST_NOT, @NOT, $x)); }
+    | MINUS expr[x] %prec NEGATE    { $$ = checked(ctx, ast_unary(ctx->arena, AST_NEG, @MINUS, $x)); }
+    | expr[x] OR expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_OR, @2, $x, $y)); }
+    | expr[x] AND expr[y]           { $$ = checked(ctx, ast_binary(ctx->arena, AST_AND, @2, $x, $y)); }
+    | expr[x] EQ expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_EQ, @2, $x, $y)); }
+    | expr[x] NE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_NE, @2, $x, $y)); }
+    | expr[x] LT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_LT, @2, $x, $y)); }
+    | expr[x] LE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_LE, @2, $x, $y)); }
+    | expr[x] GT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_GT, @2, $x, $y)); }
+    | expr[x] GE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_GE, @2, $x, $y)); }
+    | expr[x] PLUS expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, AST_ADD, @2, $x, $y)); }
+    | expr[x] MINUS expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, AST_SUB, @2, $x, $y)); }
+    | expr[x] STAR expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, AST_MUL, @2, $x, $y)); }
+    | expr[x] SLASH expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, AST_DIV, @2, $x, $y)); }
+    | expr[x] PERCENT expr[y]       { $$ = checked(ctx, ast_binary(ctx->arena, AST_MOD, @2, $x, $y)); };
 
 postfix: primary
        | postfix[base] DOT ID {

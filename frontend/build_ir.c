@@ -1,0 +1,188 @@
+/* One IR node for each node of the elaborated program: sema has already made every broadcast, cast and shape explicit. */
+#include "frontend/build_ir.h"
+
+#include <assert.h>
+
+#include "ir/constant.h"
+#include "ir/module.h"
+#include "ir/weights.h"
+
+_Static_assert(SEMA_MAX_RANK == MAX_RANK && WEIGHTS_MAX_RANK <= SEMA_MAX_RANK, "ranks agree");
+
+typedef struct {
+    const frontend_session *s;
+    const sema_program *p;
+    const weights_file *weights;
+    uint64_t seed;
+    module *m;
+    value **values;   /* by sema_node id */
+    region **regions; /* by sema_instance id */
+} work;
+
+static type ir_type(const sema_type *t)
+{
+    return type_make(t->dt, t->rank, t->shape);
+}
+
+/* ---- parameters ---- */
+
+static const cexpr *constant_of(work *w, const sema_weight *x)
+{
+    arena *a = w->s->arena;
+    switch (x->kind) {
+    case SW_FILE: return cexpr_file(a, w->weights, weights_at(w->weights, x->entry));
+    case SW_CAST: return cexpr_cast(a, constant_of(w, x->args[0]), x->dt);
+    case SW_SLICE: return cexpr_slice(a, constant_of(w, x->args[0]), x->start, x->shape);
+    case SW_TRANSPOSE: return cexpr_transpose(a, constant_of(w, x->args[0]), x->perm);
+    case SW_CONCAT:
+    case SW_STACK: {
+        const cexpr **parts = ARENA_ARRAY(a, const cexpr *, x->n_args);
+        for (uint32_t i = 0; i < x->n_args; i++) parts[i] = constant_of(w, x->args[i]);
+        return x->kind == SW_STACK ? cexpr_stack(a, parts, x->n_args) : cexpr_concat(a, parts, x->n_args, x->axis);
+    }
+    }
+    return NULL;
+}
+
+static param *ir_param(work *w, const sema_param *p)
+{
+    const cexpr *v;
+    if (p->source) {
+        v = constant_of(w, p->source);
+    } else {
+        int64_t shape[MAX_RANK];
+        for (uint32_t i = 0; i < p->ty.rank; i++) dim_is_const(w->p->dims, p->ty.shape[i], &shape[i]);
+        v = cexpr_random(w->s->arena, p->ty.dt, p->ty.rank, shape, w->seed, p->tied ? p->tied : p->path);
+    }
+    return module_param(w->m, p->path, ir_type(&p->ty), v, p->declared);
+}
+
+/* ---- nodes ---- */
+
+static region *region_of(work *w, const function *f, const sema_instance *in)
+{
+    if (!in->parent) return f->root;
+    region **r = &w->regions[in->id];
+    if (!*r) *r = region_new(w->m, region_of(w, f, in->parent), in->block, in->path, in->call);
+    return *r;
+}
+
+/* The value of a dim is an element of an iota that is just long enough: the IR has no op for dims as data. */
+static value *dim_value(work *w, builder *b, const sema_node *n)
+{
+    dim_ctx *c = w->p->dims;
+    dim length = dim_add(c, n->size, dim_const(c, 1)), one = dim_const(c, 1);
+    int64_t step = 1, lo, hi;
+    dim_bounds(c, n->size, &lo, &hi);
+    value *v;
+    if (lo >= 0) {
+        v = build_slice(b, build_iota(b, n->ty.dt, 1, &length, 0), &n->size, &one, &step);
+    } else { /* x = (x - lo) + lo, whose first part is not negative */
+        dim up = dim_sub(c, n->size, dim_const(c, lo));
+        length = dim_add(c, up, one);
+        value *pair[2] = {build_slice(b, build_iota(b, n->ty.dt, 1, &length, 0), &up, &one, &step),
+                          build_const_int(b, n->ty.dt, 1, &one, lo)};
+        v = build_scalar(b, OP_ADD, pair, 2);
+    }
+    return build_reshape(b, v, 0, NULL);
+}
+
+static value *constant_value(builder *b, const sema_node *n)
+{
+    if (dtype_is_float(n->ty.dt)) return build_const(b, n->ty.dt, n->ty.rank, n->ty.shape, n->value);
+    return build_const_int(b, n->ty.dt, n->ty.rank, n->ty.shape, n->ivalue);
+}
+
+static value *contraction(builder *b, const sema_node *n, value **in)
+{
+    labels l = {.rank = {n->args[0]->ty.rank, n->args[1]->ty.rank, n->ty.rank}};
+    for (int o = 0; o < 3; o++) memcpy(l.label[o], n->label[o], l.rank[o]);
+    return build_contract(b, in[0], in[1], &l);
+}
+
+static value *build(work *w, builder *b, const sema_node *n)
+{
+    static const reduce_kind kinds[] = {[SEMA_SUM] = REDUCE_SUM, [SEMA_MEAN] = REDUCE_MEAN, [SEMA_MAX] = REDUCE_MAX, [SEMA_MIN] = REDUCE_MIN};
+    static const op_kind scalars[] = {
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) [SCALAR_##NAME] = OP_##NAME,
+#include "ir/scalar.def"
+#undef SCALAR
+    };
+    value **in = ARENA_ARRAY(w->s->arena, value *, n->n_args);
+    for (uint32_t i = 0; i < n->n_args; i++) in[i] = w->values[n->args[i]->id];
+    int axes[MAX_RANK];
+    bool has_axes = n->op == SN_BROADCAST || n->op == SN_TRANSPOSE || n->op == SN_REDUCE;
+    for (uint32_t i = 0; has_axes && i < n->axes.n; i++) axes[i] = n->axes.v[i];
+    switch (n->op) {
+    case SN_INPUT: return b->fn->args.data[n->input].v;
+    case SN_PARAM: return build_param(b, ir_param(w, n->param));
+    case SN_CONST: return constant_value(b, n);
+    case SN_DIM: return dim_value(w, b, n);
+    case SN_IOTA: return build_iota(b, n->ty.dt, n->ty.rank, n->ty.shape, n->axis);
+    case SN_SCALAR: return build_scalar(b, scalars[n->scalar], in, n->n_args);
+    case SN_CAST: return build_cast(b, in[0], n->ty.dt);
+    case SN_BROADCAST: return build_broadcast(b, in[0], axes, n->ty.rank, n->ty.shape);
+    case SN_TRANSPOSE: return build_transpose(b, in[0], axes);
+    case SN_RESHAPE: return build_reshape(b, in[0], n->ty.rank, n->ty.shape);
+    case SN_SLICE: return build_slice(b, in[0], n->slice.start, n->ty.shape, n->slice.step);
+    case SN_CONCAT: return build_concat(b, in, n->n_args, n->axis);
+    case SN_CONTRACT: return contraction(b, n, in);
+    case SN_REDUCE: return build_reduce(b, in[0], kinds[n->axes.reduce], axes, n->axes.n);
+    case SN_SOFTMAX: return build_softmax(b, in[0], n->axis);
+    case SN_NORMALIZE: return build_normalize(b, in[0], n->norm.rms ? NORM_RMS : NORM_STANDARD, &n->norm.axis, 1, n->norm.eps);
+    case SN_ATTENTION: return build_attention(b, in[0], in[1], in[2], n->n_args == 4 ? in[3] : NULL, n->value);
+    case SN_GATHER: return build_gather(b, in[0], in[1], n->axis);
+    }
+    return NULL;
+}
+
+static void build_function(work *w, const sema_function *sf)
+{
+    function *f = function_new(w->m, sf->name);
+    vec_foreach(sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
+    builder b = {.fn = f};
+    vec_foreach(sema_node *, n, &sf->nodes) {
+        b.in = region_of(w, f, (*n)->in);
+        b.at = (*n)->at;
+        value *v = build(w, &b, *n);
+        type want = ir_type(&(*n)->ty);
+        assert(v && type_equal(&v->ty, &want));
+        (void)want;
+        w->values[(*n)->id] = v;
+    }
+    vec_foreach(sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
+    vec_foreach(sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
+}
+
+module *build_ir(const frontend_session *s, const sema_program *p, const weights_file *weights, uint64_t seed)
+{
+    work w = {.s = s, .p = p, .weights = weights, .seed = seed};
+    w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
+    w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
+    w.regions = ARENA_ARRAY(s->arena, region *, p->instances.len);
+    vec_foreach(sema_check, c, &p->checks) {
+        struct dim_check check = {.lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
+        vec_push(s->arena, &w.m->checks, check);
+    }
+    vec_foreach(sema_function *, f, &p->functions) build_function(&w, *f);
+    return w.m;
+}
+
+/* ---- the weights file's table ---- */
+
+weights_file *build_ir_open_weights(const frontend_session *s, const char *path, span at, weights_view *out)
+{
+    (void)at;
+    weights_file *f = weights_open(s->arena, s->diags, path);
+    if (!f) return NULL;
+    const char *slash = strrchr(path, '/');
+    uint32_t n = weights_count(f);
+    weights_entry *entries = ARENA_ARRAY(s->arena, weights_entry, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const weights_tensor *t = weights_at(f, i);
+        entries[i] = (weights_entry){.name = t->name, .dt = t->dt, .rank = t->rank};
+        memcpy(entries[i].shape, t->shape, sizeof t->shape);
+    }
+    *out = (weights_view){slash ? slash + 1 : path, n, entries};
+    return f;
+}

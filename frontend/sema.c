@@ -1,0 +1,162 @@
+/* The run as a whole, and how mistakes are reported. */
+#include "frontend/sema_internal.h"
+
+static const char *trace_text(sema *s)
+{
+    strbuf b = strbuf_new(s->a);
+    for (const frame *f = s->frame; f && f->caller; f = f->caller) {
+        if (!f->call.begin || f->checking_args) continue;
+        strbuf_addf(&b, "%sin '%s', called at %s", b.len ? ", " : "", f->in->written, sema_where(s, f->call));
+        if (b.len > 400) {
+            strbuf_adds(&b, ", ...");
+            break;
+        }
+    }
+    return b.len ? b.s : NULL;
+}
+
+/* The trace stands last in a message, so it is added when the next message begins. */
+void sema_close_error(sema *s)
+{
+    if (s->open && s->open_trace) diag_note(s->open, "%s", s->open_trace);
+    s->open = NULL;
+}
+
+static diag *report(sema *s, diag_severity severity, span at, const char *code, const char *fmt, va_list ap)
+{
+    sema_close_error(s);
+    const char *message = arena_vprintf(s->a, fmt, ap);
+    const void *place = (const void *)(((uintptr_t)at.begin << 32 | at.end) * 2 + (severity == DIAG_ERROR));
+    bool again = ptrmap_has(s->reported, place);
+    ptrmap_set(s->reported, place, s);
+    diag *g = diag_add(again ? s->sink : s->diags, severity, at, "%s", message);
+    diag_code(g, code);
+    s->open = g;
+    s->open_trace = trace_text(s);
+    return g;
+}
+
+diag *sema_error(sema *s, span at, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    diag *g = report(s, DIAG_ERROR, at, code, fmt, ap);
+    va_end(ap);
+    s->failed = true;
+    if (diags_full(s->diags)) s->stopped = true;
+    return g;
+}
+
+diag *sema_warning(sema *s, span at, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    diag *g = report(s, DIAG_WARNING, at, code, fmt, ap);
+    va_end(ap);
+    return g;
+}
+
+bool sema_step(sema *s, span at)
+{
+    if (s->stopped) return false;
+    if (++s->steps <= SEMA_MAX_STEPS && s->program->n_nodes <= SEMA_MAX_NODES) return true;
+    diag *g = sema_error(s, at, "program-too-large", "the model grows too large when its loops and blocks are unrolled");
+    diag_note(g, "the limits are %u steps and %u operations", SEMA_MAX_STEPS, SEMA_MAX_NODES);
+    s->stopped = true;
+    return false;
+}
+
+bool sema_enter(sema *s, span at)
+{
+    if (s->recursion < SEMA_MAX_RECURSION) return ++s->recursion;
+    sema_error(s, at, "nesting", "blocks and expressions nest too deeply here");
+    s->stopped = true;
+    return false;
+}
+
+span sema_user_call(const sema *s, bool *inside_library)
+{
+    span at = {0};
+    *inside_library = s->frame && s->frame->file != s->root;
+    for (const frame *f = s->frame; f; f = f->caller)
+        if (f->caller && f->caller->file == s->root && f->call.begin) return f->call;
+    return at;
+}
+
+const char *sema_where(const sema *s, span at)
+{
+    return diag_place(s->diags, at);
+}
+
+value error_value(void)
+{
+    return (value){.kind = V_ERROR};
+}
+
+/* Which model: the one asked for, or the only one. */
+static const ast_decl *choose_model(sema *s)
+{
+    const ast_decl *found = NULL;
+    const ast_decls *decls = &s->root->ast->decls;
+    name_list names = {0};
+    vec_foreach(ast_decl *, p, decls) {
+        const ast_decl *d = *p;
+        if (d->kind != DECL_MODEL) continue;
+        vec_push(s->a, &names, d->name.name);
+        if (s->o->model && strcmp(d->name.name, s->o->model) != 0) continue;
+        if (found) {
+            diag *g = sema_error(s, d->name.at, "which-model", "this file has several models");
+            diag_note(g, "the first is '%s' at %s", found->name.name, sema_where(s, found->name.at));
+            diag_hint(g, "choose one with --model=NAME");
+            return NULL;
+        }
+        found = d;
+    }
+    if (found) return found;
+    span start = {s->root->source->base, s->root->source->base + (s->root->source->size > 0)};
+    if (s->o->model && names.len) {
+        diag *g = sema_error(s, start, "unknown-name", "this file has no model '%s'", s->o->model);
+        const char *near = suggest(s->o->model, names.data, names.len);
+        if (near) diag_hint(g, "did you mean '%s'?", near);
+    } else {
+        sema_error(s, start, "no-model", "this file has no model");
+    }
+    return NULL;
+}
+
+static void refuse_policies(sema *s)
+{
+    vec_foreach(ast_decl *, p, &s->root->ast->decls)
+        if ((*p)->kind == DECL_OPTIMIZE) sema_error(s, (*p)->at, "unsupported", "'optimize' is not supported yet");
+}
+
+sema_program *sema_run(const sema_options *o, ast_file *root)
+{
+    sema *s = ARENA_NEW(o->arena, sema);
+    s->o = o;
+    s->a = o->arena;
+    s->names = o->names;
+    s->dims = o->dims;
+    s->diags = o->diags;
+    s->program = ARENA_NEW(s->a, sema_program);
+    s->program->dims = o->dims;
+    s->reported = ptrmap_new(s->a);
+    s->params = ptrmap_new(s->a);
+    s->sink = diags_new(s->a, o->sources, 1);
+
+    s->root = sema_file_new(s, root, root->source->path, false);
+    sema_load_prelude(s);
+    sema_load_imports(s, s->root);
+    for (uint32_t i = 0; i < s->files.len; i++) s->failed |= s->files.data[i]->ast->failed;
+    if (!s->failed) {
+        s->model = choose_model(s);
+        if (s->model) {
+            elaborate_model(s);
+            refuse_policies(s);
+        }
+        if (s->model && !s->stopped) check_weights(s);
+    }
+    sema_close_error(s);
+    assert(!s->failed || diags_errors(s->diags) > 0);
+    return s->failed ? NULL : s->program;
+}

@@ -1,0 +1,216 @@
+/* Sema: from syntax trees to an elaborated, typed program. Every mistake a user can make is found here.
+ *
+ * Elaboration runs the model's statements: compile-time values are computed, loops unroll, each block call becomes an
+ * instance with a scope path, and each operation on tensors becomes a node with a dtype and symbolic dims. What comes out has
+ * no names to resolve and nothing to infer; build_ir turns it into tensor IR node by node.
+ *
+ * The element types and the scalar operations are the tables ir/dtypes.def and ir/scalar.def, which every room shares; of the
+ * IR itself only build_ir.c knows anything. */
+#ifndef FRONTEND_SEMA_H
+#define FRONTEND_SEMA_H
+
+#include "frontend/ast.h"
+#include "ir/dtype.h"
+#include "support/dims.h"
+
+#define SEMA_MAX_RANK 8
+
+typedef struct {
+    dtype dt;
+    uint8_t rank;
+    dim shape[SEMA_MAX_RANK];
+} sema_type;
+
+/* One call of a block (or, with parent NULL, the body of a function). */
+typedef struct sema_instance {
+    uint32_t id; /* dense in the program */
+    struct sema_instance *parent;
+    const char *block;   /* "gelu" (prelude), "bert.layer" (std/bert.tfx), "app.tfx:layer" (a user's file); NULL for a root */
+    const char *written; /* the callee as the caller wrote it, for messages */
+    const char *path;    /* absolute scope path, "" at the root */
+    span call;           /* the call's callee */
+} sema_instance;
+
+/* ---- weights ---- */
+
+/* What the weights file holds. Filled by the caller of sema from the file's header. */
+typedef struct {
+    const char *name;
+    dtype dt;
+    uint32_t rank;
+    int64_t shape[SEMA_MAX_RANK];
+} weights_entry;
+typedef struct {
+    const char *file; /* as shown in messages */
+    uint32_t count;
+    const weights_entry *entries;
+} weights_view;
+
+/* Where a parameter's elements come from: views of file tensors. Sizes are constant. */
+typedef enum { SW_FILE, SW_CAST, SW_SLICE, SW_TRANSPOSE, SW_CONCAT, SW_STACK } sema_weight_kind;
+typedef struct sema_weight {
+    sema_weight_kind kind;
+    dtype dt;
+    uint8_t rank;
+    int64_t shape[SEMA_MAX_RANK];
+    uint32_t n_args;
+    const struct sema_weight *const *args;
+    union {
+        uint32_t entry; /* FILE: index in the weights_view */
+        int64_t start[SEMA_MAX_RANK];
+        uint8_t perm[SEMA_MAX_RANK]; /* result axis i is argument axis perm[i] */
+        int axis;                    /* CONCAT; STACK puts a new leading axis */
+    };
+} sema_weight;
+
+typedef struct {
+    uint32_t id;
+    const char *path;  /* its identity; with "{*}" for a stack of tensors */
+    const char *name;  /* as declared */
+    sema_type ty;      /* sizes constant */
+    uint32_t stack;    /* tensors stacked along axis 0 where path has "{*}"; 0: none */
+    span declared;
+    sema_instance *in; /* the first instance that declared it */
+    const char *shape_text;    /* "(out, K)": the sizes as declared */
+    const char *tied;          /* a plain map rule's target: parameters with one target share their elements; NULL: none */
+    const sema_weight *source; /* NULL without a weights file */
+} sema_param;
+
+/* ---- nodes ---- */
+
+typedef enum {
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) SCALAR_##NAME,
+#include "ir/scalar.def"
+#undef SCALAR
+    SCALAR_COUNT
+} sema_scalar;
+
+/* Elementwise and other ops take operands of exactly the shapes their rules need: broadcasts are explicit nodes. */
+typedef enum {
+    SN_INPUT,     /* input: index of the function's input */
+    SN_PARAM,     /* param */
+    SN_CONST,     /* every element is value (floats) or ivalue (ints, bool) */
+    SN_DIM,       /* rank 0: the value of size, as an integer dtype */
+    SN_IOTA,      /* the index along axis */
+    SN_SCALAR,    /* scalar, a row of scalar.def */
+    SN_CAST,
+    SN_BROADCAST, /* axes: operand axis k is result axis axes[k]; sizes equal, or 1 in the operand */
+    SN_TRANSPOSE, /* axes: result axis i is operand axis axes[i] */
+    SN_RESHAPE,   /* same elements, row-major */
+    SN_SLICE,     /* start, step per axis */
+    SN_CONCAT,    /* axis */
+    SN_CONTRACT,  /* label: a letter per axis of operand 0, operand 1 and the result */
+    SN_REDUCE,    /* reduce over axes; the axes are dropped */
+    SN_SOFTMAX,   /* axis */
+    SN_NORMALIZE, /* along axis: (a - mean) / sqrt(var + eps), or with rms a / sqrt(mean(a*a) + eps) */
+    SN_ATTENTION, /* q[B,H,S,D] k[B,G,T,D] v[B,G,T,E], optional mask bool[B,S,T]; value: the scale */
+    SN_GATHER,    /* operand 0 indexed along axis by operand 1, whose axes replace that axis */
+} sema_op;
+
+typedef enum { SEMA_SUM, SEMA_MEAN, SEMA_MAX, SEMA_MIN } sema_reduce;
+
+typedef struct sema_node sema_node;
+struct sema_node {
+    sema_op op;
+    uint32_t id; /* dense in the program */
+    sema_type ty;
+    span at;
+    sema_instance *in;
+    uint32_t n_args;
+    sema_node **args;
+    union {
+        uint32_t input;
+        sema_param *param;
+        double value;
+        int64_t ivalue;
+        dim size;
+        int axis;
+        sema_scalar scalar;
+        struct {
+            uint8_t n;
+            uint8_t v[SEMA_MAX_RANK];
+            sema_reduce reduce;
+        } axes;
+        struct {
+            dim start[SEMA_MAX_RANK];
+            int64_t step[SEMA_MAX_RANK];
+        } slice;
+        char label[3][SEMA_MAX_RANK];
+        struct {
+            int axis;
+            bool rms;
+            double eps;
+        } norm;
+    };
+};
+
+/* ---- functions ---- */
+
+typedef struct {
+    const char *name;
+    sema_type ty;      /* inputs that are `dim` arguments are no tensors: they are symbols of the dim_ctx */
+    sema_node *node;   /* inputs: the SN_INPUT node; results: the value */
+    span at;
+} sema_port;
+
+typedef struct {
+    const char *place; /* "vit.encoder.layer.0:attended" */
+    sema_node *node;
+    span at;
+} sema_point;
+
+typedef struct {
+    const char *name;
+    span at;
+    sema_instance *root;
+    VEC(sema_port) inputs;
+    VEC(sema_port) results;
+    VEC(sema_point) points;
+    VEC(sema_node *) nodes; /* in an order in which operands come first */
+} sema_function;
+
+typedef enum { SEMA_CHECK_EQ, SEMA_CHECK_LE } sema_check_op;
+typedef struct {
+    sema_check_op op;
+    dim left, right; /* a fact the model requires of its dims and that only a run can show */
+    span at;
+} sema_check;
+
+typedef struct {
+    const char *name; /* the model's */
+    span at;
+    dim_ctx *dims;
+    const weights_view *weights; /* NULL: random */
+    VEC(sema_function *) functions;
+    VEC(sema_param *) params;
+    VEC(sema_instance *) instances;
+    VEC(sema_check) checks;
+    uint32_t n_nodes;
+} sema_program;
+
+/* ---- running sema ---- */
+
+typedef struct {
+    arena *arena;
+    interner *names;
+    source_set *sources;
+    diags *diags;
+    dim_ctx *dims;
+    const char *model;  /* which model of the file to compile; NULL: its only one */
+    bool embedded_only; /* import nothing from disk (for tests on untrusted text) */
+    /* Called once with the file named by the model's weights clause (NULL: it has none), relative to the model's file. Fills
+     * *out and returns true; or false when there is nothing to check against: then `*failed` tells whether that is an error,
+     * which has been reported. */
+    bool (*open_weights)(void *arg, const source_file *model_file, const char *clause, span at, weights_view *out, bool *failed);
+    void *open_arg;
+} sema_options;
+
+/* The program of the model in `root`; NULL after reporting at least one error. */
+sema_program *sema_run(const sema_options *o, ast_file *root);
+
+/* "f32[B, S, 384]" */
+void sema_type_print(const dim_ctx *c, const sema_type *t, strbuf *out);
+/* The elaborated program as text, one node a line: for tests and for looking at. */
+void sema_program_print(const sema_program *p, strbuf *out);
+
+#endif

@@ -1,0 +1,346 @@
+/* The model: its dims and their bounds, its inputs, its functions. */
+#include "frontend/sema_internal.h"
+
+/* What `where` says of one dim. */
+typedef struct {
+    const char *name;
+    span at;
+    bool has_min, has_max, used;
+    int64_t min, max, multiple;
+} bound;
+
+typedef struct {
+    VEC(bound *) bounds;
+    ast_exprs others; /* conditions that are no bounds: required once the dims exist */
+} constraints;
+
+static bound *bound_of(sema *s, constraints *c, ast_name name)
+{
+    vec_foreach(bound *, b, &c->bounds)
+        if ((*b)->name == name.name) return *b;
+    bound *b = ARENA_NEW(s->a, bound);
+    *b = (bound){.name = name.name, .at = name.at, .multiple = 1};
+    vec_push(s->a, &c->bounds, b);
+    return b;
+}
+
+/* A bare name that is not a constant of the program. */
+static bool is_dim_name(sema *s, const ast_expr *e)
+{
+    if (e->kind != EX_NAME) return false;
+    const frame *f = s->frame;
+    return !(f->statics && scope_find(f->statics, e->name.name)) && !ptrmap_has(f->file->decls, e->name.name);
+}
+
+static bool has_dim_name(sema *s, const ast_expr *e)
+{
+    switch (e->kind) {
+    case EX_NAME: return is_dim_name(s, e) && !builtin_find(e->name.name);
+    case EX_UNARY: return has_dim_name(s, e->op.right);
+    case EX_BINARY: return has_dim_name(s, e->op.left) || has_dim_name(s, e->op.right);
+    case EX_CALL:
+        vec_foreach(ast_arg, a, &e->call.args)
+            if (has_dim_name(s, a->value)) return true;
+        return false;
+    default: return false;
+    }
+}
+
+static void at_most(bound *b, int64_t v)
+{
+    b->max = !b->has_max || v < b->max ? v : b->max;
+    b->has_max = true;
+}
+
+static void at_least(bound *b, int64_t v)
+{
+    b->min = !b->has_min || v > b->min ? v : b->min;
+    b->has_min = true;
+}
+
+/* "S <= 512", "8 < S", "S % 8 == 0", "S == 4". False when it is something else. */
+static bool read_bound(sema *s, constraints *c, const ast_expr *e)
+{
+    if (e->kind != EX_BINARY || e->op.op < AST_EQ || e->op.op > AST_GE || e->op.op == AST_NE) return false;
+    const ast_expr *left = e->op.left, *right = e->op.right;
+    ast_op op = e->op.op;
+    int64_t k;
+    if (op == AST_EQ && left->kind == EX_BINARY && left->op.op == AST_MOD && is_dim_name(s, left->op.left) &&
+        right->kind == EX_INT && right->integer == 0 && !has_dim_name(s, left->op.right)) {
+        if (eval_int_const(s, left->op.right, &k).kind == V_ERROR) return true;
+        bound *b = bound_of(s, c, left->op.left->name);
+        int64_t a = b->multiple, r = k;
+        while (r > 0 && a % r != 0) {
+            int64_t t = a % r;
+            a = r;
+            r = t;
+        }
+        if (k < 1 || __builtin_mul_overflow(b->multiple / r, k, &b->multiple)) {
+            sema_error(s, left->op.right->at, "out-of-range", "a divisor must be at least 1");
+            b->multiple = 1;
+        }
+        return true;
+    }
+    if (!is_dim_name(s, left)) {
+        static const ast_op mirrored[] = {[AST_EQ] = AST_EQ, [AST_LT] = AST_GT, [AST_LE] = AST_GE, [AST_GT] = AST_LT, [AST_GE] = AST_LE};
+        const ast_expr *t = left;
+        left = right;
+        right = t;
+        op = mirrored[op];
+    }
+    if (!is_dim_name(s, left) || has_dim_name(s, right)) return false;
+    if (eval_int_const(s, right, &k).kind == V_ERROR) return true;
+    bound *b = bound_of(s, c, left->name);
+    if (op == AST_LE || op == AST_EQ) at_most(b, k);
+    if (op == AST_LT) at_most(b, k == INT64_MIN ? k : k - 1);
+    if (op == AST_GE || op == AST_EQ) at_least(b, k);
+    if (op == AST_GT) at_least(b, k == INT64_MAX ? k : k + 1);
+    return true;
+}
+
+static void read_where(sema *s, constraints *c, ast_expr *e)
+{
+    if (e->kind == EX_BINARY && e->op.op == AST_AND) {
+        read_where(s, c, e->op.left);
+        read_where(s, c, e->op.right);
+    } else if (!read_bound(s, c, e)) {
+        vec_push(s->a, &c->others, e);
+    }
+}
+
+/* ---- dims ---- */
+
+static bool same_facts(const dim_symbol *d, int64_t min, int64_t max, int64_t multiple)
+{
+    return d->min == min && d->max == max && d->multiple == multiple;
+}
+
+/* The symbol of a dim of the model. DIM_BAD after reporting. */
+static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
+{
+    bound *b = bound_of(s, c, name);
+    b->used = true;
+    if (!b->has_max) {
+        diag *g = sema_error(s, name.at, "unbounded-dim", "dim '%s' has no upper bound", name.name);
+        diag_hint(g, "add 'where %s <= 512'", name.name);
+        b->has_max = true; /* said once */
+        b->max = INT32_MAX;
+    }
+    int64_t min = b->has_min ? b->min : least, max = b->max;
+    if (min < 0 || min > max || max > INT32_MAX || max / b->multiple * b->multiple < min) {
+        diag *g = sema_error(s, b->at, "empty-dim", "no value is left for dim '%s'", name.name);
+        diag_note(g, "%lld <= %s <= %lld%s", (long long)min, name.name, (long long)max,
+                  b->multiple > 1 ? arena_printf(s->a, ", a multiple of %lld", (long long)b->multiple) : "");
+        if (max > INT32_MAX) diag_note(g, "the largest size is %d", INT32_MAX);
+        return DIM_BAD;
+    }
+    dim old = dim_find(s->dims, name.name);
+    if (old != DIM_BAD && !same_facts(dim_symbol_at(s->dims, (uint32_t)dim_is_symbol(s->dims, old)), min, max, b->multiple)) {
+        diag *g = sema_error(s, name.at, "dim-bounds", "dim '%s' has other bounds in another entry", name.name);
+        diag_hint(g, "state the bounds once, in the model's 'where'");
+        return DIM_BAD;
+    }
+    return dim_sym(s->dims, name.name, DIM_INPUT, min, max, b->multiple);
+}
+
+/* An expression in an input's type: all its dims must appear bare somewhere. */
+static void check_findable(sema *s, const ast_expr *e)
+{
+    if (e->kind == EX_NAME) {
+        if (!is_dim_name(s, e) || builtin_find(e->name.name) || scope_find(s->frame->names, e->name.name)) return;
+        diag *g = sema_error(s, e->at, "unfindable-dim", "dim '%s' cannot be found at call time", e->name.name);
+        diag_note(g, "a dim must appear by itself in an input's type, or be an argument '%s: dim'", e->name.name);
+    } else if (e->kind == EX_UNARY) {
+        check_findable(s, e->op.right);
+    } else if (e->kind == EX_BINARY) {
+        check_findable(s, e->op.left);
+        check_findable(s, e->op.right);
+    } else if (e->kind == EX_CALL) {
+        vec_foreach(ast_arg, a, &e->call.args) check_findable(s, a->value);
+    }
+}
+
+static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
+{
+    frame *f = s->frame;
+    bool ok = true;
+    vec_foreach(ast_formal, formal, &sig->formals) {
+        const ast_type *t = &formal->type;
+        if (formal->init) {
+            sema_error(s, formal->init->at, "wrong-type", "an input of a model has no default");
+            ok = false;
+        }
+        if (scope_find_here(f->names, formal->name.name)) {
+            sema_error(s, formal->name.at, "declared-twice", "'%s' is declared twice", formal->name.name);
+            ok = false;
+            continue;
+        }
+        if (is_compile_time_type(t)) {
+            if (strcmp(t->name.name, "dim") != 0) {
+                diag *g = sema_error(s, t->at, "wrong-type", "the inputs of a model are tensors and dims");
+                diag_got(g, "%s", t->name.name);
+                ok = false;
+                continue;
+            }
+            dim d = make_symbol(s, c, formal->name, 0);
+            ok &= d != DIM_BAD;
+            scope_add(s, f->names, formal->name.name, BIND_FORMAL, d == DIM_BAD ? error_value() : (value){.kind = V_INT, .size = d},
+                      formal->name.at);
+            continue;
+        }
+        vec_foreach(ast_dim, x, &t->dims) {
+            if (!x->size) {
+                sema_error(s, x->at, "rank", "an input of a model has a fixed number of axes");
+                ok = false;
+                continue;
+            }
+            if (!is_dim_name(s, x->size) || !binds_dim(s, f, sig, x->size->name.name)) continue;
+            if (scope_find_here(f->names, x->size->name.name)) continue;
+            dim d = make_symbol(s, c, x->size->name, 1);
+            ok &= d != DIM_BAD;
+            scope_add(s, f->names, x->size->name.name, BIND_DIM, d == DIM_BAD ? error_value() : (value){.kind = V_INT, .size = d},
+                      x->at);
+        }
+    }
+    return ok;
+}
+
+static bool declare_inputs(sema *s, const ast_sig *sig)
+{
+    frame *f = s->frame;
+    bool ok = true;
+    vec_foreach(ast_formal, formal, &sig->formals) {
+        if (is_compile_time_type(&formal->type)) continue;
+        vec_foreach(ast_dim, x, &formal->type.dims)
+            if (x->size) check_findable(s, x->size);
+        sema_type t;
+        if (s->failed || !eval_type(s, &formal->type, &t)) {
+            ok = false;
+            continue;
+        }
+        sema_node *n = node_new(s, SN_INPUT, t, formal->at, NULL, 0);
+        n->input = s->fn->inputs.len;
+        sema_port port = {formal->name.name, t, n, formal->name.at};
+        vec_push(s->a, &s->fn->inputs, port);
+        scope_add(s, f->names, formal->name.name, BIND_FORMAL, tensor_value(n), formal->name.at);
+    }
+    return ok;
+}
+
+static void warn_unused_inputs(sema *s, const scope *names)
+{
+    vec_foreach(binding *, b, &names->names)
+        if ((*b)->kind == BIND_FORMAL && !(*b)->used && (*b)->v.kind == V_TENSOR)
+            sema_warning(s, (*b)->at, "unused-input", "input '%s' is never used", (*b)->name);
+}
+
+/* ---- functions ---- */
+
+static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *outer_where, scope *statics)
+{
+    const ast_sig *sig = &d->code.sig;
+    vec_foreach(sema_function *, f, &s->program->functions)
+        if ((*f)->name == d->name.name) {
+            sema_error(s, d->name.at, "declared-twice", "entry '%s' is declared twice", d->name.name);
+            return;
+        }
+    s->fn = ARENA_NEW(s->a, sema_function);
+    s->fn->name = d->name.name;
+    s->fn->at = d->name.at;
+    s->points = ptrmap_new(s->a);
+    frame f = {.file = s->model_file, .decl = d, .names = scope_new(s, NULL), .statics = statics, .path = "", .path_owner = ++s->owners};
+    s->frame = &f;
+    f.in = s->fn->root = instance_new(s, NULL, NULL, NULL, "", (span){0});
+
+    constraints c = {0};
+    for (int k = 0; k < 2; k++) {
+        const ast_exprs *where = k ? &d->code.where : outer_where;
+        if (where) vec_foreach(ast_expr *, e, where) read_where(s, &c, *e);
+    }
+    bool ok = declare_dims(s, &c, sig);
+    vec_foreach(bound *, b, &c.bounds) {
+        if ((*b)->used || outer_where) continue;
+        sema_error(s, (*b)->at, "unknown-name", "no input has a dim '%s'", (*b)->name);
+        ok = false;
+    }
+    ok = ok && declare_inputs(s, sig);
+    if (ok && !s->failed) {
+        exec_require(s, &c.others, true);
+        exec_body(s, &d->code.body);
+        value *results = check_results(s, sig, &d->code.body, d->name.name);
+        for (uint32_t i = 0; results && i < sig->results.len; i++) {
+            const ast_result *r = &sig->results.data[i];
+            const char *name = r->name.name;
+            if (!name) name = intern_z(s->names, sig->results.len == 1 ? "result" : arena_printf(s->a, "result%u", i));
+            vec_foreach(sema_port, p, &s->fn->results)
+                if (p->name == name) sema_error(s, r->at, "declared-twice", "two results are called '%s'", name);
+            if (results[i].kind != V_TENSOR) {
+                sema_error(s, r->at, "wrong-type", "the results of a model are tensors");
+                continue;
+            }
+            sema_port port = {name, results[i].node->ty, results[i].node, r->at};
+            vec_push(s->a, &s->fn->results, port);
+        }
+        if (!s->failed) warn_unused_inputs(s, f.names);
+    }
+    vec_push(s->a, &s->program->functions, s->fn);
+    s->frame = NULL;
+}
+
+static void declare_block(sema *s, scope *statics, const ast_decl *d)
+{
+    const binding *old = scope_find_here(statics, d->name.name);
+    if (old) {
+        diag *g = sema_error(s, d->name.at, "declared-twice", "'%s' is declared twice", d->name.name);
+        diag_note(g, "first at %s", sema_where(s, old->at));
+        return;
+    }
+    block_ref *b = ARENA_NEW(s->a, block_ref);
+    *b = (block_ref){d, s->model_file, statics, arena_printf(s->a, "%s%s.%s", s->model_file->canonical, s->model->name.name, d->name.name)};
+    scope_add(s, statics, d->name.name, BIND_BLOCK, (value){.kind = V_BLOCK, .block = b}, d->name.at);
+}
+
+/* What the statements of a model without a signature may be: shared constants, blocks, entries. */
+static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
+{
+    if (st->kind == ST_BLOCK || st->kind == ST_ENTRY) return;
+    if (st->kind != ST_CONST) {
+        diag *g = sema_error(s, st->at, "no-signature", "a model without a signature holds blocks, constants and entries");
+        diag_hint(g, "give the model inputs and a result, or move this into an entry");
+        return;
+    }
+    frame f = {.file = s->model_file, .decl = s->model, .names = statics, .path = ""};
+    s->frame = &f;
+    value v = eval(s, st->let.value);
+    s->frame = NULL;
+    if (v.kind == V_ERROR || v.kind == V_TENSOR) v = error_value();
+    scope_add(s, statics, st->let.names.data[0].name, BIND_CONST, v, st->let.names.data[0].at);
+}
+
+void elaborate_model(sema *s)
+{
+    const ast_decl *m = s->model;
+    s->model_file = s->root;
+    s->program->name = m->name.name;
+    s->program->at = m->name.at;
+    scope *statics = scope_new(s, NULL);
+    uint32_t entries = 0;
+    vec_foreach(ast_stmt *, st, &m->code.body.stmts) {
+        if ((*st)->kind == ST_BLOCK) declare_block(s, statics, (*st)->decl);
+        if ((*st)->kind == ST_ENTRY) entries++;
+        if ((*st)->kind == ST_ENTRY && m->code.sig.present)
+            sema_error(s, (*st)->decl->name.at, "entry", "a model with a signature of its own has no entries");
+    }
+    if (m->code.sig.present) {
+        elaborate_function(s, m, NULL, statics);
+    } else {
+        vec_foreach(ast_stmt *, st, &m->code.body.stmts) declare_shared(s, statics, *st);
+        vec_foreach(ast_stmt *, st, &m->code.body.stmts)
+            if ((*st)->kind == ST_ENTRY && !s->stopped) elaborate_function(s, (*st)->decl, &m->code.where, statics);
+        if (entries == 0) {
+            diag *g = sema_error(s, m->name.at, "no-entry", "model '%s' has no signature and no entries", m->name.name);
+            diag_hint(g, "write model %s(x: f32[B, 4]) -> y: f32[B, 4]", m->name.name);
+        }
+    }
+    if (!s->failed) warn_unused_params(s);
+}

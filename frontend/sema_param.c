@@ -1,0 +1,124 @@
+/* Parameters: their paths are their identity. */
+#include "frontend/sema_internal.h"
+
+typedef struct {
+    sema_param *p;
+    uint32_t owner;      /* of the path it was last declared under */
+    sema_function *fn;
+} param_use;
+
+span param_place(const sema *s, const sema_param *p)
+{
+    if (source_of(s->o->sources, p->declared.begin) == s->root->source) return p->declared;
+    for (const sema_instance *in = p->in; in; in = in->parent)
+        if (in->call.begin && source_of(s->o->sources, in->call.begin) == s->root->source) return in->call;
+    return p->declared;
+}
+
+const char *param_story(sema *s, const sema_param *p)
+{
+    strbuf b = strbuf_new(s->a);
+    strbuf_addf(&b, "param '%s'", p->name);
+    if (p->in->block) strbuf_addf(&b, " of '%s'", p->in->written);
+    strbuf_addf(&b, " (%s)", sema_where(s, p->declared));
+    if (p->in->call.begin && p->in->call.begin != param_place(s, p).begin) strbuf_addf(&b, ", via %s", sema_where(s, p->in->call));
+    return b.s;
+}
+
+/* "(out, K)": the sizes as the declaration writes them. */
+static const char *shape_text(sema *s, const ast_type *t)
+{
+    strbuf b = strbuf_new(s->a);
+    strbuf_addc(&b, '(');
+    for (uint32_t i = 0; i < t->dims.len; i++) strbuf_addf(&b, "%s%s", i ? ", " : "", source_text(s, t->dims.data[i].at));
+    strbuf_addc(&b, ')');
+    return b.s;
+}
+
+static bool constant_shape(sema *s, const ast_stmt *st, const sema_type *t)
+{
+    for (uint32_t i = 0; i < t->rank; i++) {
+        if (dim_is_const(s->dims, t->shape[i], NULL)) continue;
+        diag *g = sema_error(s, st->param.type.at, "wrong-type", "the sizes of a parameter must be known at compile time");
+        diag_got(g, "%s", type_text(s, t));
+        return false;
+    }
+    return true;
+}
+
+static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
+{
+    bool library;
+    span call = sema_user_call(s, &library);
+    const frame *f = s->frame;
+    diag *g = sema_error(s, library && call.begin ? call : f->call.begin ? f->call : st->at, "ambiguous-parameter",
+                         "two parameters have the path '%s'", u->p->path);
+    span first = param_place(s, u->p);
+    diag_note(g, "the first is made at %s", sema_where(s, first));
+    diag_hint(g, "give each call a path of its own: %s(...) @ \"name\"", f->in->written ? f->in->written : "f");
+}
+
+static void conflicting(sema *s, const ast_stmt *st, const param_use *u, const sema_type *t)
+{
+    diag *g = sema_error(s, st->at, "parameter-types", "parameter '%s' is shared, but with two types", u->p->path);
+    diag_expected(g, "%s   (%s)", type_text(s, &u->p->ty), sema_where(s, u->p->declared));
+    diag_got(g, "%s", type_text(s, t));
+}
+
+void exec_param(sema *s, const ast_stmt *st)
+{
+    frame *f = s->frame;
+    sema_type t;
+    const char *rel = st->param.name.name;
+    if (st->param.path.name && !interpolate(s, st->param.path, &rel)) rel = NULL;
+    binding *b = scope_add(s, f->names, st->param.name.name, BIND_PARAM, error_value(), st->param.name.at);
+    if (!rel || !eval_type(s, &st->param.type, &t) || !constant_shape(s, st, &t)) return;
+
+    const char *path = join_path(s, f->path, rel);
+    param_use *u = ptrmap_get(s->params, path);
+    if (!u) {
+        u = ARENA_NEW(s->a, param_use);
+        u->p = ARENA_NEW(s->a, sema_param);
+        *u->p = (sema_param){.id = s->program->params.len, .path = path, .name = st->param.name.name, .ty = t, .declared = st->at,
+                             .in = f->in, .shape_text = shape_text(s, &st->param.type)};
+        const char *stack = strstr(path, "{*}");
+        if (stack) {
+            int64_t n = 0;
+            if (t.rank) dim_is_const(s->dims, t.shape[0], &n);
+            if (n < 1 || n > SEMA_MAX_LIST || strstr(stack + 1, "{*}")) {
+                sema_error(s, st->at, "path", "'{*}' stands once in a path, for the first axis");
+                return;
+            }
+            u->p->stack = (uint32_t)n;
+        }
+        vec_push(s->a, &s->program->params, u->p);
+        ptrmap_set(s->params, path, u);
+    } else if (u->fn == s->fn && u->owner == f->path_owner) {
+        ambiguous(s, st, u);
+        return;
+    } else {
+        bool same = u->p->ty.dt == t.dt && u->p->ty.rank == t.rank;
+        for (uint32_t i = 0; same && i < t.rank; i++) same = u->p->ty.shape[i] == t.shape[i];
+        if (!same) {
+            conflicting(s, st, u, &t);
+            return;
+        }
+    }
+    u->owner = f->path_owner;
+    u->fn = s->fn;
+    sema_node *n = node_new(s, SN_PARAM, t, st->at, NULL, 0);
+    n->param = u->p;
+    b->v = tensor_value(n);
+    vec_push(s->a, &s->param_bindings, b);
+}
+
+void warn_unused_params(sema *s)
+{
+    vec_foreach(binding *, p, &s->param_bindings) {
+        const binding *b = *p;
+        if (b->used) continue;
+        bool used_elsewhere = false; /* a declaration that one call uses and another does not is no mistake */
+        vec_foreach(binding *, q, &s->param_bindings) used_elsewhere |= (*q)->used && (*q)->at.begin == b->at.begin;
+        if (!used_elsewhere) sema_warning(s, b->at, "unused-parameter", "parameter '%s' is never used", b->name);
+    }
+}

@@ -1,0 +1,305 @@
+/* Types and dims: evaluating them, comparing them, and saying why they do not fit. */
+#include "frontend/sema_internal.h"
+
+sema_type type_of(dtype dt, uint32_t rank, const dim *shape)
+{
+    sema_type t = {.dt = dt, .rank = (uint8_t)rank};
+    if (rank) memcpy(t.shape, shape, rank * sizeof *shape);
+    return t;
+}
+
+/* ---- text ---- */
+
+void sema_type_print(const dim_ctx *c, const sema_type *t, strbuf *out)
+{
+    strbuf_adds(out, dtype_name(t->dt));
+    if (!t->rank) return;
+    strbuf_addc(out, '[');
+    for (uint32_t i = 0; i < t->rank; i++) {
+        if (i) strbuf_adds(out, ", ");
+        if (t->shape[i] == DIM_BAD) strbuf_addc(out, '?');
+        else dim_print(c, t->shape[i], out);
+    }
+    strbuf_addc(out, ']');
+}
+
+const char *type_text(sema *s, const sema_type *t)
+{
+    strbuf b = strbuf_new(s->a);
+    sema_type_print(s->dims, t, &b);
+    return b.s;
+}
+
+const char *dim_text(sema *s, dim d)
+{
+    if (d == DIM_BAD) return "?";
+    strbuf b = strbuf_new(s->a);
+    dim_print(s->dims, d, &b);
+    return b.s;
+}
+
+const char *value_text(sema *s, const value *v)
+{
+    switch (v->kind) {
+    case V_ERROR: return "?";
+    case V_TENSOR: return type_text(s, &v->node->ty);
+    case V_CELL: return arena_printf(s->a, "%s element of a set-builder", dtype_name(v->node->ty.dt));
+    case V_INDEX: return "an index of a set-builder";
+    case V_INT:
+        if (dim_is_const(s->dims, v->size, NULL)) return arena_printf(s->a, "the integer %s", dim_text(s, v->size));
+        return arena_printf(s->a, "the dim %s", dim_text(s, v->size));
+    case V_FLOAT: {
+        strbuf b = strbuf_new(s->a);
+        strbuf_adds(&b, "the number ");
+        strbuf_add_double(&b, v->real);
+        return b.s;
+    }
+    case V_BOOL: return v->flag ? "true" : "false";
+    case V_STRING: return arena_printf(s->a, "the string \"%s\"", v->string.text);
+    case V_DTYPE: return arena_printf(s->a, "the type %s", dtype_name(v->dt));
+    case V_COND:
+        return arena_printf(s->a, "%s %s %s, known only at run time", dim_text(s, v->cond.left), ast_op_text(v->cond.op),
+                            dim_text(s, v->cond.right));
+    case V_LIST: return arena_printf(s->a, "a list of %u", v->list.n);
+    case V_TUPLE: return arena_printf(s->a, "%u results", v->list.n);
+    case V_BLOCK: return arena_printf(s->a, "the block '%s'", v->block->decl->name.name);
+    case V_BUILTIN: return "a built-in function";
+    case V_MODULE: return "an imported file";
+    }
+    return "?";
+}
+
+/* Source text on one line: types as the user wrote them. */
+const char *source_text(sema *s, span at)
+{
+    const source_file *f = source_of(s->o->sources, at.begin);
+    if (!f) return "";
+    strbuf b = strbuf_new(s->a);
+    bool blank = false;
+    for (uint32_t i = at.begin - f->base; i < at.end - f->base && b.len < 200; i++) {
+        char c = f->text[i];
+        bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+        if (!space && blank && b.len) strbuf_addc(&b, ' ');
+        if (!space) strbuf_addc(&b, c);
+        blank = space;
+    }
+    return b.s;
+}
+
+/* ---- dtypes ---- */
+
+bool dtype_in_language(dtype t)
+{
+    return dtype_class_of(t) != DTC_FLOAT || dtype_bits(t) >= 16;
+}
+
+bool dtype_by_name(const char *name, dtype *out)
+{
+    return dtype_parse(name, strlen(name), out) && dtype_in_language(*out);
+}
+
+bool is_compile_time_type(const ast_type *t)
+{
+    static const char *const names[] = {"int", "float", "bool", "string", "dtype", "dim"};
+    if (t->shaped) return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(t->name.name, names[i]) == 0) return true;
+    return false;
+}
+
+static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
+{
+    const char *name = t->name.name;
+    binding *b = sema_lookup_binding(s, name);
+    if (b) {
+        value v = binding_value(s, b);
+        if (v.kind == V_DTYPE) return *out = v.dt, true;
+    }
+    if (dtype_by_name(name, out)) return true;
+    dtype stored;
+    if (b && b->v.kind == V_ERROR) {
+        s->failed = true;
+    } else if (is_compile_time_type(t)) {
+        sema_error(s, t->at, "wrong-type", "'%s' is a compile-time type: it has no place here", name);
+    } else if (dtype_parse(name, strlen(name), &stored)) {
+        sema_error(s, t->name.at, "wrong-type", "'%s' is a storage format: nothing is computed in it", name);
+    } else {
+        diag *g = sema_error(s, t->name.at, "unknown-name", "unknown type '%s'", name);
+        static const char *const candidates[] = {"bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64",
+                                                 "f16", "bf16", "f32", "f64", "int", "float", "dim"};
+        const char *near = suggest(name, candidates, sizeof candidates / sizeof *candidates);
+        if (near) diag_hint(g, "did you mean '%s'?", near);
+        else if (name[0] >= 'A' && name[0] <= 'Z') diag_note(g, "a dtype variable is found from an argument's type");
+    }
+    return false;
+}
+
+/* ---- dims ---- */
+
+bool eval_dim(sema *s, const ast_expr *e, dim *out)
+{
+    value v = eval(s, e);
+    if (v.kind == V_INT) return *out = v.size, v.size != DIM_BAD;
+    if (v.kind != V_ERROR) {
+        diag *g = sema_error(s, e->at, "wrong-type", "a dim must be an integer");
+        diag_got(g, "%s", value_text(s, &v));
+    }
+    return false;
+}
+
+bool eval_type(sema *s, const ast_type *t, sema_type *out)
+{
+    *out = (sema_type){0};
+    bool ok = eval_dtype(s, t, &out->dt);
+    uint32_t rank = 0;
+    vec_foreach(ast_dim, d, &t->dims) {
+        dim found[SEMA_MAX_RANK];
+        uint32_t n = 1;
+        if (!d->size) {
+            binding *pack = sema_lookup_binding(s, intern_z(s->names, "..."));
+            if (!pack || pack->v.kind != V_LIST) {
+                if (!pack) sema_error(s, d->at, "unknown-dims", "'...' stands for no axes here: no argument has them");
+                return false;
+            }
+            n = pack->v.list.n;
+            for (uint32_t i = 0; i < n; i++) found[i] = pack->v.list.items[i].size;
+        } else {
+            if (!eval_dim(s, d->size, &found[0])) {
+                ok = false;
+                found[0] = DIM_BAD;
+            } else {
+                int64_t lo, hi;
+                dim_bounds(s->dims, found[0], &lo, &hi);
+                if (hi < 0) {
+                    sema_error(s, d->at, "negative-dim", "this dim is negative: %s", dim_text(s, found[0]));
+                    ok = false;
+                }
+            }
+        }
+        if (rank + n > SEMA_MAX_RANK) {
+            sema_error(s, t->at, "rank", "a tensor has at most %d axes", SEMA_MAX_RANK);
+            return false;
+        }
+        memcpy(out->shape + rank, found, n * sizeof *found);
+        rank += n;
+    }
+    out->rank = (uint8_t)rank;
+    return ok;
+}
+
+bool dims_equal_plain(sema *s, dim a, dim b)
+{
+    (void)s;
+    return a == b || a == DIM_BAD || b == DIM_BAD;
+}
+
+/* d with what has been required of dims put in: "P == 0" makes S + P into S. */
+static dim with_facts(sema *s, dim d)
+{
+    uint32_t n = dim_symbol_count(s->dims);
+    dim *with = ARENA_ARRAY(s->a, dim, n);
+    vec_foreach(sema_fact, f, &s->facts) {
+        for (int side = 0; side < 2; side++) {
+            int32_t i = dim_is_symbol(s->dims, side ? f->right : f->left);
+            dim other = side ? f->left : f->right;
+            if (i < 0 || dim_uses(s->dims, other, (uint32_t)i)) continue;
+            with[i] = other;
+            d = dim_subst(s->dims, d, with, n);
+            with[i] = DIM_BAD;
+            break;
+        }
+    }
+    return d;
+}
+
+bool dims_equal(sema *s, dim a, dim b)
+{
+    if (dims_equal_plain(s, a, b)) return true;
+    return s->facts.len && with_facts(s, a) == with_facts(s, b);
+}
+
+bool dims_fit(sema *s, dim want, dim got)
+{
+    return dims_equal_plain(s, want, got) || (dims_equal(s, want, got) && dim_le(s->dims, want, got));
+}
+
+bool dims_differ(sema *s, dim a, dim b)
+{
+    if (dims_equal_plain(s, a, b)) return false;
+    dim d = dim_sub(s->dims, a, b);
+    if (d == DIM_BAD) return false;
+    int64_t lo, hi;
+    dim_bounds(s->dims, d, &lo, &hi);
+    return lo > 0 || hi < 0;
+}
+
+/* The only symbol in d when d == coef * symbol + constant with that symbol alone; else -1. */
+static int32_t linear_in_one(sema *s, dim d, int64_t *coef, int64_t *constant)
+{
+    uint32_t n = dim_symbol_count(s->dims);
+    int32_t only = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!dim_uses(s->dims, d, i)) continue;
+        if (only >= 0) return -1;
+        only = (int32_t)i;
+    }
+    if (only < 0) return -1;
+    int64_t *at = ARENA_ARRAY(s->a, int64_t, n);
+    int64_t v1;
+    at[only] = 0;
+    if (!dim_eval(s->dims, d, at, constant)) return -1;
+    at[only] = 1;
+    if (!dim_eval(s->dims, d, at, &v1) || __builtin_sub_overflow(v1, *constant, coef) || *coef == 0) return -1;
+    const dim_symbol *sym = dim_symbol_at(s->dims, (uint32_t)only);
+    dim line = dim_add(s->dims, dim_mul(s->dims, dim_const(s->dims, *coef), dim_find(s->dims, sym->name)),
+                       dim_const(s->dims, *constant));
+    return line == d ? only : -1;
+}
+
+void explain_dims(sema *s, diag *g, dim left, dim right, bool sides)
+{
+    dim d = dim_sub(s->dims, right, left);
+    if (d == DIM_BAD || (dim_is_const(s->dims, left, NULL) && dim_is_const(s->dims, right, NULL))) return;
+    int64_t k, coef;
+    if (dim_is_const(s->dims, d, &k)) {
+        diag_note(g, "they always differ, by %lld", (long long)(k < 0 ? -k : k));
+        return;
+    }
+    int32_t i = linear_in_one(s, d, &coef, &k);
+    if (i >= 0) {
+        const dim_symbol *sym = dim_symbol_at(s->dims, (uint32_t)i);
+        if (k % coef != 0 || -k / coef < sym->min || -k / coef > sym->max) {
+            diag_note(g, "never equal: %lld <= %s <= %lld", (long long)sym->min, sym->name, (long long)sym->max);
+            return;
+        }
+        diag_note(g, "equal only if %s == %lld; %lld <= %s <= %lld", sym->name, (long long)(-k / coef),
+                  (long long)sym->min, sym->name, (long long)sym->max);
+        int64_t lo, hi;
+        dim_bounds(s->dims, d, &lo, &hi);
+        const char *larger = lo >= 0 ? "right" : hi <= 0 ? "left" : NULL;
+        if (sides && larger)
+            diag_hint(g, "slice the %s side, or add 'require %s == %lld'", larger, sym->name, (long long)(-k / coef));
+        else diag_hint(g, "add 'require %s == %lld'", sym->name, (long long)(-k / coef));
+        return;
+    }
+    diag_note(g, "equal only if %s == %s", dim_text(s, left), dim_text(s, right));
+}
+
+value compare_dims(sema *s, ast_op op, dim a, dim b)
+{
+    dim one = dim_const(s->dims, 1);
+    int known = -1;
+    switch (op) {
+    case AST_EQ: case AST_NE:
+        known = dims_equal(s, a, b) ? 1 : dims_differ(s, a, b) ? 0 : -1;
+        if (op == AST_NE && known >= 0) known = !known;
+        break;
+    case AST_LT: known = dim_le(s->dims, dim_add(s->dims, a, one), b) ? 1 : dim_le(s->dims, b, a) ? 0 : -1; break;
+    case AST_LE: known = dim_le(s->dims, a, b) ? 1 : dim_le(s->dims, dim_add(s->dims, b, one), a) ? 0 : -1; break;
+    case AST_GT: return compare_dims(s, AST_LT, b, a);
+    case AST_GE: return compare_dims(s, AST_LE, b, a);
+    default: assert(!"a comparison");
+    }
+    if (known >= 0) return (value){.kind = V_BOOL, .flag = known};
+    return (value){.kind = V_COND, .cond = {op, a, b}};
+}

@@ -161,7 +161,7 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
     w.regions = ARENA_ARRAY(s->arena, region *, p->instances.len);
     vec_foreach(sema_check, c, &p->checks) {
-        struct dim_check check = {.lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
+        dim_check check = {.lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
         vec_push(s->arena, &w.m->checks, check);
     }
     vec_foreach(sema_function *, f, &p->functions) build_function(&w, *f);

@@ -88,7 +88,7 @@ const char *sema_where(const sema *s, span at)
     return diag_place(s->diags, at);
 }
 
-value error_value(void)
+value sema_error_value(void)
 {
     return (value){.kind = V_ERROR};
 }

@@ -52,7 +52,7 @@ value index_arith(sema *s, const ast_expr *e, value a, value b)
     }
     if (!ok) {
         sema_error(s, e->at, "overflow", "this index does not fit 64 bits");
-        return error_value();
+        return sema_error_value();
     }
     return (value){.kind = V_INDEX, .index = r};
 }
@@ -87,13 +87,13 @@ static sema_node *index_term(sema *s, uint32_t axis, dim coef, dtype dt, span at
     const builder_ctx *b = s->frame->builder;
     dim shape[SEMA_MAX_RANK];
     for (uint32_t i = 0; i < b->n; i++) shape[i] = i == axis ? b->extent[i] : dim_const(s->dims, 1);
-    sema_node *iota = node_iota(s, type_of(dt, b->n, shape), (int)axis, at);
+    sema_node *iota = sn_iota(s, sema_type_of(dt, b->n, shape), (int)axis, at);
     if (coef == dim_const(s->dims, 1)) return iota;
     int64_t k;
-    sema_node *factor = dim_is_const(s->dims, coef, &k) ? node_const(s, iota->ty, 0, k, at)
-                                                        : node_stretch(s, node_dim(s, dt, coef, at), b->n, shape, at);
+    sema_node *factor = dim_is_const(s->dims, coef, &k) ? sn_const(s, iota->ty, 0, k, at)
+                                                        : sn_stretch(s, sn_dim(s, dt, coef, at), b->n, shape, at);
     sema_node *pair[2] = {iota, factor};
-    return node_scalar(s, SCALAR_MUL, pair, 2, dt, at);
+    return sn_scalar(s, SCALAR_MUL, pair, 2, dt, at);
 }
 
 sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at)
@@ -126,19 +126,19 @@ sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at)
             continue;
         }
         sema_type joined;
-        bool fits = join_shapes(s, &sum->ty, &term->ty, at, at, at, &joined);
+        bool fits = sema_join_shapes(s, &sum->ty, &term->ty, at, at, at, &joined);
         assert(fits), (void)fits;
-        sema_node *pair[2] = {node_stretch(s, sum, joined.rank, joined.shape, at), node_stretch(s, term, joined.rank, joined.shape, at)};
-        sum = node_scalar(s, SCALAR_ADD, pair, 2, dt, at);
+        sema_node *pair[2] = {sn_stretch(s, sum, joined.rank, joined.shape, at), sn_stretch(s, term, joined.rank, joined.shape, at)};
+        sum = sn_scalar(s, SCALAR_ADD, pair, 2, dt, at);
     }
     int64_t k;
     bool constant = dim_is_const(s->dims, x->base, &k);
-    if (!sum) return constant ? node_const(s, type_of(dt, 0, NULL), 0, k, at) : node_dim(s, dt, x->base, at);
+    if (!sum) return constant ? sn_const(s, sema_type_of(dt, 0, NULL), 0, k, at) : sn_dim(s, dt, x->base, at);
     if (constant && k == 0) return sum;
-    sema_node *base = constant ? node_const(s, sum->ty, 0, k, at)
-                               : node_stretch(s, node_dim(s, dt, x->base, at), sum->ty.rank, sum->ty.shape, at);
+    sema_node *base = constant ? sn_const(s, sum->ty, 0, k, at)
+                               : sn_stretch(s, sn_dim(s, dt, x->base, at), sum->ty.rank, sum->ty.shape, at);
     sema_node *pair[2] = {sum, base};
-    return node_scalar(s, SCALAR_ADD, pair, 2, dt, at);
+    return sn_scalar(s, SCALAR_ADD, pair, 2, dt, at);
 }
 
 /* ---- t[i, j + 1, 0] ---- */
@@ -156,7 +156,7 @@ static bool tensor_index(sema *s, const ast_index *x, const index_expr **out)
     if (v.kind == V_CELL || v.kind == V_TENSOR)
         g = sema_error(s, x->at, "unsupported", "indexing by a computed position is not supported yet");
     else g = sema_error(s, x->at, "wrong-type", "an index must be an integer");
-    diag_got(g, "%s", value_text(s, &v));
+    diag_got(g, "%s", sema_value_text(s, &v));
     return false;
 }
 
@@ -189,10 +189,10 @@ static bool plan_walk(sema *s, const index_expr *x, dim size, span at, uint32_t 
     if (w->follows < 0 && dim_is_const(s->dims, w->start, &k) && k < 0) w->start = dim_add(s->dims, size, w->start);
     dim last = dim_add(s->dims, w->start, dim_mul(s->dims, dim_const(s->dims, w->step), dim_sub(s->dims, w->count, one)));
     if (dim_le(s->dims, zero, w->start) && dim_le(s->dims, dim_add(s->dims, last, one), size)) return true;
-    if (w->follows >= 0 && dims_equal(s, w->count, size) && w->start == zero && w->step == 1 && dim_le(s->dims, w->count, size)) return true;
+    if (w->follows >= 0 && sema_dims_equal(s, w->count, size) && w->start == zero && w->step == 1 && dim_le(s->dims, w->count, size)) return true;
     diag *g = sema_error(s, at, "index-range", "cannot show that this index stays inside of axis %u", axis);
-    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, type_text(s, t), dim_text(s, size));
-    diag_line(g, "index", "%s .. %s", dim_text(s, w->start), dim_text(s, dim_add(s->dims, last, one)));
+    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, sema_type_text(s, t), sema_dim_text(s, size));
+    diag_line(g, "index", "%s .. %s", sema_dim_text(s, w->start), sema_dim_text(s, dim_add(s->dims, last, one)));
     return false;
 }
 
@@ -204,8 +204,8 @@ value index_of_tensor(sema *s, const ast_expr *e, value base)
     if (list->len != t->rank) {
         diag *g = sema_error(s, e->at, "rank", "inside a set-builder every axis needs an index: %u for %u %s", list->len, t->rank,
                              t->rank == 1 ? "axis" : "axes");
-        diag_got(g, "%s", type_text(s, t));
-        return error_value();
+        diag_got(g, "%s", sema_type_text(s, t));
+        return sema_error_value();
     }
     dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
     int64_t step[SEMA_MAX_RANK];
@@ -214,18 +214,18 @@ value index_of_tensor(sema *s, const ast_expr *e, value base)
     for (uint32_t i = 0; i < t->rank; i++) {
         const index_expr *x;
         walk w;
-        if (!tensor_index(s, &list->data[i], &x)) return error_value();
-        if (!plan_walk(s, x, t->shape[i], list->data[i].at, i, t, &w)) return error_value();
+        if (!tensor_index(s, &list->data[i], &x)) return sema_error_value();
+        if (!plan_walk(s, x, t->shape[i], list->data[i].at, i, t, &w)) return sema_error_value();
         if (w.follows >= 0 && axis_of[w.follows] >= 0) {
             sema_error(s, list->data[i].at, "unsupported", "a diagonal ('%s' used twice) is not supported yet", b->name[w.follows]);
-            return error_value();
+            return sema_error_value();
         }
         if (w.follows >= 0) axis_of[w.follows] = (int)i;
         start[i] = w.start;
         step[i] = w.step;
         size[i] = w.count;
     }
-    sema_node *n = node_slice(s, base.node, start, step, size, e->at);
+    sema_node *n = sn_slice(s, base.node, start, step, size, e->at);
     /* Drop the single positions, put the others into the builder's order, give the missing axes size 1. */
     uint8_t perm[SEMA_MAX_RANK];
     int position[SEMA_MAX_RANK];
@@ -236,15 +236,15 @@ value index_of_tensor(sema *s, const ast_expr *e, value base)
         position[i] = follows ? (int)rank : -1;
         if (follows) kept[rank++] = size[i];
     }
-    n = node_reshape(s, n, rank, kept, e->at);
+    n = sn_reshape(s, n, rank, kept, e->at);
     uint32_t next = 0;
     dim cell[SEMA_MAX_RANK];
     for (uint32_t k = 0; k < b->n; k++) {
         cell[k] = axis_of[k] >= 0 ? b->extent[k] : dim_const(s->dims, 1);
         if (axis_of[k] >= 0) perm[next++] = (uint8_t)position[axis_of[k]];
     }
-    n = node_transpose(s, n, perm, e->at);
-    return (value){.kind = V_CELL, .node = node_reshape(s, n, b->n, cell, e->at)};
+    n = sn_transpose(s, n, perm, e->at);
+    return (value){.kind = V_CELL, .node = sn_reshape(s, n, b->n, cell, e->at)};
 }
 
 /* ---- the builder itself ---- */
@@ -254,25 +254,25 @@ value eval_builder(sema *s, const ast_expr *e)
     const ast_axes *axes = &e->builder.axes;
     if (s->frame->builder) {
         sema_error(s, e->at, "nesting", "a set-builder cannot stand inside another");
-        return error_value();
+        return sema_error_value();
     }
     if (axes->len > SEMA_MAX_RANK) {
         sema_error(s, e->at, "rank", "a tensor has at most %d axes", SEMA_MAX_RANK);
-        return error_value();
+        return sema_error_value();
     }
     builder_ctx b = {.n = axes->len, .names = scope_new(s, NULL), .at = e->at};
     for (uint32_t i = 0; i < b.n; i++) {
         const ast_axis *x = &axes->data[i];
         b.name[i] = x->name.name;
-        if (!eval_dim(s, x->extent, &b.extent[i])) return error_value();
+        if (!sema_eval_dim(s, x->extent, &b.extent[i])) return sema_error_value();
         if (!dim_le(s->dims, dim_const(s->dims, 0), b.extent[i])) {
             diag *g = sema_error(s, x->extent->at, "negative-dim", "cannot show that this extent is not negative");
-            diag_got(g, "%s", dim_text(s, b.extent[i]));
-            return error_value();
+            diag_got(g, "%s", sema_dim_text(s, b.extent[i]));
+            return sema_error_value();
         }
         if (scope_find_here(b.names, x->name.name)) {
             sema_error(s, x->name.at, "declared-twice", "'%s' names two axes", x->name.name);
-            return error_value();
+            return sema_error_value();
         }
         index_expr *v = index_of_dim(s, dim_const(s->dims, 0));
         v->coef[i] = dim_const(s->dims, 1);
@@ -291,30 +291,30 @@ value eval_builder(sema *s, const ast_expr *e)
             n = v.node;
         } else {
             diag *g = sema_error(s, at, "unindexed", "inside a set-builder a tensor must be indexed");
-            diag_got(g, "%s", value_text(s, &v));
+            diag_got(g, "%s", sema_value_text(s, &v));
         }
         break;
     case V_INT: {
-        value c = cast_value(s, v, DT_I64, at);
+        value c = sema_cast_value(s, v, DT_I64, at);
         if (c.kind != V_ERROR) n = c.node;
         break;
     }
     case V_FLOAT: {
-        value c = cast_value(s, v, DT_F32, at);
+        value c = sema_cast_value(s, v, DT_F32, at);
         if (c.kind != V_ERROR) n = c.node;
         break;
     }
     case V_BOOL:
     case V_COND: {
-        value c = cast_value(s, v, DT_BOOL, at);
+        value c = sema_cast_value(s, v, DT_BOOL, at);
         if (c.kind != V_ERROR) n = c.node;
         break;
     }
     default: {
         diag *g = sema_error(s, at, "wrong-type", "a set-builder makes numbers or bools");
-        diag_got(g, "%s", value_text(s, &v));
+        diag_got(g, "%s", sema_value_text(s, &v));
     }
     }
     s->frame->builder = NULL;
-    return n ? tensor_value(node_stretch(s, n, b.n, b.extent, e->at)) : error_value();
+    return n ? sema_tensor_value(sn_stretch(s, n, b.n, b.extent, e->at)) : sema_error_value();
 }

@@ -127,12 +127,12 @@ static value call_scalar(sema *s, const builtin *b, const ast_expr *e)
 {
     sema_scalar op;
     uint32_t arity;
-    if (!scalar_by_name(b->name, &op, &arity)) return error_value();
+    if (!scalar_by_name(b->name, &op, &arity)) return sema_error_value();
     bool keyword = false;
     vec_foreach(ast_arg, arg, &e->call.args) keyword |= arg->key.name != NULL;
     if (e->call.args.len != arity || keyword) {
         sema_error(s, e->call.callee->at, "arity", "'%s' takes %u argument%s, without names", b->name, arity, arity == 1 ? "" : "s");
-        return error_value();
+        return sema_error_value();
     }
     value v[3];
     span at[3];
@@ -148,7 +148,7 @@ value call_builtin(sema *s, const builtin *b, const ast_expr *e)
     if (b->raw) return b->raw(s, e);
     if (!b->fn) return call_scalar(s, b, e);
     args a = {0};
-    return read_args(s, b, e, &a) ? b->fn(s, &a) : error_value();
+    return read_args(s, b, e, &a) ? b->fn(s, &a) : sema_error_value();
 }
 
 /* ---- checks shared by the functions ---- */
@@ -163,7 +163,7 @@ static sema_node *need_tensor(sema *s, const args *a, uint32_t i)
 {
     if (a->v[i].kind == V_TENSOR) return a->v[i].node;
     diag *g = sema_error(s, a->at[i], "wrong-type", "a tensor is needed here");
-    diag_got(g, "%s", value_text(s, &a->v[i]));
+    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
     return NULL;
 }
 
@@ -171,8 +171,8 @@ static sema_node *need_floats(sema *s, const args *a, uint32_t i)
 {
     sema_node *x = need_tensor(s, a, i);
     if (!x || dtype_is_float(x->ty.dt)) return x;
-    diag *g = sema_error(s, a->at[i], "wrong-type", "'%s' takes floats", source_text(s, callee_at(a)));
-    diag_got(g, "%s", type_text(s, &x->ty));
+    diag *g = sema_error(s, a->at[i], "wrong-type", "'%s' takes floats", sema_source_text(s, callee_at(a)));
+    diag_got(g, "%s", sema_type_text(s, &x->ty));
     diag_hint(g, "cast it: f32(...)");
     return NULL;
 }
@@ -183,7 +183,7 @@ static bool to_axis(sema *s, const value *v, span at, const sema_type *t, uint32
     int64_t k;
     if (v->kind != V_INT || !dim_is_const(s->dims, v->size, &k)) {
         diag *g = sema_error(s, at, "wrong-type", "an axis is a compile-time integer");
-        diag_got(g, "%s", value_text(s, v));
+        diag_got(g, "%s", sema_value_text(s, v));
         return false;
     }
     if (k < 0 ? k >= -(int64_t)t->rank : k < t->rank) {
@@ -191,7 +191,7 @@ static bool to_axis(sema *s, const value *v, span at, const sema_type *t, uint32
         return true;
     }
     diag *g = sema_error(s, at, "axis-range", "there is no axis %lld", (long long)k);
-    diag_got(g, "%s", type_text(s, t));
+    diag_got(g, "%s", sema_type_text(s, t));
     if (t->rank) diag_note(g, "its axes are 0 .. %d, or -%d .. -1", t->rank - 1, t->rank);
     return false;
 }
@@ -208,7 +208,7 @@ static bool bool_or(sema *s, const args *a, uint32_t i, bool otherwise, bool *ou
     if (!a->given[i]) return true;
     if (a->v[i].kind == V_BOOL) return *out = a->v[i].flag, true;
     diag *g = sema_error(s, a->at[i], "wrong-type", "true or false is needed here");
-    diag_got(g, "%s", value_text(s, &a->v[i]));
+    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
     return false;
 }
 
@@ -218,7 +218,7 @@ static bool need_number(sema *s, const args *a, uint32_t i, double *out)
     if (a->v[i].kind == V_FLOAT) return *out = a->v[i].real, true;
     if (a->v[i].kind == V_INT && dim_is_const(s->dims, a->v[i].size, &k)) return *out = (double)k, true;
     diag *g = sema_error(s, a->at[i], "wrong-type", "a compile-time number is needed here");
-    diag_got(g, "%s", value_text(s, &a->v[i]));
+    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
     return false;
 }
 
@@ -227,24 +227,24 @@ static bool need_number(sema *s, const args *a, uint32_t i, double *out)
 static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
 {
     sema_node *x = kind == SEMA_MEAN ? need_floats(s, a, 0) : need_tensor(s, a, 0);
-    if (!x) return error_value();
+    if (!x) return sema_error_value();
     if (x->ty.dt == DT_BOOL) {
-        diag *g = sema_error(s, a->at[0], "wrong-type", "'%s' takes numbers", source_text(s, callee_at(a)));
-        diag_got(g, "%s", type_text(s, &x->ty));
+        diag *g = sema_error(s, a->at[0], "wrong-type", "'%s' takes numbers", sema_source_text(s, callee_at(a)));
+        diag_got(g, "%s", sema_type_text(s, &x->ty));
         diag_hint(g, "cast it: f32(...)");
-        return error_value();
+        return sema_error_value();
     }
     bool keep;
-    if (!bool_or(s, a, axis_arg + 1, true, &keep)) return error_value();
+    if (!bool_or(s, a, axis_arg + 1, true, &keep)) return sema_error_value();
     const value *v = &a->v[axis_arg];
     uint32_t n = v->kind == V_LIST ? v->list.n : 1;
     bool reduced[SEMA_MAX_RANK] = {0};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t axis;
-        if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis)) return error_value();
+        if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis)) return sema_error_value();
         if (reduced[axis]) {
             sema_error(s, a->at[axis_arg], "axis-twice", "axis %u is named twice", axis);
-            return error_value();
+            return sema_error_value();
         }
         reduced[axis] = true;
     }
@@ -255,8 +255,8 @@ static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
         shape[i] = reduced[i] ? dim_const(s->dims, 1) : x->ty.shape[i];
         if (reduced[i]) axes[count++] = (uint8_t)i;
     }
-    sema_node *r = node_reduce(s, x, kind, axes, count, a->call->at);
-    return tensor_value(keep ? node_reshape(s, r, x->ty.rank, shape, a->call->at) : r);
+    sema_node *r = sn_reduce(s, x, kind, axes, count, a->call->at);
+    return sema_tensor_value(keep ? sn_reshape(s, r, x->ty.rank, shape, a->call->at) : r);
 }
 
 static value builtin_sum(sema *s, args *a)
@@ -273,16 +273,16 @@ static value builtin_mean(sema *s, args *a)
 static value extreme(sema *s, args *a, sema_scalar op, sema_reduce kind)
 {
     if (a->given[1] == a->given[2]) {
-        diag *g = sema_error(s, callee_at(a), "arity", "'%s' takes two operands, or one and an axis", source_text(s, callee_at(a)));
+        diag *g = sema_error(s, callee_at(a), "arity", "'%s' takes two operands, or one and an axis", sema_source_text(s, callee_at(a)));
         if (a->given[1]) diag_note(g, "a second operand and an axis are both given");
-        return error_value();
+        return sema_error_value();
     }
     if (a->given[2]) return reduce(s, a, kind, 2);
     if (a->v[0].kind == V_INT && a->v[1].kind == V_INT) {
         dim d = op == SCALAR_MAX ? dim_max(s->dims, a->v[0].size, a->v[1].size) : dim_min(s->dims, a->v[0].size, a->v[1].size);
         if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
         sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
-        return error_value();
+        return sema_error_value();
     }
     return apply_scalar(s, op, a->v, a->at, 2, callee_at(a), a->call->at);
 }
@@ -303,7 +303,7 @@ static value builtin_abs(sema *s, args *a)
         dim d = dim_max(s->dims, a->v[0].size, dim_sub(s->dims, dim_const(s->dims, 0), a->v[0].size));
         if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
         sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
-        return error_value();
+        return sema_error_value();
     }
     return apply_scalar(s, SCALAR_ABS, a->v, a->at, 1, callee_at(a), a->call->at);
 }
@@ -320,10 +320,10 @@ static value builtin_softmax(sema *s, args *a)
 {
     sema_node *x = need_floats(s, a, 0);
     uint32_t axis;
-    if (!x || !axis_or(s, a, 1, -1, &x->ty, &axis)) return error_value();
-    sema_node *n = node_new(s, SN_SOFTMAX, x->ty, a->call->at, &x, 1);
+    if (!x || !axis_or(s, a, 1, -1, &x->ty, &axis)) return sema_error_value();
+    sema_node *n = sn_new(s, SN_SOFTMAX, x->ty, a->call->at, &x, 1);
     n->axis = (int)axis;
-    return tensor_value(n);
+    return sema_tensor_value(n);
 }
 
 static value builtin_normalize(sema *s, args *a)
@@ -333,16 +333,16 @@ static value builtin_normalize(sema *s, args *a)
     double eps;
     bool center;
     if (!x || !need_number(s, a, 1, &eps) || !axis_or(s, a, 2, -1, &x->ty, &axis) || !bool_or(s, a, 3, true, &center))
-        return error_value();
+        return sema_error_value();
     if (!(eps >= 0) || !isfinite(eps)) {
         sema_error(s, a->at[1], "out-of-range", "eps must not be negative");
-        return error_value();
+        return sema_error_value();
     }
-    sema_node *n = node_new(s, SN_NORMALIZE, x->ty, a->call->at, &x, 1);
+    sema_node *n = sn_new(s, SN_NORMALIZE, x->ty, a->call->at, &x, 1);
     n->norm.axis = (int)axis;
     n->norm.rms = !center;
     n->norm.eps = eps;
-    return tensor_value(n);
+    return sema_tensor_value(n);
 }
 
 /* ---- attention ---- */
@@ -352,14 +352,14 @@ static bool same_dim(sema *s, const args *a, uint32_t p, uint32_t axis, dim want
 {
     const sema_type *t = &a->v[p].node->ty;
     dim got = t->shape[axis];
-    if (dims_fit(s, want, got)) return true;
+    if (sema_dims_fit(s, want, got)) return true;
     diag *g;
-    if (dims_differ(s, want, got))
-        g = sema_error(s, a->at[p], "dims-not-equal", "dims %s and %s are not equal", dim_text(s, want), dim_text(s, got));
-    else g = sema_error(s, a->at[p], "dims-not-equal", "cannot show that dims %s and %s are equal", dim_text(s, want), dim_text(s, got));
-    diag_expected(g, "axis %u is %s = %s   (from %s)", axis, name, dim_text(s, want), from);
-    diag_got(g, "%s", type_text(s, t));
-    explain_dims(s, g, want, got, false);
+    if (sema_dims_differ(s, want, got))
+        g = sema_error(s, a->at[p], "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, want), sema_dim_text(s, got));
+    else g = sema_error(s, a->at[p], "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, want), sema_dim_text(s, got));
+    diag_expected(g, "axis %u is %s = %s   (from %s)", axis, name, sema_dim_text(s, want), from);
+    diag_got(g, "%s", sema_type_text(s, t));
+    sema_explain_dims(s, g, want, got, false);
     return false;
 }
 
@@ -369,62 +369,62 @@ static value builtin_attend(sema *s, args *a)
     static const char *const shape_of[] = {"q[B, H, S, D]", "k[B, G, K, D]", "v[B, G, K, E]", "mask[B, S, K]"};
     for (uint32_t i = 0; i < 3; i++) {
         in[i] = need_floats(s, a, i);
-        if (!in[i]) return error_value();
+        if (!in[i]) return sema_error_value();
         if (in[i]->ty.rank != 4 || in[i]->ty.dt != in[0]->ty.dt) {
             diag *g = sema_error(s, a->at[i], "wrong-type", "'attend' takes q, k and v with four axes and of one type");
             diag_expected(g, "%s", shape_of[i]);
-            diag_got(g, "%s", type_text(s, &in[i]->ty));
-            return error_value();
+            diag_got(g, "%s", sema_type_text(s, &in[i]->ty));
+            return sema_error_value();
         }
     }
     const dim *q = in[0]->ty.shape, *k = in[1]->ty.shape;
     if (!same_dim(s, a, 1, 0, q[0], "B", "q") || !same_dim(s, a, 1, 3, q[3], "D", "q") || !same_dim(s, a, 2, 0, q[0], "B", "q") ||
         !same_dim(s, a, 2, 1, k[1], "G", "k") || !same_dim(s, a, 2, 2, k[2], "K", "k"))
-        return error_value();
+        return sema_error_value();
     int64_t heads, groups;
     if (!dim_is_const(s->dims, q[1], &heads) || !dim_is_const(s->dims, k[1], &groups) || groups < 1 || heads % groups != 0) {
         diag *g = sema_error(s, a->at[1], "heads", "the heads of q must be a multiple of those of k and v");
-        diag_line(g, "q", "%s heads", dim_text(s, q[1]));
-        diag_line(g, "k", "%s heads", dim_text(s, k[1]));
-        return error_value();
+        diag_line(g, "q", "%s heads", sema_dim_text(s, q[1]));
+        diag_line(g, "k", "%s heads", sema_dim_text(s, k[1]));
+        return sema_error_value();
     }
     dim kt[4] = {q[0], k[1], k[2], q[3]}, vt[4] = {q[0], k[1], k[2], in[2]->ty.shape[3]};
-    in[1] = node_stretch(s, in[1], 4, kt, a->at[1]);
-    in[2] = node_stretch(s, in[2], 4, vt, a->at[2]);
+    in[1] = sn_stretch(s, in[1], 4, kt, a->at[1]);
+    in[2] = sn_stretch(s, in[2], 4, vt, a->at[2]);
     k = in[1]->ty.shape;
     uint32_t n = 3;
     if (a->given[3]) {
         sema_node *m = need_tensor(s, a, 3);
-        if (!m) return error_value();
+        if (!m) return sema_error_value();
         dim want[3] = {q[0], q[2], k[2]};
         bool fits = m->ty.dt == DT_BOOL && m->ty.rank <= 3;
         for (uint32_t i = 0; fits && i < m->ty.rank; i++) {
             dim w = want[3 - m->ty.rank + i], got = m->ty.shape[i];
-            fits = dims_fit(s, w, got) || got == dim_const(s->dims, 1);
+            fits = sema_dims_fit(s, w, got) || got == dim_const(s->dims, 1);
         }
         if (!fits) {
             diag *g = sema_error(s, a->at[3], "wrong-type", "the mask of 'attend' has the wrong type");
-            sema_type wanted = type_of(DT_BOOL, 3, want);
-            diag_expected(g, "%s   (axes of size 1 stretch)", type_text(s, &wanted));
-            diag_got(g, "%s", type_text(s, &m->ty));
-            return error_value();
+            sema_type wanted = sema_type_of(DT_BOOL, 3, want);
+            diag_expected(g, "%s   (axes of size 1 stretch)", sema_type_text(s, &wanted));
+            diag_got(g, "%s", sema_type_text(s, &m->ty));
+            return sema_error_value();
         }
-        in[n++] = node_stretch(s, m, 3, want, a->at[3]);
+        in[n++] = sn_stretch(s, m, 3, want, a->at[3]);
     }
     double scale;
     int64_t size;
     if (a->given[4]) {
-        if (!need_number(s, a, 4, &scale)) return error_value();
+        if (!need_number(s, a, 4, &scale)) return sema_error_value();
     } else if (dim_is_const(s->dims, q[3], &size) && size > 0) {
         scale = 1.0 / sqrt((double)size);
     } else {
         sema_error(s, a->at[0], "wrong-type", "the head size must be a constant, or 'scale' be given");
-        return error_value();
+        return sema_error_value();
     }
     dim shape[4] = {q[0], q[1], q[2], in[2]->ty.shape[3]};
-    sema_node *r = node_new(s, SN_ATTENTION, type_of(in[0]->ty.dt, 4, shape), a->call->at, in, n);
+    sema_node *r = sn_new(s, SN_ATTENTION, sema_type_of(in[0]->ty.dt, 4, shape), a->call->at, in, n);
     r->value = scale;
-    return tensor_value(r);
+    return sema_tensor_value(r);
 }
 
 /* ---- moving elements ---- */
@@ -432,88 +432,88 @@ static value builtin_attend(sema *s, args *a)
 static value builtin_gather(sema *s, args *a)
 {
     sema_node *in[2] = {need_tensor(s, a, 0), NULL};
-    if (!in[0]) return error_value();
+    if (!in[0]) return sema_error_value();
     in[1] = need_tensor(s, a, 1);
     uint32_t axis;
-    if (!in[1] || !axis_or(s, a, 2, 0, &in[0]->ty, &axis)) return error_value();
+    if (!in[1] || !axis_or(s, a, 2, 0, &in[0]->ty, &axis)) return sema_error_value();
     dtype dt = in[1]->ty.dt;
     if (dt != DT_I32 && dt != DT_I64) {
         diag *g = sema_error(s, a->at[1], "wrong-type", "ids must be i32 or i64");
-        diag_got(g, "%s", type_text(s, &in[1]->ty));
-        return error_value();
+        diag_got(g, "%s", sema_type_text(s, &in[1]->ty));
+        return sema_error_value();
     }
     const sema_type *t = &in[0]->ty, *ids = &in[1]->ty;
     if (t->rank - 1u + ids->rank > SEMA_MAX_RANK) {
         sema_error(s, a->call->at, "rank", "a tensor has at most %d axes", SEMA_MAX_RANK);
-        return error_value();
+        return sema_error_value();
     }
     dim shape[2 * SEMA_MAX_RANK];
     uint32_t rank = 0;
     for (uint32_t i = 0; i < axis; i++) shape[rank++] = t->shape[i];
     for (uint32_t i = 0; i < ids->rank; i++) shape[rank++] = ids->shape[i];
     for (uint32_t i = axis + 1; i < t->rank; i++) shape[rank++] = t->shape[i];
-    sema_node *r = node_new(s, SN_GATHER, type_of(t->dt, rank, shape), a->call->at, in, 2);
+    sema_node *r = sn_new(s, SN_GATHER, sema_type_of(t->dt, rank, shape), a->call->at, in, 2);
     r->axis = (int)axis;
-    return tensor_value(r);
+    return sema_tensor_value(r);
 }
 
 static bool need_list(sema *s, const args *a, uint32_t i)
 {
     if (a->v[i].kind == V_LIST && a->v[i].list.n) return true;
     diag *g = sema_error(s, a->at[i], "wrong-type", "a list is needed here: [a, b]");
-    diag_got(g, "%s", value_text(s, &a->v[i]));
+    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
     return false;
 }
 
 static value builtin_concat(sema *s, args *a)
 {
-    if (!need_list(s, a, 0)) return error_value();
+    if (!need_list(s, a, 0)) return sema_error_value();
     const value *list = &a->v[0];
     sema_node **parts = ARENA_ARRAY(s->a, sema_node *, list->list.n);
     for (uint32_t i = 0; i < list->list.n; i++) {
         if (list->list.items[i].kind != V_TENSOR) {
             diag *g = sema_error(s, a->at[0], "wrong-type", "'concat' takes a list of tensors");
-            diag_got(g, "%s", value_text(s, &list->list.items[i]));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, &list->list.items[i]));
+            return sema_error_value();
         }
         parts[i] = list->list.items[i].node;
     }
     uint32_t axis;
     sema_type t = parts[0]->ty;
-    if (!axis_or(s, a, 1, 0, &t, &axis)) return error_value();
+    if (!axis_or(s, a, 1, 0, &t, &axis)) return sema_error_value();
     for (uint32_t i = 1; i < list->list.n; i++) {
         const sema_type *u = &parts[i]->ty;
         bool fits = u->dt == t.dt && u->rank == t.rank;
-        for (uint32_t k = 0; fits && k < t.rank; k++) fits = k == axis || dims_fit(s, t.shape[k], u->shape[k]);
+        for (uint32_t k = 0; fits && k < t.rank; k++) fits = k == axis || sema_dims_fit(s, t.shape[k], u->shape[k]);
         if (!fits) {
             diag *g = sema_error(s, a->at[0], "wrong-type", "the parts differ in more than axis %u", axis);
-            diag_line(g, "first", "%s", type_text(s, &t));
-            diag_line(g, arena_printf(s->a, "part %u", i + 1), "%s", type_text(s, u));
-            return error_value();
+            diag_line(g, "first", "%s", sema_type_text(s, &t));
+            diag_line(g, arena_printf(s->a, "part %u", i + 1), "%s", sema_type_text(s, u));
+            return sema_error_value();
         }
         t.shape[axis] = dim_add(s->dims, t.shape[axis], u->shape[axis]);
         if (t.shape[axis] == DIM_BAD) {
             sema_error(s, a->call->at, "overflow", "the size of axis %u does not fit 64 bits", axis);
-            return error_value();
+            return sema_error_value();
         }
     }
     for (uint32_t i = 1; i < list->list.n; i++) { /* sizes equal by a required fact become one expression */
         dim want[SEMA_MAX_RANK];
         memcpy(want, t.shape, sizeof want);
         want[axis] = parts[i]->ty.shape[axis];
-        parts[i] = node_stretch(s, parts[i], t.rank, want, a->at[0]);
+        parts[i] = sn_stretch(s, parts[i], t.rank, want, a->at[0]);
     }
-    if (list->list.n == 1) return tensor_value(parts[0]);
-    sema_node *r = node_new(s, SN_CONCAT, t, a->call->at, parts, list->list.n);
+    if (list->list.n == 1) return sema_tensor_value(parts[0]);
+    sema_node *r = sn_new(s, SN_CONCAT, t, a->call->at, parts, list->list.n);
     r->axis = (int)axis;
-    return tensor_value(r);
+    return sema_tensor_value(r);
 }
 
 static value builtin_split(sema *s, args *a)
 {
     sema_node *x = need_tensor(s, a, 0);
     uint32_t axis;
-    if (!x || !need_list(s, a, 1) || !axis_or(s, a, 2, -1, &x->ty, &axis)) return error_value();
+    if (!x || !need_list(s, a, 1) || !axis_or(s, a, 2, -1, &x->ty, &axis)) return sema_error_value();
     uint32_t n = a->v[1].list.n;
     dim total = dim_const(s->dims, 0);
     for (uint32_t i = 0; i < n; i++) {
@@ -523,14 +523,14 @@ static value builtin_split(sema *s, args *a)
             continue;
         }
         diag *g = sema_error(s, a->at[1], "wrong-type", "the sizes of a split are integers that are not negative");
-        diag_got(g, "%s", value_text(s, v));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, v));
+        return sema_error_value();
     }
     if (total != x->ty.shape[axis]) {
         diag *g = sema_error(s, a->at[1], "wrong-type", "the sizes do not add up to axis %u", axis);
-        diag_expected(g, "%s", dim_text(s, x->ty.shape[axis]));
-        diag_got(g, "%s", dim_text(s, total));
-        return error_value();
+        diag_expected(g, "%s", sema_dim_text(s, x->ty.shape[axis]));
+        diag_got(g, "%s", sema_dim_text(s, total));
+        return sema_error_value();
     }
     value r = {.kind = V_TUPLE, .list = {ARENA_ARRAY(s->a, value, n), n}};
     dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK];
@@ -542,7 +542,7 @@ static value builtin_split(sema *s, args *a)
     }
     for (uint32_t i = 0; i < n; i++) {
         size[axis] = a->v[1].list.items[i].size;
-        r.list.items[i] = tensor_value(node_slice(s, x, start, step, size, a->call->at));
+        r.list.items[i] = sema_tensor_value(sn_slice(s, x, start, step, size, a->call->at));
         start[axis] = dim_add(s->dims, start[axis], size[axis]);
     }
     return r;
@@ -552,19 +552,19 @@ static value builtin_split(sema *s, args *a)
 
 static value filled(sema *s, args *a, uint32_t dtype_arg, const value *with, span with_at)
 {
-    if (!need_list(s, a, 0)) return error_value();
+    if (!need_list(s, a, 0)) return sema_error_value();
     dim shape[SEMA_MAX_RANK];
     uint32_t rank = a->v[0].list.n;
     if (rank > SEMA_MAX_RANK) {
         sema_error(s, a->at[0], "rank", "a tensor has at most %d axes", SEMA_MAX_RANK);
-        return error_value();
+        return sema_error_value();
     }
     for (uint32_t i = 0; i < rank; i++) {
         const value *v = &a->v[0].list.items[i];
         if (v->kind != V_INT || !dim_le(s->dims, dim_const(s->dims, 0), v->size)) {
             diag *g = sema_error(s, a->at[0], "wrong-type", "a shape is a list of integers that are not negative");
-            diag_got(g, "%s", value_text(s, v));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, v));
+            return sema_error_value();
         }
         shape[i] = v->size;
     }
@@ -572,18 +572,18 @@ static value filled(sema *s, args *a, uint32_t dtype_arg, const value *with, spa
     if (a->given[dtype_arg]) {
         if (a->v[dtype_arg].kind != V_DTYPE) {
             diag *g = sema_error(s, a->at[dtype_arg], "wrong-type", "a dtype is needed here, such as f32");
-            diag_got(g, "%s", value_text(s, &a->v[dtype_arg]));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, &a->v[dtype_arg]));
+            return sema_error_value();
         }
         dt = a->v[dtype_arg].dt;
     }
-    value x = cast_value(s, *with, dt, with_at);
-    if (x.kind == V_TENSOR && x.node->ty.rank == 0) return tensor_value(node_stretch(s, x.node, rank, shape, a->call->at));
+    value x = sema_cast_value(s, *with, dt, with_at);
+    if (x.kind == V_TENSOR && x.node->ty.rank == 0) return sema_tensor_value(sn_stretch(s, x.node, rank, shape, a->call->at));
     if (x.kind != V_ERROR) {
         diag *g = sema_error(s, with_at, "wrong-type", "one number is needed here");
-        diag_got(g, "%s", value_text(s, &x));
+        diag_got(g, "%s", sema_value_text(s, &x));
     }
-    return error_value();
+    return sema_error_value();
 }
 
 static value builtin_zeros(sema *s, args *a)
@@ -605,19 +605,19 @@ static value rounded_division(sema *s, args *a, dim (*divide)(dim_ctx *, dim, di
     for (uint32_t i = 0; i < 2; i++) {
         if (a->v[i].kind == V_INT) continue;
         diag *g = sema_error(s, a->at[i], "wrong-type", "an integer is needed here");
-        diag_got(g, "%s", value_text(s, &a->v[i]));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+        return sema_error_value();
     }
     int64_t lo, hi;
     dim_bounds(s->dims, a->v[1].size, &lo, &hi);
     if (lo <= 0 && hi >= 0) {
-        sema_error(s, a->at[1], "division-by-zero", "%s may be zero", dim_text(s, a->v[1].size));
-        return error_value();
+        sema_error(s, a->at[1], "division-by-zero", "%s may be zero", sema_dim_text(s, a->v[1].size));
+        return sema_error_value();
     }
     dim d = divide(s->dims, a->v[0].size, a->v[1].size);
     if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
     sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
-    return error_value();
+    return sema_error_value();
 }
 
 static value builtin_floordiv(sema *s, args *a)

@@ -3,10 +3,10 @@
 
 const char *signature_text(sema *s, const char *name, const ast_sig *sig)
 {
-    return arena_printf(s->a, "%s%s", name, source_text(s, sig->at));
+    return arena_printf(s->a, "%s%s", name, sema_source_text(s, sig->at));
 }
 
-sema_instance *instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call)
+sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call)
 {
     sema_instance *in = ARENA_NEW(s->a, sema_instance);
     *in = (sema_instance){s->program->instances.len, parent, block, written, path, call};
@@ -34,9 +34,9 @@ value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *
     if (v.kind == V_ERROR) return v;
     diag *g = sema_error(s, at, "wrong-type", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s", want);
-    diag_got(g, "%s", value_text(s, &v));
+    diag_got(g, "%s", sema_value_text(s, &v));
     if (v.kind == V_INT && strcmp(want, "int") == 0) diag_note(g, "an int is known at compile time; a dim only at run time");
-    return error_value();
+    return sema_error_value();
 }
 
 /* ---- matching arguments to formals ---- */
@@ -103,7 +103,7 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
         if (slots[i].v.kind == V_CELL || slots[i].v.kind == V_INDEX) {
             diag *g = sema_error(s, arg->at, "wrong-type", "a block takes whole tensors, not elements of a set-builder");
             diag_hint(g, "call '%s' on the built tensor", callee);
-            slots[i].v = error_value();
+            slots[i].v = sema_error_value();
         }
         ok &= slots[i].v.kind != V_ERROR;
     }
@@ -133,7 +133,7 @@ static bool is_dtype_variable(const sema *s, const frame *f, const ast_sig *sig,
     dtype dt;
     (void)s;
     const char *name = t->name.name;
-    return name[0] >= 'A' && name[0] <= 'Z' && !dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f;
+    return name[0] >= 'A' && name[0] <= 'Z' && !sema_dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f;
 }
 
 /* "   (B, S = 12 from argument 'x')": the variables of a formal's type that other arguments decided. */
@@ -156,7 +156,7 @@ static const char *origins(sema *s, const ast_formal *formal, const scope *names
             if (!origin) strbuf_adds(&b, b.len ? "; " : "   (");
             strbuf_adds(&b, count++ ? ", " : "");
             origin = v->origin;
-            const char *text = v->v.kind == V_DTYPE ? dtype_name(v->v.dt) : v->v.kind == V_INT ? dim_text(s, v->v.size) : name;
+            const char *text = v->v.kind == V_DTYPE ? dtype_name(v->v.dt) : v->v.kind == V_INT ? sema_dim_text(s, v->v.size) : name;
             strbuf_adds(&b, name);
             if (strcmp(text, name) != 0) strbuf_addf(&b, " = %s", text);
             vec_push(s->a, &done, name);
@@ -172,14 +172,14 @@ static const char *origins(sema *s, const ast_formal *formal, const scope *names
 static diag *wrong_argument(sema *s, const ast_formal *f, const value *v, span at, const char *callee, const scope *names)
 {
     diag *g = sema_error(s, at, "wrong-argument", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
-    diag_expected(g, "%s%s", source_text(s, f->type.at), origins(s, f, names));
-    diag_got(g, "%s", value_text(s, v));
+    diag_expected(g, "%s%s", sema_source_text(s, f->type.at), origins(s, f, names));
+    diag_got(g, "%s", sema_value_text(s, v));
     return g;
 }
 
 static void hint_dtype(sema *s, diag *g, dtype want, const value *v, span at)
 {
-    const char *text = source_text(s, at);
+    const char *text = sema_source_text(s, at);
     if (strlen(text) > 40) text = "...";
     dtype got = v->node->ty.dt;
     if (want == DT_BOOL && !dtype_is_float(got)) diag_hint(g, "write '%s != 0'", text);
@@ -235,7 +235,7 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
                 scope_add(s, names, dots, BIND_DIM, pack, at)->origin = formal->name.name;
             } else {
                 bool same = b->v.list.n == n;
-                for (uint32_t i = 0; same && i < n; i++) same = dims_equal(s, b->v.list.items[i].size, t->shape[axis + i]);
+                for (uint32_t i = 0; same && i < n; i++) same = sema_dims_equal(s, b->v.list.items[i].size, t->shape[axis + i]);
                 if (!same) {
                     wrong_argument(s, formal, v, at, c->callee, names);
                     return false;
@@ -258,24 +258,24 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
 static bool check_tensor(sema *s, const call_ctx *c, const ast_formal *formal, const value *v, span at)
 {
     sema_type want;
-    if (!eval_type(s, &formal->type, &want)) return false;
+    if (!sema_eval_type(s, &formal->type, &want)) return false;
     const sema_type *got = &v->node->ty;
     if (want.dt != got->dt) {
         hint_dtype(s, wrong_argument(s, formal, v, at, c->callee, c->f->names), want.dt, v, at);
         return false;
     }
     for (uint32_t i = 0; i < want.rank; i++) {
-        if (dims_equal(s, want.shape[i], got->shape[i])) continue;
-        if (dims_differ(s, want.shape[i], got->shape[i])) {
+        if (sema_dims_equal(s, want.shape[i], got->shape[i])) continue;
+        if (sema_dims_differ(s, want.shape[i], got->shape[i])) {
             wrong_argument(s, formal, v, at, c->callee, c->f->names);
             return false;
         }
-        diag *g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", dim_text(s, want.shape[i]),
-                             dim_text(s, got->shape[i]));
-        diag_expected(g, "%s%s", source_text(s, formal->type.at), origins(s, formal, c->f->names));
-        diag_got(g, "%s", type_text(s, got));
+        diag *g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, want.shape[i]),
+                             sema_dim_text(s, got->shape[i]));
+        diag_expected(g, "%s%s", sema_source_text(s, formal->type.at), origins(s, formal, c->f->names));
+        diag_got(g, "%s", sema_type_text(s, got));
         diag_note(g, "argument '%s' of '%s'", formal->name.name, c->callee);
-        explain_dims(s, g, want.shape[i], got->shape[i], false);
+        sema_explain_dims(s, g, want.shape[i], got->shape[i], false);
         return false;
     }
     return true;
@@ -292,7 +292,7 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
             sema_error(s, formal->name.at, "declared-twice", "'%s' is declared twice", formal->name.name);
             return false;
         }
-        binding *b = scope_add(s, f->names, formal->name.name, BIND_FORMAL, error_value(), formal->name.at);
+        binding *b = scope_add(s, f->names, formal->name.name, BIND_FORMAL, sema_error_value(), formal->name.at);
         b->state = BIND_PENDING;
         b->owner = f;
         if (!slots[i].arg) {
@@ -347,26 +347,26 @@ static bool check_result(sema *s, const ast_result *r, value *v, span at, const 
         return v->kind != V_ERROR;
     }
     sema_type want;
-    if (!eval_type(s, &r->type, &want)) return false;
+    if (!sema_eval_type(s, &r->type, &want)) return false;
     if (v->kind == V_ERROR) return false;
     bool fits = v->kind == V_TENSOR && v->node->ty.dt == want.dt && v->node->ty.rank == want.rank, differ = !fits;
     dim left = DIM_BAD, right = DIM_BAD;
     for (uint32_t i = 0; fits && i < want.rank; i++) {
-        if (dims_equal(s, want.shape[i], v->node->ty.shape[i])) continue;
+        if (sema_dims_equal(s, want.shape[i], v->node->ty.shape[i])) continue;
         left = want.shape[i];
         right = v->node->ty.shape[i];
-        differ = dims_differ(s, left, right);
+        differ = sema_dims_differ(s, left, right);
         fits = false;
     }
     if (fits) return true;
     diag *g;
     if (differ || left == DIM_BAD) g = sema_error(s, at, "wrong-result", "'%s' returns the wrong type", name);
-    else g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", dim_text(s, left), dim_text(s, right));
-    const char *declared = source_text(s, r->type.at), *known = type_text(s, &want);
+    else g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, left), sema_dim_text(s, right));
+    const char *declared = sema_source_text(s, r->type.at), *known = sema_type_text(s, &want);
     if (strcmp(declared, known) == 0) diag_expected(g, "%s", declared);
     else diag_expected(g, "%s   (%s)", known, declared);
-    diag_got(g, "%s", value_text(s, v));
-    if (!differ && left != DIM_BAD) explain_dims(s, g, left, right, false);
+    diag_got(g, "%s", sema_value_text(s, v));
+    if (!differ && left != DIM_BAD) sema_explain_dims(s, g, left, right, false);
     else if (v->kind == V_TENSOR && v->node->ty.dt != want.dt) hint_dtype(s, g, want.dt, v, at);
     return false;
 }
@@ -410,37 +410,37 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
     const ast_decl *d = b->decl;
     const ast_sig *sig = &d->code.sig;
     span at = e->call.callee->at;
-    const char *callee = source_text(s, at);
+    const char *callee = sema_source_text(s, at);
     if (s->frame->depth >= SEMA_MAX_CALL_DEPTH || s->program->instances.len >= SEMA_MAX_INSTANCES) {
         diag *g = sema_error(s, at, "nesting", s->frame->depth >= SEMA_MAX_CALL_DEPTH ? "blocks call one another too deeply"
                                                                                        : "too many block calls");
         diag_note(g, "the limits are %d levels and %u calls", SEMA_MAX_CALL_DEPTH, SEMA_MAX_INSTANCES);
         s->stopped = true;
-        return error_value();
+        return sema_error_value();
     }
     slot *slots = ARENA_ARRAY(s->a, slot, sig->formals.len);
-    if (!match_args(s, e, sig, callee, slots)) return error_value();
+    if (!match_args(s, e, sig, callee, slots)) return sema_error_value();
 
     const char *path = s->frame->path;
     uint32_t owner = s->frame->path_owner;
     if (e->call.path.name) {
         const char *rel;
-        if (!interpolate(s, e->call.path, &rel)) return error_value();
-        path = join_path(s, path, rel);
+        if (!sema_interpolate(s, e->call.path, &rel)) return sema_error_value();
+        path = sema_join_path(s, path, rel);
         owner = ++s->owners;
     }
     frame *caller = s->frame;
     frame f = {.caller = caller, .file = b->file, .decl = d, .names = scope_new(s, NULL), .statics = b->statics, .path = path,
                .path_owner = owner, .call = at, .depth = caller->depth + 1};
-    f.in = instance_new(s, caller->in, b->canonical, callee, path, at);
-    if (!bind_args(s, &f, sig, callee, e, slots)) return error_value();
+    f.in = sema_instance_new(s, caller->in, b->canonical, callee, path, at);
+    if (!bind_args(s, &f, sig, callee, e, slots)) return sema_error_value();
 
     s->frame = &f;
     exec_require(s, &d->code.where, true);
     exec_body(s, &d->code.body);
     value *results = check_results(s, sig, &d->code.body, callee);
     s->frame = caller;
-    if (!results) return error_value();
+    if (!results) return sema_error_value();
     if (sig->results.len == 1) return results[0];
     return (value){.kind = V_TUPLE, .list = {results, sig->results.len}};
 }
@@ -452,19 +452,19 @@ value eval_call(sema *s, const ast_expr *e)
     if (callee.kind == V_BLOCK) return call_block(s, e, callee.block);
     if (callee.kind != V_BUILTIN && callee.kind != V_DTYPE) {
         diag *g = sema_error(s, e->call.callee->at, "wrong-type", "this cannot be called");
-        diag_got(g, "%s", value_text(s, &callee));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, &callee));
+        return sema_error_value();
     }
     if (e->call.path.name) {
-        diag *g = sema_error(s, e->call.path.at, "no-parameters", "'%s' has no parameters", source_text(s, e->call.callee->at));
+        diag *g = sema_error(s, e->call.path.at, "no-parameters", "'%s' has no parameters", sema_source_text(s, e->call.callee->at));
         diag_hint(g, "remove the '@'");
-        return error_value();
+        return sema_error_value();
     }
     if (callee.kind == V_BUILTIN) return call_builtin(s, callee.builtin, e);
     if (e->call.args.len != 1 || e->call.args.data[0].key.name) {
         sema_error(s, e->at, "arity", "a cast takes one tensor or number");
-        return error_value();
+        return sema_error_value();
     }
     value v = eval(s, e->call.args.data[0].value);
-    return cast_value(s, v, callee.dt, e->at);
+    return sema_cast_value(s, v, callee.dt, e->at);
 }

@@ -38,14 +38,14 @@ static int add_label(sema *s, label_table *t, const char *name, dim size, span a
 static bool agree(sema *s, const label_table *t, int label, dim got, span at, const char *name)
 {
     dim want = t->size[label];
-    if (dims_fit(s, want, got)) return true;
+    if (sema_dims_fit(s, want, got)) return true;
     diag *g;
-    if (dims_differ(s, want, got))
-        g = sema_error(s, at, "dims-not-equal", "axis '%s' is %s here, but %s before", name, dim_text(s, got), dim_text(s, want));
+    if (sema_dims_differ(s, want, got))
+        g = sema_error(s, at, "dims-not-equal", "axis '%s' is %s here, but %s before", name, sema_dim_text(s, got), sema_dim_text(s, want));
     else
-        g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s of axis '%s' are equal", dim_text(s, want),
-                       dim_text(s, got), name);
-    explain_dims(s, g, want, got, false);
+        g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s of axis '%s' are equal", sema_dim_text(s, want),
+                       sema_dim_text(s, got), name);
+    sema_explain_dims(s, g, want, got, false);
     return false;
 }
 
@@ -56,7 +56,7 @@ static bool label_operand(sema *s, const pattern *p, const pattern_side *side, c
     if (dots ? x->ty.rank < named : x->ty.rank != named) {
         diag *g = sema_error(s, side->at, "rank", "this operand has %u axes", x->ty.rank);
         diag_expected(g, "%u axes%s", named, dots ? " or more" : "");
-        diag_got(g, "%s", type_text(s, &x->ty));
+        diag_got(g, "%s", sema_type_text(s, &x->ty));
         return false;
     }
     (void)at;
@@ -116,7 +116,7 @@ static sema_node *drop_lonely(sema *s, sema_node *x, axis_labels *l, const axis_
         else axes[count++] = (uint8_t)i;
     }
     *l = kept;
-    return count ? node_reduce(s, x, SEMA_SUM, axes, count, at) : x;
+    return count ? sn_reduce(s, x, SEMA_SUM, axes, count, at) : x;
 }
 
 static sema_node *contract(sema *s, sema_node *x, const axis_labels *xl, sema_node *y, const axis_labels *yl, const axis_labels *zl,
@@ -125,7 +125,7 @@ static sema_node *contract(sema *s, sema_node *x, const axis_labels *xl, sema_no
     dim shape[SEMA_MAX_RANK];
     for (uint32_t i = 0; i < zl->rank; i++) shape[i] = t->size[zl->label[i]];
     sema_node *in[2] = {x, y};
-    sema_node *n = node_new(s, SN_CONTRACT, type_of(x->ty.dt, zl->rank, shape), at, in, 2);
+    sema_node *n = sn_new(s, SN_CONTRACT, sema_type_of(x->ty.dt, zl->rank, shape), at, in, 2);
     const axis_labels *all[3] = {xl, yl, zl};
     for (int o = 0; o < 3; o++)
         for (uint32_t i = 0; i < all[o]->rank; i++) n->label[o][i] = (char)('a' + all[o]->label[i]);
@@ -138,7 +138,7 @@ static sema_node *to_order(sema *s, sema_node *x, const axis_labels *have, const
     for (uint32_t i = 0; i < want->rank; i++)
         for (uint32_t k = 0; k < have->rank; k++)
             if (have->label[k] == want->label[i]) perm[i] = (uint8_t)k;
-    return node_transpose(s, x, perm, at);
+    return sn_transpose(s, x, perm, at);
 }
 
 static bool output_labels(sema *s, const pattern *p, const label_table *t, axis_labels *out)
@@ -168,19 +168,19 @@ value builtin_einsum(sema *s, const ast_expr *e)
     vec_foreach(ast_arg, arg, args)
         if (arg->key.name) {
             sema_error(s, arg->key.at, "unknown-argument", "'einsum' takes no named arguments");
-            return error_value();
+            return sema_error_value();
         }
     if (args->len < 2) {
         sema_error(s, e->call.callee->at, "arity", "'einsum' takes a pattern and its operands");
-        return error_value();
+        return sema_error_value();
     }
     value text = eval(s, args->data[0].value);
-    if (!pattern_parse(s, &text, args->data[0].value->at, false, &p)) return error_value();
+    if (!pattern_parse(s, &text, args->data[0].value->at, false, &p)) return sema_error_value();
     uint32_t n = args->len - 1;
     if (n != p.n_inputs) {
         diag *g = sema_error(s, p.at, "arity", "this pattern has %u operand%s", p.n_inputs, p.n_inputs == 1 ? "" : "s");
         diag_got(g, "%u", n);
-        return error_value();
+        return sema_error_value();
     }
     sema_node *x[PATTERN_MAX_SIDES];
     axis_labels l[PATTERN_MAX_SIDES] = {0}, output = {0};
@@ -192,17 +192,17 @@ value builtin_einsum(sema *s, const ast_expr *e)
         if (v.kind != V_TENSOR || !dtype_is_float(v.node->ty.dt) || (i && v.node->ty.dt != x[0]->ty.dt)) {
             diag *g = sema_error(s, arg->at, "wrong-type", "'einsum' takes float tensors of one type");
             if (i) diag_expected(g, "%s[...]", dtype_name(x[0]->ty.dt));
-            diag_got(g, "%s", value_text(s, &v));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, &v));
+            return sema_error_value();
         }
         x[i] = v.node;
-        if (!label_operand(s, &p, &p.input[i], x[i], arg->at, &t, &l[i])) return error_value();
+        if (!label_operand(s, &p, &p.input[i], x[i], arg->at, &t, &l[i])) return sema_error_value();
     }
-    if (!output_labels(s, &p, &t, &output)) return error_value();
+    if (!output_labels(s, &p, &t, &output)) return sema_error_value();
     for (uint32_t i = 0; i < n; i++) { /* sizes equal by a required fact become one expression */
         dim shape[SEMA_MAX_RANK];
         for (uint32_t k = 0; k < l[i].rank; k++) shape[k] = t.size[l[i].label[k]];
-        x[i] = node_stretch(s, x[i], l[i].rank, shape, e->at);
+        x[i] = sn_stretch(s, x[i], l[i].rank, shape, e->at);
     }
     for (uint32_t i = 0; i < n; i++) {
         axis_labels others[PATTERN_MAX_SIDES];
@@ -222,7 +222,7 @@ value builtin_einsum(sema *s, const ast_expr *e)
                     if (has_label(&z, from->label[k]) || !wanted_later(from->label[k], l + i + 1, n - i - 1, &output)) continue;
                     if (z.rank == SEMA_MAX_RANK) {
                         sema_error(s, p.at, "rank", "an intermediate result has more than %d axes", SEMA_MAX_RANK);
-                        return error_value();
+                        return sema_error_value();
                     }
                     z.label[z.rank++] = from->label[k];
                 }
@@ -231,5 +231,5 @@ value builtin_einsum(sema *s, const ast_expr *e)
         x[0] = contract(s, x[0], &l[0], x[i], &l[i], &z, &t, e->at);
         l[0] = z;
     }
-    return tensor_value(to_order(s, x[0], &l[0], &output, e->at));
+    return sema_tensor_value(to_order(s, x[0], &l[0], &output, e->at));
 }

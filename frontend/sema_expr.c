@@ -7,8 +7,8 @@ static value eval_field(sema *s, const ast_expr *e)
     if (base.kind == V_ERROR) return base;
     if (base.kind != V_MODULE) {
         diag *g = sema_error(s, e->field.name.at, "wrong-type", "only an imported file has members");
-        diag_got(g, "%s", value_text(s, &base));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, &base));
+        return sema_error_value();
     }
     bool found;
     value v = sema_file_lookup(s, base.module, e->field.name.name, &found);
@@ -19,7 +19,7 @@ static value eval_field(sema *s, const ast_expr *e)
         vec_push(s->a, &names, (const char *)ptrmap_key_at(base.module->decls, i));
     const char *near = suggest(e->field.name.name, names.data, names.len);
     if (near) diag_hint(g, "did you mean '%s'?", near);
-    return error_value();
+    return sema_error_value();
 }
 
 static value eval_list(sema *s, const ast_expr *e)
@@ -32,7 +32,7 @@ static value eval_list(sema *s, const ast_expr *e)
         v.list.items[i] = eval(s, e->list.data[i]);
         ok &= v.list.items[i].kind != V_ERROR;
     }
-    return ok ? v : error_value();
+    return ok ? v : sema_error_value();
 }
 
 static value eval_inner(sema *s, const ast_expr *e)
@@ -60,14 +60,14 @@ static value eval_inner(sema *s, const ast_expr *e)
     case EX_CALL: return eval_call(s, e);
     case EX_LIST: return eval_list(s, e);
     case EX_BUILDER: return eval_builder(s, e);
-    case EX_SCAN: sema_error(s, e->at, "unsupported", "'scan' is not supported yet"); return error_value();
+    case EX_SCAN: sema_error(s, e->at, "unsupported", "'scan' is not supported yet"); return sema_error_value();
     }
-    return error_value();
+    return sema_error_value();
 }
 
 value eval(sema *s, const ast_expr *e)
 {
-    if (!sema_step(s, e->at) || !sema_enter(s, e->at)) return error_value();
+    if (!sema_step(s, e->at) || !sema_enter(s, e->at)) return sema_error_value();
     value v = eval_inner(s, e);
     s->recursion--;
     return v;
@@ -79,8 +79,8 @@ value eval_int_const(sema *s, const ast_expr *e, int64_t *out)
     if (v.kind == V_ERROR) return v;
     if (v.kind == V_INT && dim_is_const(s->dims, v.size, out)) return v;
     diag *g = sema_error(s, e->at, "wrong-type", "a compile-time integer is needed here");
-    diag_got(g, "%s", value_text(s, &v));
-    return error_value();
+    diag_got(g, "%s", sema_value_text(s, &v));
+    return sema_error_value();
 }
 
 /* ---- indexing ---- */
@@ -93,12 +93,12 @@ static bool check_bound(sema *s, dim d, dim limit, bool strict, span at, uint32_
     if (low && high) return true;
     bool never = dim_le(s->dims, d, dim_const(s->dims, -1)) || dim_le(s->dims, dim_add(s->dims, limit, dim_const(s->dims, 1)), upper);
     diag *g = sema_error(s, at, "index-range", never ? "index %s is outside of axis %u" : "cannot show that index %s is inside of axis %u",
-                         dim_text(s, d), axis);
-    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, type_text(s, of), dim_text(s, limit));
+                         sema_dim_text(s, d), axis);
+    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, sema_type_text(s, of), sema_dim_text(s, limit));
     if (!never) {
         int64_t lo, hi;
         dim_bounds(s->dims, d, &lo, &hi);
-        diag_note(g, "%lld <= %s <= %lld", (long long)lo, dim_text(s, d), (long long)hi);
+        diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, d), (long long)hi);
     }
     return false;
 }
@@ -109,7 +109,7 @@ static bool int_index(sema *s, const ast_expr *e, dim *out)
     if (v.kind == V_INT) return *out = v.size, true;
     if (v.kind == V_ERROR) return false;
     diag *g = sema_error(s, e->at, "wrong-type", "an index must be an integer known at compile time or a dim");
-    diag_got(g, "%s", value_text(s, &v));
+    diag_got(g, "%s", sema_value_text(s, &v));
     if (v.kind == V_TENSOR) diag_hint(g, "to look rows up by a tensor of ids write gather(table, ids)");
     return false;
 }
@@ -125,7 +125,7 @@ static value index_list(sema *s, const ast_expr *e, const value *list)
 {
     if (e->index.indices.len != 1 || e->index.indices.data[0].kind != INDEX_POINT) {
         sema_error(s, e->at, "wrong-type", "a list takes one index");
-        return error_value();
+        return sema_error_value();
     }
     int64_t i;
     value v = eval_int_const(s, e->index.indices.data[0].begin, &i);
@@ -134,7 +134,7 @@ static value index_list(sema *s, const ast_expr *e, const value *list)
     if (i >= 0 && i < list->list.n) return list->list.items[i];
     diag *g = sema_error(s, e->index.indices.data[0].at, "index-range", "the list has no such element");
     diag_note(g, "it has %u", list->list.n);
-    return error_value();
+    return sema_error_value();
 }
 
 value eval_index(sema *s, const ast_expr *e, value base)
@@ -142,8 +142,8 @@ value eval_index(sema *s, const ast_expr *e, value base)
     if (base.kind == V_LIST || base.kind == V_TUPLE) return index_list(s, e, &base);
     if (base.kind != V_TENSOR) {
         diag *g = sema_error(s, e->index.base->at, "wrong-type", "only tensors and lists can be indexed");
-        diag_got(g, "%s", value_text(s, &base));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, &base));
+        return sema_error_value();
     }
     if (s->frame->builder) return index_of_tensor(s, e, base);
 
@@ -161,12 +161,12 @@ value eval_index(sema *s, const ast_expr *e, value base)
     vec_foreach(ast_index, x, list) *(x->kind == INDEX_ELLIPSIS ? &ellipses : &written) += 1;
     if (ellipses > 1) {
         sema_error(s, e->at, "rank", "'...' can stand only once");
-        return error_value();
+        return sema_error_value();
     }
     if (written > t->rank) {
         diag *g = sema_error(s, e->at, "rank", "too many indices: %u for %u %s", written, t->rank, t->rank == 1 ? "axis" : "axes");
-        diag_got(g, "%s", type_text(s, t));
-        return error_value();
+        diag_got(g, "%s", sema_type_text(s, t));
+        return sema_error_value();
     }
     uint32_t axis = 0;
     vec_foreach(ast_index, x, list) {
@@ -175,9 +175,9 @@ value eval_index(sema *s, const ast_expr *e, value base)
         case INDEX_ALL: break;
         case INDEX_POINT: {
             dim d;
-            if (!int_index(s, x->begin, &d)) return error_value();
+            if (!int_index(s, x->begin, &d)) return sema_error_value();
             d = from_end(s, d, t->shape[axis]);
-            if (!check_bound(s, d, t->shape[axis], true, x->at, axis, t)) return error_value();
+            if (!check_bound(s, d, t->shape[axis], true, x->at, axis, t)) return sema_error_value();
             start[axis] = d;
             size[axis] = dim_const(s->dims, 1);
             dropped[axis] = true;
@@ -185,11 +185,11 @@ value eval_index(sema *s, const ast_expr *e, value base)
         }
         case INDEX_RANGE: {
             dim from, to;
-            if (!int_index(s, x->begin, &from) || !int_index(s, x->end, &to)) return error_value();
+            if (!int_index(s, x->begin, &from) || !int_index(s, x->end, &to)) return sema_error_value();
             from = from_end(s, from, t->shape[axis]);
             to = from_end(s, to, t->shape[axis]);
-            if (!check_bound(s, to, t->shape[axis], false, x->end->at, axis, t)) return error_value();
-            if (!check_bound(s, from, to, false, x->begin->at, axis, t)) return error_value();
+            if (!check_bound(s, to, t->shape[axis], false, x->end->at, axis, t)) return sema_error_value();
+            if (!check_bound(s, from, to, false, x->begin->at, axis, t)) return sema_error_value();
             start[axis] = from;
             size[axis] = dim_sub(s->dims, to, from);
             break;
@@ -200,6 +200,6 @@ value eval_index(sema *s, const ast_expr *e, value base)
     uint32_t rank = 0;
     for (uint32_t i = 0; i < t->rank; i++)
         if (!dropped[i]) kept[rank++] = size[i];
-    sema_node *n = node_slice(s, base.node, start, step, size, e->at);
-    return tensor_value(node_reshape(s, n, rank, kept, e->at));
+    sema_node *n = sn_slice(s, base.node, start, step, size, e->at);
+    return sema_tensor_value(sn_reshape(s, n, rank, kept, e->at));
 }

@@ -192,7 +192,7 @@ bool sema_enter(sema *s, span at);
 /* The innermost call made in the model's own file that led here, and whether here is in another file. */
 span sema_user_call(const sema *s, bool *inside_library);
 const char *sema_where(const sema *s, span at); /* "std/bert.tfx:3:11" */
-value error_value(void);
+value sema_error_value(void);
 
 /* ---- names (sema_scope.c) ---- */
 scope *scope_new(sema *s, scope *parent);
@@ -212,42 +212,42 @@ void sema_load_imports(sema *s, sema_file *f);
 void sema_load_prelude(sema *s);
 
 /* ---- types and dims (sema_types.c) ---- */
-sema_type type_of(dtype dt, uint32_t rank, const dim *shape);
-const char *type_text(sema *s, const sema_type *t);
-const char *dim_text(sema *s, dim d);
-const char *value_text(sema *s, const value *v); /* what it is, for "got:" lines: "f32[B, S]", "the integer 3" */
-const char *source_text(sema *s, span at); /* as written, on one line */
-bool dims_equal(sema *s, dim a, dim b);   /* provably, with the facts */
-bool dims_equal_plain(sema *s, dim a, dim b); /* without the facts */
+sema_type sema_type_of(dtype dt, uint32_t rank, const dim *shape);
+const char *sema_type_text(sema *s, const sema_type *t);
+const char *sema_dim_text(sema *s, dim d);
+const char *sema_value_text(sema *s, const value *v); /* what it is, for "got:" lines: "f32[B, S]", "the integer 3" */
+const char *sema_source_text(sema *s, span at); /* as written, on one line */
+bool sema_dims_equal(sema *s, dim a, dim b);   /* provably, with the facts */
+bool sema_dims_equal_plain(sema *s, dim a, dim b); /* without the facts */
 /* An axis of size `got` can stand where `want` is: it is the same expression, or equal by a fact and can be cut to it. */
-bool dims_fit(sema *s, dim want, dim got);
-bool dims_differ(sema *s, dim a, dim b);  /* provably */
+bool sema_dims_fit(sema *s, dim want, dim got);
+bool sema_dims_differ(sema *s, dim a, dim b);  /* provably */
 /* "equal only if P == 0; 0 <= P <= 4095" and what to do about it. */
-void explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
-bool dtype_by_name(const char *name, dtype *out);
-bool dtype_in_language(dtype t); /* can be computed with: not a storage-only format */
+void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
+bool sema_dtype_by_name(const char *name, dtype *out);
+bool sema_dtype_in_language(dtype t); /* can be computed with: not a storage-only format */
 /* A type in the current frame: dtype variables and dims evaluated. False after reporting. `...` must be bound there. */
-bool eval_type(sema *s, const ast_type *t, sema_type *out);
-bool eval_dim(sema *s, const ast_expr *e, dim *out);
+bool sema_eval_type(sema *s, const ast_type *t, sema_type *out);
+bool sema_eval_dim(sema *s, const ast_expr *e, dim *out);
 bool is_compile_time_type(const ast_type *t); /* int, float, bool, string, dtype, dim */
 /* Compares two dims of V_INT: V_BOOL or V_COND. */
-value compare_dims(sema *s, ast_op op, dim a, dim b);
+value sema_compare_dims(sema *s, ast_op op, dim a, dim b);
 
 /* ---- nodes (sema_node.c) ---- */
-sema_node *node_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *args, uint32_t n);
-value tensor_value(sema_node *n);
-sema_node *node_const(sema *s, sema_type ty, double v, int64_t i, span at);
-sema_node *node_iota(sema *s, sema_type ty, int axis, span at);
-sema_node *node_dim(sema *s, dtype dt, dim d, span at); /* rank 0 */
-sema_node *node_cast(sema *s, sema_node *a, dtype to, span at);
-sema_node *node_broadcast(sema *s, sema_node *a, uint32_t rank, const dim *shape, const uint8_t *axes, span at);
+sema_node *sn_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *args, uint32_t n);
+value sema_tensor_value(sema_node *n);
+sema_node *sn_const(sema *s, sema_type ty, double v, int64_t i, span at);
+sema_node *sn_iota(sema *s, sema_type ty, int axis, span at);
+sema_node *sn_dim(sema *s, dtype dt, dim d, span at); /* rank 0 */
+sema_node *sn_cast(sema *s, sema_node *a, dtype to, span at);
+sema_node *sn_broadcast(sema *s, sema_node *a, uint32_t rank, const dim *shape, const uint8_t *axes, span at);
 /* Stretches `a` to `shape`, its axes aligned with the last ones. A no-op when it has that shape. */
-sema_node *node_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at);
-sema_node *node_scalar(sema *s, sema_scalar op, sema_node *const *args, uint32_t n, dtype result, span at);
-sema_node *node_transpose(sema *s, sema_node *a, const uint8_t *perm, span at);
-sema_node *node_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at);
-sema_node *node_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at);
-sema_node *node_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at);
+sema_node *sn_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at);
+sema_node *sn_scalar(sema *s, sema_scalar op, sema_node *const *args, uint32_t n, dtype result, span at);
+sema_node *sn_transpose(sema *s, sema_node *a, const uint8_t *perm, span at);
+sema_node *sn_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at);
+sema_node *sn_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at);
+sema_node *sn_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at);
 
 /* ---- expressions (sema_expr.c, sema_ops.c, sema_index.c, sema_builder.c) ---- */
 value eval(sema *s, const ast_expr *e);
@@ -265,10 +265,10 @@ value index_of_tensor(sema *s, const ast_expr *e, value base);   /* t[...] insid
 dtype index_dtype(sema *s, const index_expr *x); /* the narrower of i32 and i64 that holds all its values */
 index_expr *index_of_dim(sema *s, dim d);
 /* The common shape of elementwise operands. False after reporting. */
-bool join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out);
+bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out);
 /* Row of scalar.def by the name of its function; false when there is none. */
 bool scalar_by_name(const char *name, sema_scalar *op, uint32_t *arity);
-value cast_value(sema *s, value v, dtype to, span at);
+value sema_cast_value(sema *s, value v, dtype to, span at);
 
 /* ---- calls (sema_call.c, sema_builtin.c, sema_einsum.c, sema_rearrange.c) ---- */
 value eval_call(sema *s, const ast_expr *e);
@@ -289,8 +289,8 @@ value builtin_rearrange(sema *s, const ast_expr *call);
 /* Runs a body in a new scope; stops at a return. */
 void exec_body(sema *s, const ast_body *b);
 void exec_require(sema *s, const ast_exprs *conds, bool is_where);
-bool interpolate(sema *s, ast_name text, const char **out); /* "layer.{l}" -> "layer.3"; "{*}" is kept */
-const char *join_path(sema *s, const char *base, const char *rel);
+bool sema_interpolate(sema *s, ast_name text, const char **out); /* "layer.{l}" -> "layer.3"; "{*}" is kept */
+const char *sema_join_path(sema *s, const char *base, const char *rel);
 
 /* ---- functions (sema_model.c), parameters and weights (sema_param.c, sema_weights.c) ---- */
 void elaborate_model(sema *s);
@@ -301,6 +301,6 @@ span param_place(const sema *s, const sema_param *p);
 /* "param 'weight' of 'linear' (std/prelude.tfx:2:3), via std/bert.tfx:3:11" */
 const char *param_story(sema *s, const sema_param *p);
 void check_weights(sema *s);
-sema_instance *instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call);
+sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call);
 
 #endif

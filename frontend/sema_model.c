@@ -184,7 +184,7 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             }
             dim d = make_symbol(s, c, formal->name, 0);
             ok &= d != DIM_BAD;
-            scope_add(s, f->names, formal->name.name, BIND_FORMAL, d == DIM_BAD ? error_value() : (value){.kind = V_INT, .size = d},
+            scope_add(s, f->names, formal->name.name, BIND_FORMAL, d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d},
                       formal->name.at);
             continue;
         }
@@ -198,7 +198,7 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             if (scope_find_here(f->names, x->size->name.name)) continue;
             dim d = make_symbol(s, c, x->size->name, 1);
             ok &= d != DIM_BAD;
-            scope_add(s, f->names, x->size->name.name, BIND_DIM, d == DIM_BAD ? error_value() : (value){.kind = V_INT, .size = d},
+            scope_add(s, f->names, x->size->name.name, BIND_DIM, d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d},
                       x->at);
         }
     }
@@ -214,15 +214,15 @@ static bool declare_inputs(sema *s, const ast_sig *sig)
         vec_foreach(ast_dim, x, &formal->type.dims)
             if (x->size) check_findable(s, x->size);
         sema_type t;
-        if (s->failed || !eval_type(s, &formal->type, &t)) {
+        if (s->failed || !sema_eval_type(s, &formal->type, &t)) {
             ok = false;
             continue;
         }
-        sema_node *n = node_new(s, SN_INPUT, t, formal->at, NULL, 0);
+        sema_node *n = sn_new(s, SN_INPUT, t, formal->at, NULL, 0);
         n->input = s->fn->inputs.len;
         sema_port port = {formal->name.name, t, n, formal->name.at};
         vec_push(s->a, &s->fn->inputs, port);
-        scope_add(s, f->names, formal->name.name, BIND_FORMAL, tensor_value(n), formal->name.at);
+        scope_add(s, f->names, formal->name.name, BIND_FORMAL, sema_tensor_value(n), formal->name.at);
     }
     return ok;
 }
@@ -250,7 +250,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     s->points = ptrmap_new(s->a);
     frame f = {.file = s->model_file, .decl = d, .names = scope_new(s, NULL), .statics = statics, .path = "", .path_owner = ++s->owners};
     s->frame = &f;
-    f.in = s->fn->root = instance_new(s, NULL, NULL, NULL, "", (span){0});
+    f.in = s->fn->root = sema_instance_new(s, NULL, NULL, NULL, "", (span){0});
 
     constraints c = {0};
     for (int k = 0; k < 2; k++) {
@@ -313,7 +313,7 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
     s->frame = &f;
     value v = eval(s, st->let.value);
     s->frame = NULL;
-    if (v.kind == V_ERROR || v.kind == V_TENSOR) v = error_value();
+    if (v.kind == V_ERROR || v.kind == V_TENSOR) v = sema_error_value();
     scope_add(s, statics, st->let.names.data[0].name, BIND_CONST, v, st->let.names.data[0].at);
 }
 

@@ -1,7 +1,7 @@
 /* Making nodes. Operands have been checked; results are computed here, so a node's type is always its op's. */
 #include "frontend/sema_internal.h"
 
-sema_node *node_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *args, uint32_t n)
+sema_node *sn_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *args, uint32_t n)
 {
     sema_node *x = ARENA_NEW(s->a, sema_node);
     x->op = op;
@@ -16,42 +16,42 @@ sema_node *node_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const
     return x;
 }
 
-value tensor_value(sema_node *n)
+value sema_tensor_value(sema_node *n)
 {
     return (value){.kind = V_TENSOR, .node = n};
 }
 
-sema_node *node_const(sema *s, sema_type ty, double v, int64_t i, span at)
+sema_node *sn_const(sema *s, sema_type ty, double v, int64_t i, span at)
 {
-    sema_node *n = node_new(s, SN_CONST, ty, at, NULL, 0);
+    sema_node *n = sn_new(s, SN_CONST, ty, at, NULL, 0);
     if (dtype_is_float(ty.dt)) n->value = v;
     else n->ivalue = i;
     return n;
 }
 
-sema_node *node_iota(sema *s, sema_type ty, int axis, span at)
+sema_node *sn_iota(sema *s, sema_type ty, int axis, span at)
 {
-    sema_node *n = node_new(s, SN_IOTA, ty, at, NULL, 0);
+    sema_node *n = sn_new(s, SN_IOTA, ty, at, NULL, 0);
     n->axis = axis;
     return n;
 }
 
-sema_node *node_dim(sema *s, dtype dt, dim d, span at)
+sema_node *sn_dim(sema *s, dtype dt, dim d, span at)
 {
-    sema_node *n = node_new(s, SN_DIM, type_of(dt, 0, NULL), at, NULL, 0);
+    sema_node *n = sn_new(s, SN_DIM, sema_type_of(dt, 0, NULL), at, NULL, 0);
     n->size = d;
     return n;
 }
 
-sema_node *node_cast(sema *s, sema_node *a, dtype to, span at)
+sema_node *sn_cast(sema *s, sema_node *a, dtype to, span at)
 {
     if (a->ty.dt == to) return a;
-    return node_new(s, SN_CAST, type_of(to, a->ty.rank, a->ty.shape), at, &a, 1);
+    return sn_new(s, SN_CAST, sema_type_of(to, a->ty.rank, a->ty.shape), at, &a, 1);
 }
 
-sema_node *node_broadcast(sema *s, sema_node *a, uint32_t rank, const dim *shape, const uint8_t *axes, span at)
+sema_node *sn_broadcast(sema *s, sema_node *a, uint32_t rank, const dim *shape, const uint8_t *axes, span at)
 {
-    sema_node *n = node_new(s, SN_BROADCAST, type_of(a->ty.dt, rank, shape), at, &a, 1);
+    sema_node *n = sn_new(s, SN_BROADCAST, sema_type_of(a->ty.dt, rank, shape), at, &a, 1);
     n->axes.n = a->ty.rank;
     if (a->ty.rank) memcpy(n->axes.v, axes, a->ty.rank);
     return n;
@@ -62,11 +62,11 @@ static bool has_shape(const sema_node *a, uint32_t rank, const dim *shape)
     return a->ty.rank == rank && (rank == 0 || memcmp(a->ty.shape, shape, rank * sizeof *shape) == 0);
 }
 
-sema_node *node_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at)
+sema_node *sn_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at)
 {
     assert(a->ty.rank <= rank);
     if (has_shape(a, rank, shape)) return a;
-    if (a->op == SN_CONST) return node_const(s, type_of(a->ty.dt, rank, shape), a->value, a->ivalue, a->at);
+    if (a->op == SN_CONST) return sn_const(s, sema_type_of(a->ty.dt, rank, shape), a->value, a->ivalue, a->at);
 
     /* An axis that is only known to be equal through a required fact is cut to the wanted size: the fact is checked when the
      * model runs, so nothing is lost, and the shapes become the same expression. */
@@ -81,18 +81,18 @@ sema_node *node_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, 
         step[i] = 1;
         size[i] = a->ty.shape[i] == one ? one : shape[lead + i];
     }
-    a = node_slice(s, a, start, step, size, at);
-    return has_shape(a, rank, shape) ? a : node_broadcast(s, a, rank, shape, axes, at);
+    a = sn_slice(s, a, start, step, size, at);
+    return has_shape(a, rank, shape) ? a : sn_broadcast(s, a, rank, shape, axes, at);
 }
 
-sema_node *node_scalar(sema *s, sema_scalar op, sema_node *const *args, uint32_t n, dtype result, span at)
+sema_node *sn_scalar(sema *s, sema_scalar op, sema_node *const *args, uint32_t n, dtype result, span at)
 {
-    sema_node *x = node_new(s, SN_SCALAR, type_of(result, args[0]->ty.rank, args[0]->ty.shape), at, args, n);
+    sema_node *x = sn_new(s, SN_SCALAR, sema_type_of(result, args[0]->ty.rank, args[0]->ty.shape), at, args, n);
     x->scalar = op;
     return x;
 }
 
-sema_node *node_transpose(sema *s, sema_node *a, const uint8_t *perm, span at)
+sema_node *sn_transpose(sema *s, sema_node *a, const uint8_t *perm, span at)
 {
     bool identity = true;
     dim shape[SEMA_MAX_RANK];
@@ -101,33 +101,33 @@ sema_node *node_transpose(sema *s, sema_node *a, const uint8_t *perm, span at)
         shape[i] = a->ty.shape[perm[i]];
     }
     if (identity) return a;
-    sema_node *n = node_new(s, SN_TRANSPOSE, type_of(a->ty.dt, a->ty.rank, shape), at, &a, 1);
+    sema_node *n = sn_new(s, SN_TRANSPOSE, sema_type_of(a->ty.dt, a->ty.rank, shape), at, &a, 1);
     n->axes.n = a->ty.rank;
     memcpy(n->axes.v, perm, a->ty.rank);
     return n;
 }
 
-sema_node *node_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at)
+sema_node *sn_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at)
 {
     bool same = rank == a->ty.rank;
     for (uint32_t i = 0; same && i < rank; i++) same = shape[i] == a->ty.shape[i];
     if (same) return a;
-    return node_new(s, SN_RESHAPE, type_of(a->ty.dt, rank, shape), at, &a, 1);
+    return sn_new(s, SN_RESHAPE, sema_type_of(a->ty.dt, rank, shape), at, &a, 1);
 }
 
-sema_node *node_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at)
+sema_node *sn_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at)
 {
     bool whole = true;
     for (uint32_t i = 0; i < a->ty.rank; i++)
         whole &= size[i] == a->ty.shape[i] && step[i] == 1 && start[i] == dim_const(s->dims, 0);
     if (whole) return a;
-    sema_node *n = node_new(s, SN_SLICE, type_of(a->ty.dt, a->ty.rank, size), at, &a, 1);
+    sema_node *n = sn_new(s, SN_SLICE, sema_type_of(a->ty.dt, a->ty.rank, size), at, &a, 1);
     memcpy(n->slice.start, start, a->ty.rank * sizeof *start);
     memcpy(n->slice.step, step, a->ty.rank * sizeof *step);
     return n;
 }
 
-sema_node *node_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at)
+sema_node *sn_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at)
 {
     dim shape[SEMA_MAX_RANK];
     uint32_t rank = 0;
@@ -136,7 +136,7 @@ sema_node *node_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *a
         for (uint32_t k = 0; k < n; k++) reduced |= axes[k] == i;
         if (!reduced) shape[rank++] = a->ty.shape[i];
     }
-    sema_node *x = node_new(s, SN_REDUCE, type_of(a->ty.dt, rank, shape), at, &a, 1);
+    sema_node *x = sn_new(s, SN_REDUCE, sema_type_of(a->ty.dt, rank, shape), at, &a, 1);
     x->axes.n = (uint8_t)n;
     if (n) memcpy(x->axes.v, axes, n);
     x->axes.reduce = kind;

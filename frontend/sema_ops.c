@@ -66,7 +66,7 @@ static const char *op_title(sema_scalar op)
 
 /* ---- shapes ---- */
 
-bool join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out)
+bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out)
 {
     uint32_t rank = a->rank > b->rank ? a->rank : b->rank;
     dim one = dim_const(s->dims, 1);
@@ -75,26 +75,26 @@ bool join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, spa
     for (uint32_t i = 0; i < rank; i++) {
         dim x = i + a->rank < rank ? one : a->shape[i + a->rank - rank];
         dim y = i + b->rank < rank ? one : b->shape[i + b->rank - rank];
-        if (dims_equal_plain(s, x, y) || y == one) {
+        if (sema_dims_equal_plain(s, x, y) || y == one) {
             out->shape[i] = x == DIM_BAD ? y : x;
         } else if (x == one) {
             out->shape[i] = y;
-        } else if (dims_equal(s, x, y) && dim_le(s->dims, x, y)) {
+        } else if (sema_dims_equal(s, x, y) && dim_le(s->dims, x, y)) {
             out->shape[i] = x;
-        } else if (dims_equal(s, x, y) && dim_le(s->dims, y, x)) {
+        } else if (sema_dims_equal(s, x, y) && dim_le(s->dims, y, x)) {
             out->shape[i] = y;
         } else {
             diag *g;
-            if (dims_differ(s, x, y))
-                g = sema_error(s, op_at, "dims-not-equal", "dims %s and %s are not equal", dim_text(s, x), dim_text(s, y));
+            if (sema_dims_differ(s, x, y))
+                g = sema_error(s, op_at, "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, x), sema_dim_text(s, y));
             else
-                g = sema_error(s, op_at, "dims-not-equal", "cannot show that dims %s and %s are equal", dim_text(s, x),
-                               dim_text(s, y));
+                g = sema_error(s, op_at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, x),
+                               sema_dim_text(s, y));
             diag_underline(g, a_at);
             diag_underline(g, b_at);
-            diag_line(g, "left", "%s", type_text(s, a));
-            diag_line(g, "right", "%s", type_text(s, b));
-            explain_dims(s, g, x, y, true);
+            diag_line(g, "left", "%s", sema_type_text(s, a));
+            diag_line(g, "right", "%s", sema_type_text(s, b));
+            sema_explain_dims(s, g, x, y, true);
             return false;
         }
     }
@@ -124,35 +124,35 @@ static bool fits_integer(dtype dt, int64_t lo, int64_t hi)
 /* A compile-time number as a tensor element of dtype dt; NULL after reporting when it does not fit. */
 static sema_node *number_node(sema *s, const value *v, dtype dt, span at)
 {
-    sema_type scalar = type_of(dt, 0, NULL);
+    sema_type scalar = sema_type_of(dt, 0, NULL);
     bool is_float = dtype_is_float(dt);
-    if (v->kind == V_BOOL && dt == DT_BOOL) return node_const(s, scalar, 0, v->flag, at);
+    if (v->kind == V_BOOL && dt == DT_BOOL) return sn_const(s, scalar, 0, v->flag, at);
     if (v->kind == V_FLOAT && is_float) {
         if (isfinite(v->real) && !isfinite(dtype_round(dt, v->real))) {
             sema_error(s, at, "does-not-fit", "this number is too large for %s", dtype_name(dt));
             return NULL;
         }
-        return node_const(s, scalar, v->real, 0, at);
+        return sn_const(s, scalar, v->real, 0, at);
     }
     int64_t lo, hi, k;
     if (v->kind == V_INT && dt != DT_BOOL) {
         dim_bounds(s->dims, v->size, &lo, &hi);
         bool constant = dim_is_const(s->dims, v->size, &k);
         if (is_float) {
-            if (!constant) return node_cast(s, node_dim(s, DT_I64, v->size, at), dt, at);
+            if (!constant) return sn_cast(s, sn_dim(s, DT_I64, v->size, at), dt, at);
             if (dtype_round(dt, (double)k) == (double)k && (int64_t)(double)k == k)
-                return node_const(s, scalar, (double)k, 0, at);
+                return sn_const(s, scalar, (double)k, 0, at);
             sema_error(s, at, "does-not-fit", "%lld is not exact in %s", (long long)k, dtype_name(dt));
             return NULL;
         }
         if (!fits_integer(dt, lo, hi)) {
-            diag *g = sema_error(s, at, "does-not-fit", "%s does not fit %s", dim_text(s, v->size), dtype_name(dt));
-            if (!constant) diag_note(g, "%lld <= %s <= %lld", (long long)lo, dim_text(s, v->size), (long long)hi);
+            diag *g = sema_error(s, at, "does-not-fit", "%s does not fit %s", sema_dim_text(s, v->size), dtype_name(dt));
+            if (!constant) diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, v->size), (long long)hi);
             return NULL;
         }
-        return constant ? node_const(s, scalar, 0, k, at) : node_dim(s, dt, v->size, at);
+        return constant ? sn_const(s, scalar, 0, k, at) : sn_dim(s, dt, v->size, at);
     }
-    diag *g = sema_error(s, at, "wrong-type", "%s cannot stand where %s is wanted", value_text(s, v),
+    diag *g = sema_error(s, at, "wrong-type", "%s cannot stand where %s is wanted", sema_value_text(s, v),
                          dtype_name(dt));
     if (v->kind == V_FLOAT && !is_float) diag_hint(g, "cast the tensor: f32(...)");
     return NULL;
@@ -161,8 +161,8 @@ static sema_node *number_node(sema *s, const value *v, dtype dt, span at)
 /* A comparison of dims, as a bool element. */
 static sema_node *cond_node(sema *s, const value *v, span at)
 {
-    sema_node *pair[2] = {node_dim(s, DT_I64, v->cond.left, at), node_dim(s, DT_I64, v->cond.right, at)};
-    return node_scalar(s, scalar_of(v->cond.op), pair, 2, DT_BOOL, at);
+    sema_node *pair[2] = {sn_dim(s, DT_I64, v->cond.left, at), sn_dim(s, DT_I64, v->cond.right, at)};
+    return sn_scalar(s, scalar_of(v->cond.op), pair, 2, DT_BOOL, at);
 }
 
 /* Operand v as a node of dtype dt (tensors have it already). */
@@ -172,7 +172,7 @@ static sema_node *operand_node(sema *s, const value *v, dtype dt, span at)
     case V_TENSOR:
         if (s->frame->builder && v->node->ty.rank) {
             diag *g = sema_error(s, at, "unindexed", "inside a set-builder a tensor must be indexed");
-            diag_got(g, "%s", value_text(s, v));
+            diag_got(g, "%s", sema_value_text(s, v));
             return NULL;
         }
         return v->node;
@@ -197,8 +197,8 @@ static bool common_dtype(sema *s, sema_scalar op, const value *args, const span 
             diag *g = sema_error(s, op_at, "dtype-mismatch", "the operands of '%s' have different types", op_title(op));
             diag_underline(g, at[found]);
             diag_underline(g, at[i]);
-            diag_line(g, n - first == 2 ? "left" : "first", "%s", value_text(s, &args[found]));
-            diag_line(g, n - first == 2 ? "right" : "second", "%s", value_text(s, &args[i]));
+            diag_line(g, n - first == 2 ? "left" : "first", "%s", sema_value_text(s, &args[found]));
+            diag_line(g, n - first == 2 ? "right" : "second", "%s", sema_value_text(s, &args[i]));
             if (dtype_is_float(*dt) || dtype_class_of(args[i].node->ty.dt) == DTC_BOOL || !dtype_is_float(args[i].node->ty.dt))
                 diag_hint(g, "cast one side: %s(...)", dtype_name(*dt));
             else diag_hint(g, "cast one side: %s(...)", dtype_name(args[i].node->ty.dt));
@@ -249,7 +249,7 @@ static bool check_class(sema *s, sema_scalar op, dtype dt, const value *first, s
     }
     if (!wanted) return true;
     diag *g = sema_error(s, op_at, "wrong-type", "'%s' takes %s", op_title(op), wanted);
-    diag_got(g, "%s", value_text(s, first));
+    diag_got(g, "%s", sema_value_text(s, first));
     if (hint) diag_hint(g, "%s", hint);
     return false;
 }
@@ -264,11 +264,11 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
     uint32_t first = rows[op].operands == S_SELECT;
     bool any_cell = false, all_numbers = true;
     for (uint32_t i = 0; i < n; i++) {
-        if (args[i].kind == V_ERROR) return error_value();
+        if (args[i].kind == V_ERROR) return sema_error_value();
         if (!is_operand(&args[i])) {
             diag *g = sema_error(s, at[i], "wrong-type", "'%s' takes tensors and numbers", op_title(op));
-            diag_got(g, "%s", value_text(s, &args[i]));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, &args[i]));
+            return sema_error_value();
         }
         any_cell |= args[i].kind == V_CELL || args[i].kind == V_INDEX;
         all_numbers &= is_number(&args[i]) && (args[i].kind == V_FLOAT || dim_is_const(s->dims, args[i].size, NULL));
@@ -284,72 +284,72 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
         if (rows[op].result == R_BOOL) return (value){.kind = V_BOOL, .flag = r != 0};
         if (r == r && rows[op].operands != S_INT) return (value){.kind = V_FLOAT, .real = r};
         sema_error(s, whole, "not-a-number", "'%s' of these numbers is not a number", op_title(op));
-        return error_value();
+        return sema_error_value();
     }
 
     dtype dt;
-    if (!common_dtype(s, op, args, at, first, n, op_at, &dt)) return error_value();
+    if (!common_dtype(s, op, args, at, first, n, op_at, &dt)) return sema_error_value();
     uint32_t shown = first;
     while (shown + 1 < n && !is_array(&args[shown])) shown++;
-    if (!check_class(s, op, dt, &args[shown], op_at)) return error_value();
+    if (!check_class(s, op, dt, &args[shown], op_at)) return sema_error_value();
     if (first && is_array(&args[0]) && args[0].node->ty.dt != DT_BOOL) {
         diag *g = sema_error(s, at[0], "wrong-type", "'select' chooses by bools");
-        diag_got(g, "%s", value_text(s, &args[0]));
-        return error_value();
+        diag_got(g, "%s", sema_value_text(s, &args[0]));
+        return sema_error_value();
     }
 
     sema_node *x[3];
     for (uint32_t i = 0; i < n; i++) {
         x[i] = operand_node(s, &args[i], i < first ? DT_BOOL : dt, at[i]);
-        if (!x[i]) return error_value();
+        if (!x[i]) return sema_error_value();
     }
     sema_type shape = x[0]->ty;
     span so_far = at[0];
     for (uint32_t i = 1; i < n; i++) {
         sema_type joined;
-        if (!join_shapes(s, &shape, &x[i]->ty, so_far, at[i], op_at, &joined)) return error_value();
+        if (!sema_join_shapes(s, &shape, &x[i]->ty, so_far, at[i], op_at, &joined)) return sema_error_value();
         shape = joined;
         so_far = span_join(so_far, at[i]);
     }
-    for (uint32_t i = 0; i < n; i++) x[i] = node_stretch(s, x[i], shape.rank, shape.shape, at[i]);
-    value r = tensor_value(node_scalar(s, op, x, n, rows[op].result == R_BOOL ? DT_BOOL : dt, whole));
+    for (uint32_t i = 0; i < n; i++) x[i] = sn_stretch(s, x[i], shape.rank, shape.shape, at[i]);
+    value r = sema_tensor_value(sn_scalar(s, op, x, n, rows[op].result == R_BOOL ? DT_BOOL : dt, whole));
     if (any_cell) r.kind = V_CELL;
     return r;
 }
 
-value cast_value(sema *s, value v, dtype to, span at)
+value sema_cast_value(sema *s, value v, dtype to, span at)
 {
     switch (v.kind) {
     case V_ERROR: return v;
     case V_TENSOR:
     case V_CELL: {
         sema_node *x = operand_node(s, &v, to, at);
-        if (!x) return error_value();
-        v.node = node_cast(s, x, to, at);
+        if (!x) return sema_error_value();
+        v.node = sn_cast(s, x, to, at);
         return v;
     }
     case V_INDEX: {
         sema_node *x = index_cell(s, v.index, index_dtype(s, v.index), at);
-        return (value){.kind = V_CELL, .node = node_cast(s, x, to, at)};
+        return (value){.kind = V_CELL, .node = sn_cast(s, x, to, at)};
     }
-    case V_COND: return tensor_value(node_cast(s, cond_node(s, &v, at), to, at));
+    case V_COND: return sema_tensor_value(sn_cast(s, cond_node(s, &v, at), to, at));
     case V_BOOL:
     case V_INT:
     case V_FLOAT: {
         sema_node *x;
         int64_t k;
         if (v.kind == V_BOOL && to != DT_BOOL)
-            x = node_const(s, type_of(to, 0, NULL), v.flag, v.flag, at);
+            x = sn_const(s, sema_type_of(to, 0, NULL), v.flag, v.flag, at);
         else if (v.kind == V_INT && dtype_is_float(to) && dim_is_const(s->dims, v.size, &k))
-            x = node_const(s, type_of(to, 0, NULL), (double)k, 0, at); /* a written cast may round */
+            x = sn_const(s, sema_type_of(to, 0, NULL), (double)k, 0, at); /* a written cast may round */
         else x = number_node(s, &v, to, at);
-        return x ? tensor_value(x) : error_value();
+        return x ? sema_tensor_value(x) : sema_error_value();
     }
     default: break;
     }
     diag *g = sema_error(s, at, "wrong-type", "only tensors and numbers can be cast");
-    diag_got(g, "%s", value_text(s, &v));
-    return error_value();
+    diag_got(g, "%s", sema_value_text(s, &v));
+    return sema_error_value();
 }
 
 /* ---- compile-time arithmetic ---- */
@@ -362,7 +362,7 @@ static value int_value(dim d)
 static value overflow(sema *s, const ast_expr *e)
 {
     sema_error(s, e->at, "overflow", "this integer does not fit 64 bits");
-    return error_value();
+    return sema_error_value();
 }
 
 static value int_divide(sema *s, const ast_expr *e, dim a, dim b)
@@ -371,22 +371,22 @@ static value int_divide(sema *s, const ast_expr *e, dim a, dim b)
     dim_bounds(s->dims, b, &lo, &hi);
     if (lo <= 0 && hi >= 0) {
         diag *g = sema_error(s, e->op.op_at, "division-by-zero",
-                             lo == 0 && hi == 0 ? "division by zero" : "%s may be zero", dim_text(s, b));
-        if (lo != hi) diag_note(g, "%lld <= %s <= %lld", (long long)lo, dim_text(s, b), (long long)hi);
-        return error_value();
+                             lo == 0 && hi == 0 ? "division by zero" : "%s may be zero", sema_dim_text(s, b));
+        if (lo != hi) diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, b), (long long)hi);
+        return sema_error_value();
     }
     if (e->op.op == AST_MOD) return int_value(dim_mod(s->dims, a, b));
     dim q = dim_floordiv(s->dims, a, b);
     if (q == DIM_BAD) return overflow(s, e);
     if (dim_mul(s->dims, q, b) == a) return int_value(q);
     diag *g;
-    if (dims_differ(s, dim_mod(s->dims, a, b), dim_const(s->dims, 0)))
-        g = sema_error(s, e->op.op_at, "inexact-division", "%s is not divisible by %s", dim_text(s, a), dim_text(s, b));
-    else g = sema_error(s, e->op.op_at, "inexact-division", "cannot show that %s is divisible by %s", dim_text(s, a), dim_text(s, b));
+    if (sema_dims_differ(s, dim_mod(s->dims, a, b), dim_const(s->dims, 0)))
+        g = sema_error(s, e->op.op_at, "inexact-division", "%s is not divisible by %s", sema_dim_text(s, a), sema_dim_text(s, b));
+    else g = sema_error(s, e->op.op_at, "inexact-division", "cannot show that %s is divisible by %s", sema_dim_text(s, a), sema_dim_text(s, b));
     diag_underline(g, e->op.left->at);
     diag_underline(g, e->op.right->at);
     diag_hint(g, "write floordiv(a, b) or ceildiv(a, b) to round");
-    return error_value();
+    return sema_error_value();
 }
 
 static bool is_comparison(ast_op op)
@@ -397,7 +397,7 @@ static bool is_comparison(ast_op op)
 static value int_binary(sema *s, const ast_expr *e, dim a, dim b)
 {
     ast_op op = e->op.op;
-    if (is_comparison(op)) return compare_dims(s, op, a, b);
+    if (is_comparison(op)) return sema_compare_dims(s, op, a, b);
     value r;
     switch (op) {
     case AST_ADD: r = int_value(dim_add(s->dims, a, b)); break;
@@ -409,7 +409,7 @@ static value int_binary(sema *s, const ast_expr *e, dim a, dim b)
         diag *g = sema_error(s, e->op.op_at, "wrong-type", "'%s' takes bools", ast_op_text(op));
         diag_underline(g, e->op.left->at);
         diag_underline(g, e->op.right->at);
-        return error_value();
+        return sema_error_value();
     }
     }
     return r.kind == V_INT && r.size == DIM_BAD ? overflow(s, e) : r;
@@ -427,7 +427,7 @@ static value bool_binary(sema *s, const ast_expr *e, value x, value y)
     if (x.kind == V_BOOL) return x.flag == is_and ? y : x;
     diag *g = sema_error(s, e->op.op_at, "run-time-condition", "conditions on run-time dims cannot be combined here");
     if (is_and) diag_hint(g, "list them: a, b");
-    return error_value();
+    return sema_error_value();
 }
 
 static value mismatch(sema *s, const ast_expr *e, const value *x, const value *y)
@@ -435,9 +435,9 @@ static value mismatch(sema *s, const ast_expr *e, const value *x, const value *y
     diag *g = sema_error(s, e->op.op_at, "wrong-type", "'%s' cannot combine these", ast_op_text(e->op.op));
     diag_underline(g, e->op.left->at);
     diag_underline(g, e->op.right->at);
-    diag_line(g, "left", "%s", value_text(s, x));
-    diag_line(g, "right", "%s", value_text(s, y));
-    return error_value();
+    diag_line(g, "left", "%s", sema_value_text(s, x));
+    diag_line(g, "right", "%s", sema_value_text(s, y));
+    return sema_error_value();
 }
 
 static bool is_truth(const value *v)
@@ -447,7 +447,7 @@ static bool is_truth(const value *v)
 
 value apply_binary(sema *s, const ast_expr *e, value x, value y)
 {
-    if (x.kind == V_ERROR || y.kind == V_ERROR) return error_value();
+    if (x.kind == V_ERROR || y.kind == V_ERROR) return sema_error_value();
     ast_op op = e->op.op;
     if (x.kind == V_INT && y.kind == V_INT) return int_binary(s, e, x.size, y.size);
     if ((x.kind == V_INDEX || x.kind == V_INT) && (y.kind == V_INDEX || y.kind == V_INT) &&
@@ -491,8 +491,8 @@ value apply_unary(sema *s, const ast_expr *e, value x)
         }
         if (is_number(&x)) {
             diag *g = sema_error(s, e->op.op_at, "wrong-type", "'not' takes bools");
-            diag_got(g, "%s", value_text(s, &x));
-            return error_value();
+            diag_got(g, "%s", sema_value_text(s, &x));
+            return sema_error_value();
         }
     } else {
         dim zero = dim_const(s->dims, 0);

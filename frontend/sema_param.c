@@ -30,7 +30,7 @@ static const char *shape_text(sema *s, const ast_type *t)
 {
     strbuf b = strbuf_new(s->a);
     strbuf_addc(&b, '(');
-    for (uint32_t i = 0; i < t->dims.len; i++) strbuf_addf(&b, "%s%s", i ? ", " : "", source_text(s, t->dims.data[i].at));
+    for (uint32_t i = 0; i < t->dims.len; i++) strbuf_addf(&b, "%s%s", i ? ", " : "", sema_source_text(s, t->dims.data[i].at));
     strbuf_addc(&b, ')');
     return b.s;
 }
@@ -40,7 +40,7 @@ static bool constant_shape(sema *s, const ast_stmt *st, const sema_type *t)
     for (uint32_t i = 0; i < t->rank; i++) {
         if (dim_is_const(s->dims, t->shape[i], NULL)) continue;
         diag *g = sema_error(s, st->param.type.at, "wrong-type", "the sizes of a parameter must be known at compile time");
-        diag_got(g, "%s", type_text(s, t));
+        diag_got(g, "%s", sema_type_text(s, t));
         return false;
     }
     return true;
@@ -61,8 +61,8 @@ static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
 static void conflicting(sema *s, const ast_stmt *st, const param_use *u, const sema_type *t)
 {
     diag *g = sema_error(s, st->at, "parameter-types", "parameter '%s' is shared, but with two types", u->p->path);
-    diag_expected(g, "%s   (%s)", type_text(s, &u->p->ty), sema_where(s, u->p->declared));
-    diag_got(g, "%s", type_text(s, t));
+    diag_expected(g, "%s   (%s)", sema_type_text(s, &u->p->ty), sema_where(s, u->p->declared));
+    diag_got(g, "%s", sema_type_text(s, t));
 }
 
 void exec_param(sema *s, const ast_stmt *st)
@@ -70,11 +70,11 @@ void exec_param(sema *s, const ast_stmt *st)
     frame *f = s->frame;
     sema_type t;
     const char *rel = st->param.name.name;
-    if (st->param.path.name && !interpolate(s, st->param.path, &rel)) rel = NULL;
-    binding *b = scope_add(s, f->names, st->param.name.name, BIND_PARAM, error_value(), st->param.name.at);
-    if (!rel || !eval_type(s, &st->param.type, &t) || !constant_shape(s, st, &t)) return;
+    if (st->param.path.name && !sema_interpolate(s, st->param.path, &rel)) rel = NULL;
+    binding *b = scope_add(s, f->names, st->param.name.name, BIND_PARAM, sema_error_value(), st->param.name.at);
+    if (!rel || !sema_eval_type(s, &st->param.type, &t) || !constant_shape(s, st, &t)) return;
 
-    const char *path = join_path(s, f->path, rel);
+    const char *path = sema_join_path(s, f->path, rel);
     param_use *u = ptrmap_get(s->params, path);
     if (!u) {
         u = ARENA_NEW(s->a, param_use);
@@ -106,9 +106,9 @@ void exec_param(sema *s, const ast_stmt *st)
     }
     u->owner = f->path_owner;
     u->fn = s->fn;
-    sema_node *n = node_new(s, SN_PARAM, t, st->at, NULL, 0);
+    sema_node *n = sn_new(s, SN_PARAM, t, st->at, NULL, 0);
     n->param = u->p;
-    b->v = tensor_value(n);
+    b->v = sema_tensor_value(n);
     vec_push(s->a, &s->param_bindings, b);
 }
 

@@ -17,10 +17,10 @@ static bool given_size(sema *s, work *w, const char *name, dim *size)
         const ast_arg *arg = &w->args->data[i];
         if (arg->key.name != name) continue;
         w->used[i] = true;
-        if (!eval_dim(s, arg->value, size)) return false;
+        if (!sema_eval_dim(s, arg->value, size)) return false;
         if (dim_le(s->dims, dim_const(s->dims, 1), *size)) return true;
         diag *g = sema_error(s, arg->value->at, "wrong-type", "the size of axis '%s' must be at least 1", name);
-        diag_got(g, "%s", dim_text(s, *size));
+        diag_got(g, "%s", sema_dim_text(s, *size));
         return false;
     }
     return true;
@@ -52,10 +52,10 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
         return false;
     }
     if (open < 0) {
-        if (dims_equal_plain(s, known, whole)) return true;
+        if (sema_dims_equal_plain(s, known, whole)) return true;
         diag *g = sema_error(s, at, "dims-not-equal", "this group has the wrong size");
-        diag_expected(g, "%s", dim_text(s, whole));
-        diag_got(g, "%s", dim_text(s, known));
+        diag_expected(g, "%s", sema_dim_text(s, whole));
+        diag_got(g, "%s", sema_dim_text(s, known));
         return false;
     }
     dim q = dim_floordiv(s->dims, whole, known);
@@ -63,8 +63,8 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
         w->size[open] = q;
         return true;
     }
-    diag *g = sema_error(s, at, "inexact-division", "cannot show that %s is divisible by %s", dim_text(s, whole), dim_text(s, known));
-    diag_note(g, "the size of axis '%s' would be %s / %s", left->axis[open].name, dim_text(s, whole), dim_text(s, known));
+    diag *g = sema_error(s, at, "inexact-division", "cannot show that %s is divisible by %s", sema_dim_text(s, whole), sema_dim_text(s, known));
+    diag_note(g, "the size of axis '%s' would be %s / %s", left->axis[open].name, sema_dim_text(s, whole), sema_dim_text(s, known));
     return false;
 }
 
@@ -95,11 +95,11 @@ static value run(sema *s, work *w, sema_node *x, span at)
     uint32_t fixed = left->groups - dots;
     if (dots ? x->ty.rank < fixed : x->ty.rank != fixed) {
         diag *g = sema_error(s, left->at, "rank", "the pattern has %u axes%s", fixed, dots ? " or more" : "");
-        diag_got(g, "%s", type_text(s, &x->ty));
-        return error_value();
+        diag_got(g, "%s", sema_type_text(s, &x->ty));
+        return sema_error_value();
     }
     w->n_dots = x->ty.rank - fixed;
-    if (!check_sides(s, w)) return error_value();
+    if (!check_sides(s, w)) return sema_error_value();
 
     /* Split: one axis per name, without the ones. `place` is where each left axis begins in the split tensor. */
     dim split[PATTERN_MAX_AXES + SEMA_MAX_RANK];
@@ -111,7 +111,7 @@ static value run(sema *s, work *w, sema_node *x, span at)
             place[i] = n;
             for (uint32_t k = 0; k < w->n_dots; k++) split[n++] = w->dots[k] = x->ty.shape[axis++];
         } else {
-            if (!solve_group(s, w, i, end, x->ty.shape[axis++])) return error_value();
+            if (!solve_group(s, w, i, end, x->ty.shape[axis++])) return sema_error_value();
             for (uint32_t k = i; k < end; k++) {
                 place[k] = n;
                 if (left->axis[k].name != w->p.one) split[n++] = w->size[k];
@@ -121,7 +121,7 @@ static value run(sema *s, work *w, sema_node *x, span at)
     }
     if (n > SEMA_MAX_RANK) {
         sema_error(s, w->p.at, "rank", "the pattern has more than %d axes", SEMA_MAX_RANK);
-        return error_value();
+        return sema_error_value();
     }
     /* Permute, and merge groups: the sizes of the result. An empty pair of parentheses is an axis of size 1. */
     uint8_t perm[SEMA_MAX_RANK];
@@ -148,13 +148,13 @@ static value run(sema *s, work *w, sema_node *x, span at)
         if (!was_dots) result[rank++] = size;
         if (size == DIM_BAD || rank > SEMA_MAX_RANK) {
             sema_error(s, right->at, "rank", size == DIM_BAD ? "the size of an axis does not fit 64 bits" : "the result has too many axes");
-            return error_value();
+            return sema_error_value();
         }
     }
     assert(m == n);
-    sema_node *r = node_reshape(s, x, n, split, at);
-    r = node_transpose(s, r, perm, at);
-    return tensor_value(node_reshape(s, r, rank, result, at));
+    sema_node *r = sn_reshape(s, x, n, split, at);
+    r = sn_transpose(s, r, perm, at);
+    return sema_tensor_value(sn_reshape(s, r, rank, result, at));
 }
 
 value builtin_rearrange(sema *s, const ast_expr *e)
@@ -164,29 +164,29 @@ value builtin_rearrange(sema *s, const ast_expr *e)
     const ast_args *args = w->args;
     if (args->len < 2 || args->data[0].key.name || args->data[1].key.name || args->len > sizeof w->used) {
         sema_error(s, e->call.callee->at, "arity", "'rearrange' takes a tensor and a pattern, then sizes by name");
-        return error_value();
+        return sema_error_value();
     }
     value x = eval(s, args->data[0].value), text = eval(s, args->data[1].value);
-    if (x.kind == V_ERROR || !pattern_parse(s, &text, args->data[1].value->at, true, &w->p)) return error_value();
+    if (x.kind == V_ERROR || !pattern_parse(s, &text, args->data[1].value->at, true, &w->p)) return sema_error_value();
     if (x.kind != V_TENSOR) {
-        diag_got(sema_error(s, args->data[0].value->at, "wrong-type", "a tensor is needed here"), "%s", value_text(s, &x));
-        return error_value();
+        diag_got(sema_error(s, args->data[0].value->at, "wrong-type", "a tensor is needed here"), "%s", sema_value_text(s, &x));
+        return sema_error_value();
     }
     if (w->p.n_inputs != 1) {
         sema_error(s, w->p.input[1].at, "pattern", "'rearrange' has one operand");
-        return error_value();
+        return sema_error_value();
     }
     for (uint32_t i = 2; i < args->len; i++) {
         if (args->data[i].key.name) continue;
         sema_error(s, args->data[i].at, "arity", "sizes are given by name: h = 12");
-        return error_value();
+        return sema_error_value();
     }
     value r = run(s, w, x.node, e->at);
     if (r.kind == V_ERROR) return r;
     for (uint32_t i = 2; i < args->len; i++) {
         if (w->used[i]) continue;
         sema_error(s, args->data[i].key.at, "unknown-argument", "the pattern has no axis '%s' on its left", args->data[i].key.name);
-        return error_value();
+        return sema_error_value();
     }
     return r;
 }

@@ -50,9 +50,9 @@ value binding_value(sema *s, binding *b)
     if (b->state == BIND_EVALUATING) {
         sema_error(s, b->at, "cyclic", "the default of '%s' depends on itself", b->name);
         b->state = BIND_READY;
-        return b->v = error_value();
+        return b->v = sema_error_value();
     }
-    if (!b->formal) return error_value();
+    if (!b->formal) return sema_error_value();
     b->state = BIND_EVALUATING;
     frame *here = s->frame;
     s->frame = b->owner;
@@ -84,14 +84,14 @@ static value const_value(sema *s, sema_file *file, decl_entry *e)
     if (e->state == BIND_EVALUATING) {
         sema_error(s, e->decl->name.at, "cyclic", "const '%s' depends on itself", e->decl->name.name);
         e->state = BIND_READY;
-        return e->v = error_value();
+        return e->v = sema_error_value();
     }
     e->state = BIND_EVALUATING;
     frame f = {.file = file, .decl = e->decl, .path = ""};
     frame *here = s->frame;
     f.depth = here ? here->depth + 1 : 0;
     s->frame = &f;
-    value v = f.depth > AST_MAX_DEPTH ? error_value() : eval(s, e->decl->value);
+    value v = f.depth > AST_MAX_DEPTH ? sema_error_value() : eval(s, e->decl->value);
     if (f.depth > AST_MAX_DEPTH) sema_error(s, e->decl->name.at, "nesting", "constants depend on one another too deeply");
     s->frame = here;
     if (e->state == BIND_EVALUATING) {
@@ -105,7 +105,7 @@ value sema_file_lookup(sema *s, sema_file *f, const char *name, bool *found)
 {
     decl_entry *e = ptrmap_get(f->decls, name);
     *found = e != NULL;
-    if (!e) return error_value();
+    if (!e) return sema_error_value();
     if (e->decl->kind == DECL_CONST) return const_value(s, f, e);
     return e->v; /* a block */
 }
@@ -116,7 +116,7 @@ value sema_lookup(sema *s, ast_name name)
     if (b) {
         if (b->state == BIND_PENDING && !b->formal) {
             sema_error(s, name.at, "not-known-yet", "'%s' is not known yet here", name.name);
-            return error_value();
+            return sema_error_value();
         }
         return binding_value(s, b);
     }
@@ -126,7 +126,7 @@ value sema_lookup(sema *s, ast_name name)
     if (found) return v;
     if (ptrmap_has(file->imports, name.name)) {
         sema_file *m = ptrmap_get(file->imports, name.name);
-        return m ? (value){.kind = V_MODULE, .module = m} : error_value();
+        return m ? (value){.kind = V_MODULE, .module = m} : sema_error_value();
     }
     if (s->prelude) {
         v = sema_file_lookup(s, s->prelude, name.name, &found);
@@ -135,12 +135,12 @@ value sema_lookup(sema *s, ast_name name)
     const builtin *p = builtin_find(name.name);
     if (p) return (value){.kind = V_BUILTIN, .builtin = p};
     dtype dt;
-    if (dtype_by_name(name.name, &dt)) return (value){.kind = V_DTYPE, .dt = dt};
+    if (sema_dtype_by_name(name.name, &dt)) return (value){.kind = V_DTYPE, .dt = dt};
 
     diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
     const char *near = sema_suggest(s, name.name);
     if (near) diag_hint(g, "did you mean '%s'?", near);
-    return error_value();
+    return sema_error_value();
 }
 
 static void push_scope_names(sema *s, const scope *sc, name_list *out)

@@ -24,14 +24,14 @@ void exec_body(sema *s, const ast_body *b)
 
 /* ---- paths ---- */
 
-const char *join_path(sema *s, const char *base, const char *rel)
+const char *sema_join_path(sema *s, const char *base, const char *rel)
 {
     if (!*base) return intern_z(s->names, rel);
     const char *joined = arena_printf(s->a, "%s.%s", base, rel);
     return intern_z(s->names, joined);
 }
 
-bool interpolate(sema *s, ast_name text, const char **out)
+bool sema_interpolate(sema *s, ast_name text, const char **out)
 {
     strbuf b = strbuf_new(s->a);
     uint32_t first = text.at.begin + 1;
@@ -72,12 +72,12 @@ bool interpolate(sema *s, ast_name text, const char **out)
         }
         value v = sema_lookup(s, (ast_name){intern(s->names, inner, n), (span){at.begin + 1, at.end - 1}});
         if (v.kind == V_INT && dim_is_const(s->dims, v.size, NULL)) {
-            strbuf_adds(&b, dim_text(s, v.size));
+            strbuf_adds(&b, sema_dim_text(s, v.size));
         } else if (v.kind == V_STRING) {
             strbuf_adds(&b, v.string.text);
         } else {
             if (v.kind != V_ERROR)
-                diag_got(sema_error(s, at, "path", "a path is made of strings and compile-time integers"), "%s", value_text(s, &v));
+                diag_got(sema_error(s, at, "path", "a path is made of strings and compile-time integers"), "%s", sema_value_text(s, &v));
             return false;
         }
         if (b.len > 4096) {
@@ -100,16 +100,16 @@ bool interpolate(sema *s, ast_name text, const char **out)
 static void define(sema *s, const ast_stmt *st, ast_name name, value v)
 {
     bind_kind kind = st->kind == ST_CONST ? BIND_CONST : st->kind == ST_POINT ? BIND_POINT : BIND_LET;
-    if (v.kind == V_CELL || v.kind == V_INDEX) v = error_value();
+    if (v.kind == V_CELL || v.kind == V_INDEX) v = sema_error_value();
     if (kind == BIND_CONST && v.kind == V_TENSOR) {
         diag *g = sema_error(s, st->let.value->at, "wrong-type", "a const is known at compile time");
-        diag_got(g, "%s", value_text(s, &v));
-        v = error_value();
+        diag_got(g, "%s", sema_value_text(s, &v));
+        v = sema_error_value();
     }
     if (kind == BIND_POINT) {
         if (v.kind != V_TENSOR && v.kind != V_ERROR) {
-            diag_got(sema_error(s, st->let.value->at, "wrong-type", "a point names a tensor"), "%s", value_text(s, &v));
-            v = error_value();
+            diag_got(sema_error(s, st->let.value->at, "wrong-type", "a point names a tensor"), "%s", sema_value_text(s, &v));
+            v = sema_error_value();
         }
         if (v.kind == V_TENSOR) {
             const char *place = intern_z(s->names, arena_printf(s->a, "%s:%s", s->frame->path, name.name));
@@ -137,7 +137,7 @@ static void exec_let(sema *s, const ast_stmt *st)
         if (v.kind == V_TUPLE) {
             diag *g = sema_error(s, st->let.value->at, "arity", "this gives %u values", v.list.n);
             diag_hint(g, "name them all: let a, b = ...");
-            v = error_value();
+            v = sema_error_value();
         }
         define(s, st, names->data[0], v);
         return;
@@ -145,10 +145,10 @@ static void exec_let(sema *s, const ast_stmt *st)
     if (v.kind != V_ERROR && (v.kind != V_TUPLE || v.list.n != names->len)) {
         diag *g = sema_error(s, span_join(names->data[0].at, names->data[names->len - 1].at), "arity", "%u names for %u value%s",
                              names->len, v.kind == V_TUPLE ? v.list.n : 1, v.kind == V_TUPLE && v.list.n != 1 ? "s" : "");
-        diag_got(g, "%s", value_text(s, &v));
-        v = error_value();
+        diag_got(g, "%s", sema_value_text(s, &v));
+        v = sema_error_value();
     }
-    for (uint32_t i = 0; i < names->len; i++) define(s, st, names->data[i], v.kind == V_TUPLE ? v.list.items[i] : error_value());
+    for (uint32_t i = 0; i < names->len; i++) define(s, st, names->data[i], v.kind == V_TUPLE ? v.list.items[i] : sema_error_value());
 }
 
 /* ---- x = ... ---- */
@@ -159,7 +159,7 @@ static bool same_type(sema *s, const value *old, const value *v)
     if (old->kind != V_TENSOR) return true;
     const sema_type *a = &old->node->ty, *b = &v->node->ty;
     bool same = a->dt == b->dt && a->rank == b->rank;
-    for (uint32_t i = 0; same && i < a->rank; i++) same = dims_equal(s, a->shape[i], b->shape[i]);
+    for (uint32_t i = 0; same && i < a->rank; i++) same = sema_dims_equal(s, a->shape[i], b->shape[i]);
     return same;
 }
 
@@ -194,8 +194,8 @@ static void exec_assign(sema *s, const ast_stmt *st)
     }
     if (b->v.kind != V_ERROR && !same_type(s, &b->v, &v)) {
         diag *g = sema_error(s, st->assign.value->at, "changes-type", "this assignment changes the type of '%s'", name.name);
-        diag_expected(g, "%s   (declared at %s)", value_text(s, &b->v), sema_where(s, b->at));
-        diag_got(g, "%s", value_text(s, &v));
+        diag_expected(g, "%s   (declared at %s)", sema_value_text(s, &b->v), sema_where(s, b->at));
+        diag_got(g, "%s", sema_value_text(s, &v));
         diag_hint(g, "make a new one: 'let %s = ...'", name.name);
         return;
     }
@@ -210,7 +210,7 @@ static void exec_for(sema *s, const ast_stmt *st)
     if (!st->loop.end) {
         value v = eval(s, st->loop.begin);
         diag *g = sema_error(s, st->loop.begin->at, "missing-range", "a loop runs over a range");
-        if (v.kind == V_INT) diag_hint(g, "write '0..%s'", source_text(s, st->loop.begin->at));
+        if (v.kind == V_INT) diag_hint(g, "write '0..%s'", sema_source_text(s, st->loop.begin->at));
         return;
     }
     value a = eval_int_const(s, st->loop.begin, &from), b = eval_int_const(s, st->loop.end, &to);
@@ -235,7 +235,7 @@ static void exec_if(sema *s, const ast_stmt *st)
     }
     if (v.kind == V_ERROR) return;
     diag *g = sema_error(s, st->branch.cond->at, "run-time-condition", "a condition must be known at compile time");
-    diag_got(g, "%s", value_text(s, &v));
+    diag_got(g, "%s", sema_value_text(s, &v));
     if (v.kind == V_TENSOR) diag_hint(g, "to choose by element write select(cond, a, b)");
 }
 
@@ -244,8 +244,8 @@ static void exec_scope(sema *s, const ast_stmt *st)
     frame *f = s->frame;
     const char *rel, *outer = f->path;
     uint32_t owner = f->path_owner;
-    if (!interpolate(s, st->scope.path, &rel)) return;
-    f->path = join_path(s, outer, rel);
+    if (!sema_interpolate(s, st->scope.path, &rel)) return;
+    f->path = sema_join_path(s, outer, rel);
     f->path_owner = ++s->owners;
     exec_body(s, &st->scope.body);
     f->path = outer;
@@ -259,10 +259,10 @@ static void require_failed(sema *s, const ast_expr *e, const value *v, bool is_w
 {
     bool library;
     span call = sema_user_call(s, &library);
-    const char *text = source_text(s, e->at);
+    const char *text = sema_source_text(s, e->at);
     diag *g;
     if (library && call.begin) {
-        g = sema_error(s, call, "requirement", "'%s' requires %s", source_text(s, call), text);
+        g = sema_error(s, call, "requirement", "'%s' requires %s", sema_source_text(s, call), text);
         diag_note(g, "stated at %s", sema_where(s, e->at));
     } else {
         g = sema_error(s, e->at, "requirement", is_where ? "this condition does not hold" : "this requirement does not hold");
@@ -272,7 +272,7 @@ static void require_failed(sema *s, const ast_expr *e, const value *v, bool is_w
         const ast_expr *x = side ? e->op.right : e->op.left;
         if (x->kind == EX_INT) continue;
         value n = eval(s, x);
-        if (n.kind == V_INT) diag_note(g, "%s is %s", source_text(s, x->at), dim_text(s, n.size));
+        if (n.kind == V_INT) diag_note(g, "%s is %s", sema_source_text(s, x->at), sema_dim_text(s, n.size));
     }
 }
 
@@ -288,7 +288,7 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
     case AST_GT: check.op = SEMA_CHECK_LE, check.left = dim_add(s->dims, b, one), check.right = a; break;
     default: {
         diag *g = sema_error(s, e->at, "requirement", "this cannot be shown, and '!=' is not checked at run time");
-        diag_got(g, "%s", value_text(s, v));
+        diag_got(g, "%s", sema_value_text(s, v));
         return;
     }
     }
@@ -318,7 +318,7 @@ static void require(sema *s, const ast_expr *e, bool is_where)
     case V_COND: require_at_run_time(s, e, &v); return;
     default: {
         diag *g = sema_error(s, e->at, "wrong-type", "a requirement is a condition on dims and compile-time values");
-        diag_got(g, "%s", value_text(s, &v));
+        diag_got(g, "%s", sema_value_text(s, &v));
     }
     }
 }
@@ -338,7 +338,7 @@ static void exec_return(sema *s, const ast_stmt *st)
         f->results[i] = eval(s, st->values.data[i]);
         if (f->results[i].kind == V_TUPLE && st->values.len > 1) {
             sema_error(s, st->values.data[i]->at, "arity", "this gives %u values where one is returned", f->results[i].list.n);
-            f->results[i] = error_value();
+            f->results[i] = sema_error_value();
         }
     }
     f->returned_exprs = &st->values;

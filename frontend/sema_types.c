@@ -1,7 +1,7 @@
 /* Types and dims: evaluating them, comparing them, and saying why they do not fit. */
 #include "frontend/sema_internal.h"
 
-sema_type type_of(dtype dt, uint32_t rank, const dim *shape)
+sema_type sema_type_of(dtype dt, uint32_t rank, const dim *shape)
 {
     sema_type t = {.dt = dt, .rank = (uint8_t)rank};
     if (rank) memcpy(t.shape, shape, rank * sizeof *shape);
@@ -23,14 +23,14 @@ void sema_type_print(const dim_ctx *c, const sema_type *t, strbuf *out)
     strbuf_addc(out, ']');
 }
 
-const char *type_text(sema *s, const sema_type *t)
+const char *sema_type_text(sema *s, const sema_type *t)
 {
     strbuf b = strbuf_new(s->a);
     sema_type_print(s->dims, t, &b);
     return b.s;
 }
 
-const char *dim_text(sema *s, dim d)
+const char *sema_dim_text(sema *s, dim d)
 {
     if (d == DIM_BAD) return "?";
     strbuf b = strbuf_new(s->a);
@@ -38,16 +38,16 @@ const char *dim_text(sema *s, dim d)
     return b.s;
 }
 
-const char *value_text(sema *s, const value *v)
+const char *sema_value_text(sema *s, const value *v)
 {
     switch (v->kind) {
     case V_ERROR: return "?";
-    case V_TENSOR: return type_text(s, &v->node->ty);
+    case V_TENSOR: return sema_type_text(s, &v->node->ty);
     case V_CELL: return arena_printf(s->a, "%s element of a set-builder", dtype_name(v->node->ty.dt));
     case V_INDEX: return "an index of a set-builder";
     case V_INT:
-        if (dim_is_const(s->dims, v->size, NULL)) return arena_printf(s->a, "the integer %s", dim_text(s, v->size));
-        return arena_printf(s->a, "the dim %s", dim_text(s, v->size));
+        if (dim_is_const(s->dims, v->size, NULL)) return arena_printf(s->a, "the integer %s", sema_dim_text(s, v->size));
+        return arena_printf(s->a, "the dim %s", sema_dim_text(s, v->size));
     case V_FLOAT: {
         strbuf b = strbuf_new(s->a);
         strbuf_adds(&b, "the number ");
@@ -58,8 +58,8 @@ const char *value_text(sema *s, const value *v)
     case V_STRING: return arena_printf(s->a, "the string \"%s\"", v->string.text);
     case V_DTYPE: return arena_printf(s->a, "the type %s", dtype_name(v->dt));
     case V_COND:
-        return arena_printf(s->a, "%s %s %s, known only at run time", dim_text(s, v->cond.left), ast_op_text(v->cond.op),
-                            dim_text(s, v->cond.right));
+        return arena_printf(s->a, "%s %s %s, known only at run time", sema_dim_text(s, v->cond.left), ast_op_text(v->cond.op),
+                            sema_dim_text(s, v->cond.right));
     case V_LIST: return arena_printf(s->a, "a list of %u", v->list.n);
     case V_TUPLE: return arena_printf(s->a, "%u results", v->list.n);
     case V_BLOCK: return arena_printf(s->a, "the block '%s'", v->block->decl->name.name);
@@ -70,7 +70,7 @@ const char *value_text(sema *s, const value *v)
 }
 
 /* Source text on one line: types as the user wrote them. */
-const char *source_text(sema *s, span at)
+const char *sema_source_text(sema *s, span at)
 {
     const source_file *f = source_of(s->o->sources, at.begin);
     if (!f) return "";
@@ -88,14 +88,14 @@ const char *source_text(sema *s, span at)
 
 /* ---- dtypes ---- */
 
-bool dtype_in_language(dtype t)
+bool sema_dtype_in_language(dtype t)
 {
     return dtype_class_of(t) != DTC_FLOAT || dtype_bits(t) >= 16;
 }
 
-bool dtype_by_name(const char *name, dtype *out)
+bool sema_dtype_by_name(const char *name, dtype *out)
 {
-    return dtype_parse(name, strlen(name), out) && dtype_in_language(*out);
+    return dtype_parse(name, strlen(name), out) && sema_dtype_in_language(*out);
 }
 
 bool is_compile_time_type(const ast_type *t)
@@ -115,7 +115,7 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
         value v = binding_value(s, b);
         if (v.kind == V_DTYPE) return *out = v.dt, true;
     }
-    if (dtype_by_name(name, out)) return true;
+    if (sema_dtype_by_name(name, out)) return true;
     dtype stored;
     if (b && b->v.kind == V_ERROR) {
         s->failed = true;
@@ -136,18 +136,18 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
 
 /* ---- dims ---- */
 
-bool eval_dim(sema *s, const ast_expr *e, dim *out)
+bool sema_eval_dim(sema *s, const ast_expr *e, dim *out)
 {
     value v = eval(s, e);
     if (v.kind == V_INT) return *out = v.size, v.size != DIM_BAD;
     if (v.kind != V_ERROR) {
         diag *g = sema_error(s, e->at, "wrong-type", "a dim must be an integer");
-        diag_got(g, "%s", value_text(s, &v));
+        diag_got(g, "%s", sema_value_text(s, &v));
     }
     return false;
 }
 
-bool eval_type(sema *s, const ast_type *t, sema_type *out)
+bool sema_eval_type(sema *s, const ast_type *t, sema_type *out)
 {
     *out = (sema_type){0};
     bool ok = eval_dtype(s, t, &out->dt);
@@ -164,14 +164,14 @@ bool eval_type(sema *s, const ast_type *t, sema_type *out)
             n = pack->v.list.n;
             for (uint32_t i = 0; i < n; i++) found[i] = pack->v.list.items[i].size;
         } else {
-            if (!eval_dim(s, d->size, &found[0])) {
+            if (!sema_eval_dim(s, d->size, &found[0])) {
                 ok = false;
                 found[0] = DIM_BAD;
             } else {
                 int64_t lo, hi;
                 dim_bounds(s->dims, found[0], &lo, &hi);
                 if (hi < 0) {
-                    sema_error(s, d->at, "negative-dim", "this dim is negative: %s", dim_text(s, found[0]));
+                    sema_error(s, d->at, "negative-dim", "this dim is negative: %s", sema_dim_text(s, found[0]));
                     ok = false;
                 }
             }
@@ -187,7 +187,7 @@ bool eval_type(sema *s, const ast_type *t, sema_type *out)
     return ok;
 }
 
-bool dims_equal_plain(sema *s, dim a, dim b)
+bool sema_dims_equal_plain(sema *s, dim a, dim b)
 {
     (void)s;
     return a == b || a == DIM_BAD || b == DIM_BAD;
@@ -212,20 +212,20 @@ static dim with_facts(sema *s, dim d)
     return d;
 }
 
-bool dims_equal(sema *s, dim a, dim b)
+bool sema_dims_equal(sema *s, dim a, dim b)
 {
-    if (dims_equal_plain(s, a, b)) return true;
+    if (sema_dims_equal_plain(s, a, b)) return true;
     return s->facts.len && with_facts(s, a) == with_facts(s, b);
 }
 
-bool dims_fit(sema *s, dim want, dim got)
+bool sema_dims_fit(sema *s, dim want, dim got)
 {
-    return dims_equal_plain(s, want, got) || (dims_equal(s, want, got) && dim_le(s->dims, want, got));
+    return sema_dims_equal_plain(s, want, got) || (sema_dims_equal(s, want, got) && dim_le(s->dims, want, got));
 }
 
-bool dims_differ(sema *s, dim a, dim b)
+bool sema_dims_differ(sema *s, dim a, dim b)
 {
-    if (dims_equal_plain(s, a, b)) return false;
+    if (sema_dims_equal_plain(s, a, b)) return false;
     dim d = dim_sub(s->dims, a, b);
     if (d == DIM_BAD) return false;
     int64_t lo, hi;
@@ -256,7 +256,7 @@ static int32_t linear_in_one(sema *s, dim d, int64_t *coef, int64_t *constant)
     return line == d ? only : -1;
 }
 
-void explain_dims(sema *s, diag *g, dim left, dim right, bool sides)
+void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides)
 {
     dim d = dim_sub(s->dims, right, left);
     if (d == DIM_BAD || (dim_is_const(s->dims, left, NULL) && dim_is_const(s->dims, right, NULL))) return;
@@ -282,22 +282,22 @@ void explain_dims(sema *s, diag *g, dim left, dim right, bool sides)
         else diag_hint(g, "add 'require %s == %lld'", sym->name, (long long)(-k / coef));
         return;
     }
-    diag_note(g, "equal only if %s == %s", dim_text(s, left), dim_text(s, right));
+    diag_note(g, "equal only if %s == %s", sema_dim_text(s, left), sema_dim_text(s, right));
 }
 
-value compare_dims(sema *s, ast_op op, dim a, dim b)
+value sema_compare_dims(sema *s, ast_op op, dim a, dim b)
 {
     dim one = dim_const(s->dims, 1);
     int known = -1;
     switch (op) {
     case AST_EQ: case AST_NE:
-        known = dims_equal(s, a, b) ? 1 : dims_differ(s, a, b) ? 0 : -1;
+        known = sema_dims_equal(s, a, b) ? 1 : sema_dims_differ(s, a, b) ? 0 : -1;
         if (op == AST_NE && known >= 0) known = !known;
         break;
     case AST_LT: known = dim_le(s->dims, dim_add(s->dims, a, one), b) ? 1 : dim_le(s->dims, b, a) ? 0 : -1; break;
     case AST_LE: known = dim_le(s->dims, a, b) ? 1 : dim_le(s->dims, dim_add(s->dims, b, one), a) ? 0 : -1; break;
-    case AST_GT: return compare_dims(s, AST_LT, b, a);
-    case AST_GE: return compare_dims(s, AST_LE, b, a);
+    case AST_GT: return sema_compare_dims(s, AST_LT, b, a);
+    case AST_GE: return sema_compare_dims(s, AST_LE, b, a);
     default: assert(!"a comparison");
     }
     if (known >= 0) return (value){.kind = V_BOOL, .flag = known};

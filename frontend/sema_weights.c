@@ -423,7 +423,7 @@ static void report_missing(work *w)
         const sema_param *p = w->missing.data[i];
         const char *name = w->missing_names.data[i];
         diag *g = sema_error(s, param_place(s, p), "missing-tensor", "the weights file has no tensor '%s'", name);
-        diag_expected(g, "%s, %s", type_text(s, &p->ty), param_story(s, p));
+        diag_expected(g, "%s, %s", sema_type_text(s, &p->ty), param_story(s, p));
         const char *near = nearest(w, name);
         if (near) diag_note(g, "nearest in %s: '%s'", w->view->file, near);
         const char *all = count == 1 ? "this name exists" : arena_printf(s->a, "all %u missing names exist", count);

@@ -165,8 +165,7 @@ typedef struct {
     kvalue *v;
     kparam_role role;
     kaccess_mode mode;
-    const cexpr *weight;             /* KPARAM_WEIGHT: what is stored in the artefact; NULL in plans read from text */
-    const char *weight_text;         /* KPARAM_WEIGHT read from text: the constant as it was written, kept for printing; else NULL */
+    const cexpr *weight;             /* KPARAM_WEIGHT: what is stored in the artefact */
     const char *tensor;              /* INPUT, OUTPUT: the public name; WEIGHT: path(s), for reports */
 } kparam;
 

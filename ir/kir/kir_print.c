@@ -379,6 +379,11 @@ static void print_blocks(printer *p, const kop *o)
             else strbuf_adds(p->out, " default");
         } else if (i) {
             strbuf_adds(p->out, o->op == KOP_IF ? " else" : " do");
+            for (uint32_t k = 0; k < o->blocks[i]->n_args; k++) {
+                strbuf_adds(p->out, k ? ", " : " (");
+                print_value(p, o->blocks[i]->args[k]);
+            }
+            if (o->blocks[i]->n_args) strbuf_addc(p->out, ')');
         }
         strbuf_adds(p->out, " {\n");
         print_block(p, o->blocks[i]);
@@ -422,10 +427,9 @@ static void print_role(const kparam *k, strbuf *out)
     }
     strbuf_addf(out, " %s ", roles[k->role]);
     print_quoted(out, k->tensor ? k->tensor : "");
-    if (k->role != KPARAM_WEIGHT || !(k->weight || k->weight_text)) return;
+    if (k->role != KPARAM_WEIGHT || !k->weight) return;
     strbuf_adds(out, " = ");
-    if (k->weight) cexpr_print(k->weight, out);
-    else strbuf_adds(out, k->weight_text);
+    cexpr_print(k->weight, out);
 }
 
 void kfunction_print(const kfunction *f, strbuf *out)

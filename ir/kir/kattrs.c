@@ -29,12 +29,8 @@ const char *kattr_word(kattr_kind k, int n)
 {
     static const char *const reduces[] = {[KREDUCE_ADD] = "add", [KREDUCE_MAX] = "max", [KREDUCE_MIN] = "min", NULL};
     static const char *const queues[] = {[KQUEUE_COPY] = "copy", [KQUEUE_MMA] = "mma", NULL};
-    static const char *const maps[] = {[KMAP_SERIAL] = "serial",
-                                       [KMAP_PARALLEL] = "parallel",
-                                       [KMAP_BLOCK] = "block",
-                                       [KMAP_WARP] = "warp",
-                                       [KMAP_WARPGROUP] = "warpgroup",
-                                       NULL};
+    static const char *const maps[] = {[KMAP_SERIAL] = "serial", [KMAP_PARALLEL] = "parallel",   [KMAP_BLOCK] = "block",
+                                       [KMAP_WARP] = "warp",     [KMAP_WARPGROUP] = "warpgroup", NULL};
     const char *const *words = k == KK_WORD_REDUCE  ? reduces
                                : k == KK_WORD_QUEUE ? queues
                                : k == KK_WORD_MAP   ? maps
@@ -110,7 +106,8 @@ bool kattr_equal(const kattrs *x, const kattrs *y, kattr_name a, kdim_same_fn *s
         const char *s = *(const char *const *)field(x, a), *t = *(const char *const *)field(y, a);
         return s == t || (s && t && !strcmp(s, t));
     }
-    case KK_INTS: if (x->cases.n != y->cases.n) return false;
+    case KK_INTS:
+        if (x->cases.n != y->cases.n) return false;
         return x->cases.n == 0 || !memcmp(x->cases.v, y->cases.v, x->cases.n * sizeof *x->cases.v);
     default: return kattr_int(x, a) == kattr_int(y, a);
     }

@@ -1,4 +1,5 @@
-/* Building kernel IR. Types are asserted here; where they come from a user (text) the parser builds from parts instead. */
+/* Building kernel IR. Types are asserted here; where they come from a user (text) the parser builds from parts instead.
+ */
 #include "ir/kir/kir_internal.h"
 
 #include <assert.h>

@@ -1,9 +1,10 @@
-/* Structural equality and hashing of kernels: names, sources and reports do not count; everything that code depends on does.
+/* Structural equality and hashing of kernels: names, sources and reports do not count; everything that code depends on
+ * does.
  *
- * Two functions may have different dim contexts. For equality the dims of one are rebuilt in the other's context, symbol for
- * symbol, where equal expressions are one id. For the hash an expression is evaluated as a polynomial over the integers modulo
- * 2^61 - 1 at fixed pseudo-random points, with opaque mixing for the atoms that are no polynomials: what is equal hashes equal
- * whatever order its terms stand in. */
+ * Two functions may have different dim contexts. For equality the dims of one are rebuilt in the other's context,
+ * symbol for symbol, where equal expressions are one id. For the hash an expression is evaluated as a polynomial over
+ * the integers modulo 2^61 - 1 at fixed pseudo-random points, with opaque mixing for the atoms that are no polynomials:
+ * what is equal hashes equal whatever order its terms stand in. */
 #include "ir/kir/kir_internal.h"
 
 typedef struct {
@@ -34,10 +35,12 @@ static bool same_index(const comparison *c, kidx x, kidx y)
 static bool same_buffer(comparison *c, const kbuffer *x, const kbuffer *y)
 {
     if (x->dt != y->dt || x->space != y->space || x->rank != y->rank || x->dense != y->dense || x->align != y->align ||
-        x->swizzle.bits != y->swizzle.bits || x->swizzle.base != y->swizzle.base || x->swizzle.shift != y->swizzle.shift)
+        x->swizzle.bits != y->swizzle.bits || x->swizzle.base != y->swizzle.base ||
+        x->swizzle.shift != y->swizzle.shift)
         return false;
     for (int i = 0; i < x->rank; i++)
-        if (!same_dim(c, x->shape[i], y->shape[i]) || (!x->dense && !same_dim(c, x->strides[i], y->strides[i]))) return false;
+        if (!same_dim(c, x->shape[i], y->shape[i]) || (!x->dense && !same_dim(c, x->strides[i], y->strides[i])))
+            return false;
     return true;
 }
 
@@ -45,7 +48,8 @@ static bool same_buffer(comparison *c, const kbuffer *x, const kbuffer *y)
 static bool pair_values(comparison *c, const kvalue *x, const kvalue *y)
 {
     if (x->kind != y->kind) return false;
-    if (x->kind == KV_TILE ? !ktile_equal(x->ty.tile, y->ty.tile) : !same_buffer(c, &x->ty.buf, &y->ty.buf)) return false;
+    if (x->kind == KV_TILE ? !ktile_equal(x->ty.tile, y->ty.tile) : !same_buffer(c, &x->ty.buf, &y->ty.buf))
+        return false;
     c->pair[x->id] = y;
     return true;
 }
@@ -66,8 +70,9 @@ static bool same_block(comparison *c, const kblock *x, const kblock *y);
 
 static bool same_op(comparison *c, const kop *x, const kop *y)
 {
-    if (x->op != y->op || x->n_operands != y->n_operands || x->n_results != y->n_results || x->n_blocks != y->n_blocks ||
-        x->n_mem != y->n_mem || x->n_launch_dims != y->n_launch_dims || !ktile_equal(x->shape, y->shape))
+    if (x->op != y->op || x->n_operands != y->n_operands || x->n_results != y->n_results ||
+        x->n_blocks != y->n_blocks || x->n_mem != y->n_mem || x->n_launch_dims != y->n_launch_dims ||
+        !ktile_equal(x->shape, y->shape))
         return false;
     const kop_info *row = kop_row(x->op);
     for (int i = 0; i < row->n_attrs; i++)
@@ -159,7 +164,9 @@ static uint64_t hash_dim_op(void *arg, dim_op op, int64_t n, uint64_t l, uint64_
     case DIM_OP_FLOORDIV: return mixed(l, mixed(r, 2));
     case DIM_OP_MOD: return mixed(l, mixed(r, 3));
     case DIM_OP_MIN: /* x + y + c x y: the same however a chain of them is nested and ordered */
-    case DIM_OP_MAX: return reduced(l + (unsigned __int128)r + (unsigned __int128)reduced((unsigned __int128)l * r) * (op == DIM_OP_MIN ? 5 : 7));
+    case DIM_OP_MAX:
+        return reduced(l + (unsigned __int128)r +
+                       (unsigned __int128)reduced((unsigned __int128)l * r) * (op == DIM_OP_MIN ? 5 : 7));
     }
     return 0;
 }

@@ -1,7 +1,9 @@
-/* Reading the .kir text form: what kmodule_print prints, plus comments and free white space. docs/kernel-ir.md describes it.
+/* Reading the .kir text form: what kmodule_print prints, plus comments and free white space. docs/kernel-ir.md
+ * describes it.
  *
- * The text may come from anywhere. The first mistake ends the reading with a located error. What is checked here is that the text
- * is well-formed and that names are known; types and structure are the verifier's. Functions and ops in kir_parse_op.c. */
+ * The text may come from anywhere. The first mistake ends the reading with a located error. What is checked here is
+ * that the text is well-formed and that names are known; types and structure are the verifier's. Functions and ops in
+ * kir_parse_op.c. */
 #include "ir/kir/kir_parse.h"
 
 #include "ir/constant.h"
@@ -223,7 +225,8 @@ static bool parse_weight(kir_parser *p, kparam *k)
 static bool parse_param(kir_parser *p)
 {
     static const char *const modes[] = {[KACCESS_IN] = "in", [KACCESS_OUT] = "out", [KACCESS_INOUT] = "inout"};
-    static const char *const roles[] = {[KPARAM_INPUT] = "input", [KPARAM_OUTPUT] = "output", [KPARAM_WEIGHT] = "weight"};
+    static const char *const roles[] = {
+        [KPARAM_INPUT] = "input", [KPARAM_OUTPUT] = "output", [KPARAM_WEIGHT] = "weight"};
     text *t = &p->t;
     kvalue *v = kir_define(p, KV_BUFFER);
     if (!v || !text_expect(t, ":")) return false;

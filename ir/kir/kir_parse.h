@@ -14,8 +14,8 @@ typedef struct {
 } kir_parser;
 
 bool kir_parse_tile(kir_parser *p, ktile *out);
-bool kir_parse_type(kir_parser *p, kvalue *v); /* a tile or a buffer: sets the kind too */
-kvalue *kir_parse_value(kir_parser *p);        /* one that is defined already; NULL on a mistake */
+bool kir_parse_type(kir_parser *p, kvalue *v);       /* a tile or a buffer: sets the kind too */
+kvalue *kir_parse_value(kir_parser *p);              /* one that is defined already; NULL on a mistake */
 kvalue *kir_define(kir_parser *p, kvalue_kind kind); /* reads a new name; its type is the caller's */
 bool kir_parse_block(kir_parser *p, kblock *b);
 

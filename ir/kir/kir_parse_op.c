@@ -141,8 +141,7 @@ typedef struct {
 static bool parse_rectangle(kir_parser *p, kmem *m, clauses *c)
 {
     c->at = text_here(&p->t);
-    return parse_per_axis(p, "axes", parse_axis, m, &c->axes) &&
-           parse_per_axis(p, "bound", parse_bound, m, &c->bounds);
+    return parse_per_axis(p, "axes", parse_axis, m, &c->axes) && parse_per_axis(p, "bound", parse_bound, m, &c->bounds);
 }
 
 /* Once the tile is known. */
@@ -202,7 +201,8 @@ static bool parse_attrs(kir_parser *p, kop *o)
             int i = 0;
             while (i < row->n_attrs && strcmp(w, kattr_text(row->attrs[i])) != 0) i++;
             if (i == row->n_attrs || seen >> i & 1) {
-                text_error(t, at, i == row->n_attrs ? "%s has no attribute '%s'" : "%s: '%s' is given twice", row->name, w);
+                text_error(t, at, i == row->n_attrs ? "%s has no attribute '%s'" : "%s: '%s' is given twice", row->name,
+                           w);
                 return false;
             }
             seen |= 1u << i;
@@ -233,6 +233,12 @@ static bool parse_result_types(kir_parser *p, kop *o)
 static bool parse_plain(kir_parser *p, kop *o)
 {
     return parse_operands(p, o) && parse_attrs(p, o) && parse_result_types(p, o);
+}
+
+/* An op without operands: a value behind it is the result of the next op. */
+static bool parse_bare(kir_parser *p, kop *o)
+{
+    return parse_attrs(p, o) && parse_result_types(p, o);
 }
 
 static bool parse_dim(kir_parser *p, kop *o)
@@ -295,8 +301,8 @@ static bool parse_store(kir_parser *p, kop *o)
     o->n_operands = 1;
     o->operands = ARENA_ARRAY(mem(p), kvalue *, 1);
     return parse_element(p, &o->mem[0]) && text_expect(&p->t, ",") && (o->operands[0] = parse_tile_value(p)) &&
-           parse_rectangle(p, &o->mem[0], &c) &&
-           finish_rectangle(p, &o->mem[0], c, o->operands[0]->ty.tile.rank) && parse_result_types(p, o);
+           parse_rectangle(p, &o->mem[0], &c) && finish_rectangle(p, &o->mem[0], c, o->operands[0]->ty.tile.rank) &&
+           parse_result_types(p, o);
 }
 
 static bool parse_prefetch(kir_parser *p, kop *o)
@@ -464,17 +470,17 @@ static bool parse_launch(kir_parser *p, kop *o)
     return text_expect(t, ")") && parse_result_types(p, o);
 }
 
-#define parse_iota parse_plain
+#define parse_iota parse_bare
 #define parse_cast parse_plain
 #define parse_bitcast parse_plain
 #define parse_contract parse_plain
 #define parse_reduce parse_plain
 #define parse_transpose parse_plain
-#define parse_alloc parse_plain
-#define parse_commit parse_plain
-#define parse_wait parse_plain
-#define parse_fence parse_plain
-#define parse_barrier parse_plain
+#define parse_alloc parse_bare
+#define parse_commit parse_bare
+#define parse_wait parse_bare
+#define parse_fence parse_bare
+#define parse_barrier parse_bare
 #define parse_check parse_plain
 #define parse_yield parse_plain
 

@@ -1,4 +1,5 @@
-/* The .kir text form, written so that parsing and printing it again gives the same bytes. docs/kernel-ir.md describes it.
+/* The .kir text form, written so that parsing and printing it again gives the same bytes. docs/kernel-ir.md describes
+ * it.
  *
  * Values without a name of their own are numbered in order of appearance, not by id, so erased ops leave no trace. */
 #include "ir/kir/kir_internal.h"
@@ -420,7 +421,8 @@ static void print_symbols(const kfunction *f, strbuf *out)
 static void print_role(const kparam *k, strbuf *out)
 {
     static const char *const modes[] = {[KACCESS_IN] = "in", [KACCESS_OUT] = "out", [KACCESS_INOUT] = "inout"};
-    static const char *const roles[] = {[KPARAM_INPUT] = "input", [KPARAM_OUTPUT] = "output", [KPARAM_WEIGHT] = "weight"};
+    static const char *const roles[] = {
+        [KPARAM_INPUT] = "input", [KPARAM_OUTPUT] = "output", [KPARAM_WEIGHT] = "weight"};
     if (k->role == KPARAM_BUFFER) {
         strbuf_addf(out, " %s", modes[k->mode]);
         return;

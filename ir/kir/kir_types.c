@@ -175,7 +175,8 @@ bool kcontract_type(ktile acc, ktile a, ktile b, const char **why)
         return true;
     case KL_MMA_C:
         if (a.layout != KL_MMA_A || b.layout != KL_MMA_B) return refuse(why, "layouts are not mma_c, mma_a, mma_b");
-        return half && steps ? true : refuse(why, "mma takes bf16 or f16 operands, an f32 accumulator and k in sixteens");
+        return half && steps ? true
+                             : refuse(why, "mma takes bf16 or f16 operands, an f32 accumulator and k in sixteens");
     case KL_WGMMA_C:
         if (a.layout != KL_SHARED || b.layout != KL_SHARED)
             return refuse(why, "layouts are not wgmma_c, shared, shared");

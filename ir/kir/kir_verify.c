@@ -1,5 +1,5 @@
-/* The kernel-IR verifier: that the lists, trees and ids are whole, that every value is defined once and before it is read, that
- * blocks end as their op wants, and that loops are mapped as the target allows. */
+/* The kernel-IR verifier: that the lists, trees and ids are whole, that every value is defined once and before it is
+ * read, that blocks end as their op wants, and that loops are mapped as the target allows. */
 #include "ir/kir/kir_verify.h"
 
 #include <stdio.h>
@@ -104,8 +104,7 @@ typedef struct {
 static void check_in_scope(void *arg, kvalue **slot)
 {
     scope_read *r = arg;
-    if (!r->v->defined[(*slot)->id])
-        kverify_error(r->v, r->o, "%%%s is not defined here", r->v->names[(*slot)->id]);
+    if (!r->v->defined[(*slot)->id]) kverify_error(r->v, r->o, "%%%s is not defined here", r->v->names[(*slot)->id]);
 }
 
 /* ---- control flow ---- */
@@ -117,7 +116,8 @@ static bool same_types(kvalue *const *x, kvalue *const *y, uint32_t n)
     return true;
 }
 
-/* The block's yield, checked to hand over `first` (unless NULL: a bool scalar) and then values of the types of `like`. */
+/* The block's yield, checked to hand over `first` (unless NULL: a bool scalar) and then values of the types of `like`.
+ */
 static bool check_yield(kverifier *v, const kop *o, const kblock *b, bool condition, kvalue *const *like, uint32_t n)
 {
     uint32_t want = n + condition;
@@ -125,7 +125,8 @@ static bool check_yield(kverifier *v, const kop *o, const kblock *b, bool condit
     if (want == 0) return y ? kverify_error(v, y, "nothing leaves this block") : true;
     if (!y) return kverify_error(v, o, "a block of it does not yield its %u value%s", want, want == 1 ? "" : "s");
     if (y->n_operands != want) return kverify_error(v, y, "expected %u values, got %u", want, y->n_operands);
-    if (condition && !kverify_scalar(y->operands[0], DT_BOOL)) return kverify_error(v, y, "the condition is not a bool");
+    if (condition && !kverify_scalar(y->operands[0], DT_BOOL))
+        return kverify_error(v, y, "the condition is not a bool");
     if (same_types(y->operands + condition, like, n)) return true;
     return kverify_error(v, y, "the types are not those of the values that its op hands on");
 }
@@ -192,7 +193,8 @@ static bool check_if(kverifier *v, const kop *o)
 static bool check_switch(kverifier *v, const kop *o)
 {
     if (o->n_results) return kverify_error(v, o, "a switch has no results");
-    if (o->n_blocks != o->at.cases.n + 1u) return kverify_error(v, o, "a switch has a block for each case and a default");
+    if (o->n_blocks != o->at.cases.n + 1u)
+        return kverify_error(v, o, "a switch has a block for each case and a default");
     if (o->n_operands != 1 || !kverify_scalar(o->operands[0], DT_I64))
         return kverify_error(v, o, "the operand is not one i64");
     for (uint32_t i = 0; i < o->at.cases.n; i++)
@@ -213,7 +215,8 @@ static bool check_while(kverifier *v, const kop *o)
     if (!same_types(o->operands, o->results, n) || !same_types(o->operands, o->blocks[0]->args, n) ||
         !same_types(o->operands, o->blocks[1]->args, n))
         return kverify_error(v, o, "initial values, arguments and results have different types");
-    return check_yield(v, o, o->blocks[0], true, o->results, n) && check_yield(v, o, o->blocks[1], false, o->results, n);
+    return check_yield(v, o, o->blocks[0], true, o->results, n) &&
+           check_yield(v, o, o->blocks[1], false, o->results, n);
 }
 
 /* Where ops may stand: by target, by level, by position in the block. */
@@ -230,7 +233,8 @@ static bool check_place(kverifier *v, const kop *o)
     bool mapped = o->op == KOP_FOR && o->at.map != KMAP_SERIAL;
     bool shared = o->op == KOP_ALLOC && v->level == KLEVEL_BLOCK;
     if (!mapped && !shared && !(row->props & K_PURE && !(row->props & K_MEM)))
-        return kverify_error(v, o, "only pure ops stand outside of the %s loop", t == KTARGET_CPU ? "parallel" : "warp");
+        return kverify_error(v, o, "only pure ops stand outside of the %s loop",
+                             t == KTARGET_CPU ? "parallel" : "warp");
     if (mapped && o->next) return kverify_error(v, o, "something follows the %s loop", kmap_name(o->at.map));
     return true;
 }
@@ -293,7 +297,8 @@ static bool check_param(kverifier *v, const kparam *k)
     if (!kverify_buffer(v, NULL, b)) return kverify_error(v, NULL, "in the type of parameter %%%s", name);
     if (b->space != KSPACE_GLOBAL) return kverify_error(v, NULL, "parameter %%%s is not in global memory", name);
     if ((k->role == KPARAM_BUFFER) != (f->target != KTARGET_PLAN))
-        return kverify_error(v, NULL, "parameter %%%s: kernels have buffers, plans have inputs, outputs and weights", name);
+        return kverify_error(v, NULL, "parameter %%%s: kernels have buffers, plans have inputs, outputs and weights",
+                             name);
     if (k->role == KPARAM_BUFFER) return true;
     if (!k->tensor) return kverify_error(v, NULL, "parameter %%%s has no tensor's name", name);
     if (!b->dense) return kverify_error(v, NULL, "parameter %%%s of a plan is not dense", name);
@@ -301,8 +306,10 @@ static bool check_param(kverifier *v, const kparam *k)
         return kverify_error(v, NULL, "parameter %%%s has the wrong access mode for its role", name);
     int64_t bytes;
     if (!k->weight) return true;
-    if (k->weight->dt != b->dt) return kverify_error(v, NULL, "weight %%%s has the dtype %s", name, dtype_name(k->weight->dt));
-    if (dim_is_const(f->dims, kbuffer_bytes(f->dims, b), &bytes) && bytes >= 0 && (uint64_t)bytes == cexpr_bytes(k->weight))
+    if (k->weight->dt != b->dt)
+        return kverify_error(v, NULL, "weight %%%s has the dtype %s", name, dtype_name(k->weight->dt));
+    if (dim_is_const(f->dims, kbuffer_bytes(f->dims, b), &bytes) && bytes >= 0 &&
+        (uint64_t)bytes == cexpr_bytes(k->weight))
         return true;
     return kverify_error(v, NULL, "weight %%%s: its constant has %llu bytes, the buffer another size", name,
                          (unsigned long long)cexpr_bytes(k->weight));
@@ -312,7 +319,8 @@ static uint32_t count_mapped(const kblock *b)
 {
     uint32_t n = 0;
     for (const kop *o = b->first; o; o = o->next) {
-        if (o->op == KOP_FOR && (o->at.map == KMAP_PARALLEL || o->at.map == KMAP_WARP || o->at.map == KMAP_WARPGROUP)) n++;
+        if (o->op == KOP_FOR && (o->at.map == KMAP_PARALLEL || o->at.map == KMAP_WARP || o->at.map == KMAP_WARPGROUP))
+            n++;
         for (uint32_t i = 0; i < o->n_blocks; i++) n += count_mapped(o->blocks[i]);
     }
     return n;
@@ -329,7 +337,8 @@ static void check_function(kverifier *v)
     walk_block(v, f->body);
     uint32_t mapped = f->target == KTARGET_PLAN ? 1 : count_mapped(f->body);
     if (mapped != 1)
-        kverify_error(v, NULL, "a kernel has exactly one %s loop, not %u", f->target == KTARGET_CPU ? "parallel" : "warp", mapped);
+        kverify_error(v, NULL, "a kernel has exactly one %s loop, not %u",
+                      f->target == KTARGET_CPU ? "parallel" : "warp", mapped);
 }
 
 bool kfunction_verify(const kfunction *f, diags *d)

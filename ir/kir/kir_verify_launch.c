@@ -1,8 +1,9 @@
 /* The kernel-IR verifier: launches, where a plan's buffers and dims meet a kernel's. */
 #include "ir/kir/kir_verify.h"
 
-/* Values of the plan's dims to try sizes at: all at their least, all at their most, then mixed. What the dims cannot prove is
- * refused only when one of these shows it wrong; the interpreter and the kernels' own bounds see to the rest. */
+/* Values of the plan's dims to try sizes at: all at their least, all at their most, then mixed. What the dims cannot
+ * prove is refused only when one of these shows it wrong; the interpreter and the kernels' own bounds see to the rest.
+ */
 enum { SAMPLES = 6 };
 
 static void sample_dims(const dim_ctx *c, int k, int64_t *values)
@@ -54,7 +55,8 @@ static bool check_argument(kverifier *v, const kop *o, const kfunction *callee, 
     const char *name = k->v->name ? k->v->name : "";
     if (o->operands[i]->kind != KV_BUFFER) return kverify_error(v, o, "argument %u is not a buffer", i);
     if (want->dt != got->dt)
-        return kverify_error(v, o, "argument %u (%s) holds %s, the kernel wants %s", i, name, dtype_name(got->dt), dtype_name(want->dt));
+        return kverify_error(v, o, "argument %u (%s) holds %s, the kernel wants %s", i, name, dtype_name(got->dt),
+                             dtype_name(want->dt));
     uint32_t least = dtype_bits(want->dt) < 8 ? 1 : dtype_bits(want->dt) / 8;
     if ((want->align ? want->align : least) > (got->align ? got->align : least))
         return kverify_error(v, o, "argument %u (%s) is aligned to %u, the kernel wants %u", i, name,

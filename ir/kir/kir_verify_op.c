@@ -1,4 +1,5 @@
-/* The kernel-IR verifier: types of single ops, and where memory accesses may go. One check_##name per row of kops.def. */
+/* The kernel-IR verifier: types of single ops, and where memory accesses may go. One check_##name per row of kops.def.
+ */
 #include "ir/kir/kir_verify.h"
 
 enum { MAX_TILE_ELEMENTS = 1 << 16, MAX_KEEP = 7 };
@@ -49,8 +50,7 @@ bool kverify_tile(kverifier *v, const kop *o, ktile t)
     if (v->level == KLEVEL_PLAN || v->level == KLEVEL_TOP || v->level == KLEVEL_BLOCK)
         return kverify_error(v, o, "a tile outside of the loop over tasks or agents");
     kagent agent = klayout_agent(t.layout);
-    bool fits = v->level == KLEVEL_THREAD ? agent == KAGENT_THREAD
-                                          : agent == v->agent || t.layout == KL_LANES;
+    bool fits = v->level == KLEVEL_THREAD ? agent == KAGENT_THREAD : agent == v->agent || t.layout == KL_LANES;
     if (!fits) return kverify_error(v, o, "layout %s is not one of this loop's agents", klayout_name(t.layout));
     return check_fragments(v, o, t);
 }
@@ -80,8 +80,10 @@ bool kverify_buffer(kverifier *v, const kop *o, const kbuffer *b)
         if (lo < 0 || stride < 0) return kverify_error(v, o, "a size or stride that may be negative");
     }
     if (b->align & (b->align - 1)) return kverify_error(v, o, "align %u is no power of two", b->align);
-    if (dtype_bits(b->dt) % 8 && !b->dense) return kverify_error(v, o, "a strided buffer of elements smaller than a byte");
-    if (kbuffer_bytes(v->f->dims, b) == DIM_BAD) return kverify_error(v, o, "a buffer whose bytes do not fit in 64 bits");
+    if (dtype_bits(b->dt) % 8 && !b->dense)
+        return kverify_error(v, o, "a strided buffer of elements smaller than a byte");
+    if (kbuffer_bytes(v->f->dims, b) == DIM_BAD)
+        return kverify_error(v, o, "a buffer whose bytes do not fit in 64 bits");
     return check_swizzle(v, o, b);
 }
 
@@ -106,7 +108,8 @@ static bool check_indices(kverifier *v, const kop *o, const kmem *m)
     if (m->n_idx != m->buf->ty.buf.rank)
         return kverify_error(v, o, "%d indices for a buffer of %d axes", m->n_idx, m->buf->ty.buf.rank);
     for (int i = 0; i < m->n_idx; i++)
-        if (m->idx[i].v && !kverify_scalar(m->idx[i].v, DT_I64)) return kverify_error(v, o, "index %d is not an i64", i);
+        if (m->idx[i].v && !kverify_scalar(m->idx[i].v, DT_I64))
+            return kverify_error(v, o, "index %d is not an i64", i);
     return true;
 }
 
@@ -249,7 +252,8 @@ static bool check_load(kverifier *v, const kop *o)
     const kmem *m = &o->mem[0];
     if (!check_access(v, o, m, t)) return false;
     if (t.layout != KL_SHARED) return true;
-    /* What a wgmma descriptor can say: K- or MN-major, whole swizzled rows, groups of eight of them one after the other. */
+    /* What a wgmma descriptor can say: K- or MN-major, whole swizzled rows, groups of eight of them one after the
+     * other. */
     const kbuffer *b = &m->buf->ty.buf;
     int64_t row = 0;
     if (b->space != KSPACE_SHARED || !b->dense || b->rank < 2)
@@ -261,7 +265,8 @@ static bool check_load(kverifier *v, const kop *o)
     row *= dtype_bits(b->dt) / 8;
     bool swizzled = b->swizzle.base == 4 && b->swizzle.shift == 3 && b->swizzle.bits >= 1 && b->swizzle.bits <= 3;
     if (!swizzled || row != 16 << b->swizzle.bits)
-        return kverify_error(v, o, "a descriptor's rows are 32, 64 or 128 bytes with swizzle(1, 4, 3), (2, 4, 3) or (3, 4, 3)");
+        return kverify_error(
+            v, o, "a descriptor's rows are 32, 64 or 128 bytes with swizzle(1, 4, 3), (2, 4, 3) or (3, 4, 3)");
     if (m->bounded[0] || m->bounded[1]) return kverify_error(v, o, "a descriptor has no bounds");
     return true;
 }
@@ -304,7 +309,8 @@ static bool check_transpose(kverifier *v, const kop *o)
     if (!check_one_tile(v, o, 1)) return false;
     ktile t = operand_tile(o, 0), want = t;
     if (t.rank != 2) return kverify_error(v, o, "the operand is not of rank 2");
-    if (t.layout != KL_VEC && t.layout != KL_SCALARS) return kverify_error(v, o, "not defined for layout %s", klayout_name(t.layout));
+    if (t.layout != KL_VEC && t.layout != KL_SCALARS)
+        return kverify_error(v, o, "not defined for layout %s", klayout_name(t.layout));
     want.shape[0] = t.shape[1];
     want.shape[1] = t.shape[0];
     return check_result(v, o, want);
@@ -328,8 +334,8 @@ static bool check_alloc(kverifier *v, const kop *o)
         return kverify_error(v, o, "a %s buffer has a constant size", kspace_name(b->space));
     if (__builtin_add_overflow(v->stack_bytes, bytes, &v->stack_bytes) ||
         v->stack_bytes > (b->space == KSPACE_STACK ? KSTACK_BYTES : 1 << 20))
-        return kverify_error(v, o, "more than %d bytes of %s buffers", b->space == KSPACE_STACK ? KSTACK_BYTES : 1 << 20,
-                             kspace_name(b->space));
+        return kverify_error(v, o, "more than %d bytes of %s buffers",
+                             b->space == KSPACE_STACK ? KSTACK_BYTES : 1 << 20, kspace_name(b->space));
     return true;
 }
 

@@ -1,0 +1,35 @@
+/* What the files of the tensor interpreter share. */
+#ifndef IR_INTERP_INTERNAL_H
+#define IR_INTERP_INTERNAL_H
+
+#include "ir/internal.h"
+#include "ir/interp.h"
+
+/* One run of a function. */
+typedef struct {
+    const function *f;
+    module *m;
+    const interp_options *o;
+    const int64_t *dims; /* values of the symbols */
+    arena *scratch;      /* of the run: dims, tables of offsets */
+    diags *d;
+} interp;
+
+/* Computes n into `out`, whose dtype and shape are set and whose elements are zero. False with a diagnostic when the
+ * operands' values do not allow it. `scratch` lasts until the op is done. */
+typedef bool interp_eval(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch);
+interp_eval *interp_eval_of(op_kind op);
+interp_eval interp_eval_scalar;
+
+/* The value of a dim, or a diagnostic at n saying that `what` cannot be computed. */
+bool interp_dim(const interp *r, const node *n, const char *what, dim d, int64_t *out);
+
+/* Finds the symbols' values from the arguments and settings and checks every fact about them (interp_dims.c). */
+bool interp_bind_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d,
+                      int64_t *values);
+
+/* "i64[2, 3]" */
+const char *interp_type_text(arena *a, dtype dt, uint32_t rank, const int64_t *shape);
+const char *interp_value_name(const interp *r, const value *v); /* as module_print shows it: "ids", "%12" */
+
+#endif

@@ -668,7 +668,10 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
     int n = yypcontext_expected_tokens(where, set, EXPECTED_MAX);
     if (n < 0) n = 0;
 
-    diag *g = parse_error(ctx, at, "unexpected %s", got == YYSYMBOL_YYEMPTY ? "input" : quoted(ctx, got));
+    bool literal = got == YYSYMBOL_ID || got == YYSYMBOL_STRING || got == YYSYMBOL_INT || got == YYSYMBOL_FLOAT;
+    const char *what = quoted(ctx, got);
+    if (literal) what = arena_printf(ctx->arena, "'%.*s'", (int)(at.end - at.begin), ctx->file->text + (at.begin - ctx->file->base));
+    diag *g = parse_error(ctx, at, "unexpected %s", what);
     const char *expected = expected_text(ctx, set, n);
     if (*expected) diag_expected(g, "%s", expected);
     if (is_keyword(got) && !ctx->first_on_line && contains(set, n, YYSYMBOL_ID))

@@ -1,16 +1,21 @@
 /* The run as a whole, and how mistakes are reported. */
 #include "frontend/sema_internal.h"
 
-static const char *trace_text(sema *s)
+enum { TRACE_HEAD = 3 }; /* innermost calls shown of a long trace; the outermost is shown too */
+
+/* How the place of a mistake was reached: the calls from the body that `at` is in, outwards. */
+static const char *trace_text(const sema *s, span at)
 {
+    const frame *from = s->frame;
+    for (const frame *f = s->frame; f; f = f->caller)
+        if (f->caller && (f->checking_args || (f->call.begin == at.begin && at.begin))) from = f->caller;
+    uint32_t depth = 0, i = 0;
+    for (const frame *f = from; f && f->caller; f = f->caller) depth++;
     strbuf b = strbuf_new(s->a);
-    for (const frame *f = s->frame; f && f->caller; f = f->caller) {
-        if (!f->call.begin || f->checking_args) continue;
+    for (const frame *f = from; f && f->caller; f = f->caller, i++) {
+        if (i == TRACE_HEAD && depth > TRACE_HEAD + 1) strbuf_adds(&b, ", ...");
+        if (i >= TRACE_HEAD && i + 1 < depth) continue;
         strbuf_addf(&b, "%sin '%s', called at %s", b.len ? ", " : "", f->in->written, sema_where(s, f->call));
-        if (b.len > 400) {
-            strbuf_adds(&b, ", ...");
-            break;
-        }
     }
     return b.len ? b.s : NULL;
 }
@@ -32,7 +37,7 @@ static diag *report(sema *s, diag_severity severity, span at, const char *code, 
     diag *g = diag_add(again ? s->sink : s->diags, severity, at, "%s", message);
     diag_code(g, code);
     s->open = g;
-    s->open_trace = trace_text(s);
+    s->open_trace = trace_text(s, at);
     return g;
 }
 
@@ -147,8 +152,10 @@ sema_program *sema_run(const sema_options *o, ast_file *root)
     s->root = sema_file_new(s, root, root->source->path, false);
     sema_load_prelude(s);
     sema_load_imports(s, s->root);
-    for (uint32_t i = 0; i < s->files.len; i++) s->failed |= s->files.data[i]->ast->failed;
-    if (!s->failed) {
+    bool parsed = true;
+    for (uint32_t i = 0; i < s->files.len; i++) parsed &= !s->files.data[i]->ast->failed;
+    s->failed |= !parsed;
+    if (parsed) {
         s->model = choose_model(s);
         if (s->model) {
             elaborate_model(s);

@@ -191,8 +191,8 @@ static bool plan_walk(sema *s, const index_expr *x, dim size, span at, uint32_t 
     if (dim_le(s->dims, zero, w->start) && dim_le(s->dims, dim_add(s->dims, last, one), size)) return true;
     if (w->follows >= 0 && sema_dims_equal(s, w->count, size) && w->start == zero && w->step == 1 && dim_le(s->dims, w->count, size)) return true;
     diag *g = sema_error(s, at, "index-range", "cannot show that this index stays inside of axis %u", axis);
-    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, sema_type_text(s, t), sema_dim_text(s, size));
-    diag_line(g, "index", "%s .. %s", sema_dim_text(s, w->start), sema_dim_text(s, dim_add(s->dims, last, one)));
+    diag_got(g, "%s..%s", sema_dim_text(s, w->start), sema_dim_text(s, dim_add(s->dims, last, one)));
+    diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, t), sema_dim_text(s, size));
     return false;
 }
 

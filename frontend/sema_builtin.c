@@ -102,7 +102,8 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
                 continue;
             }
         } else if (!param_at(b->params, positional++, &name, &n, &optional)) {
-            show_signature(sema_error(s, arg->at, "arity", "'%s' takes fewer arguments", b->name), b);
+            uint32_t most = positional - 1;
+            show_signature(sema_error(s, arg->at, "arity", "'%s' takes at most %u argument%s", b->name, most, most == 1 ? "" : "s"), b);
             return false;
         }
         if (out->given[i]) {

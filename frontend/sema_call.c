@@ -374,7 +374,7 @@ static bool check_result(sema *s, const ast_result *r, value *v, span at, const 
 value *check_results(sema *s, const ast_sig *sig, const ast_body *body, const char *name)
 {
     frame *f = s->frame;
-    if (s->stopped) return NULL;
+    if (s->stopped || f->aborted) return NULL;
     if (!f->returned) {
         span brace = {body->at.end - 1, body->at.end};
         diag *g = sema_error(s, brace, "no-return", "'%s' ends without a return", name);

@@ -94,11 +94,12 @@ static bool check_bound(sema *s, dim d, dim limit, bool strict, span at, uint32_
     bool never = dim_le(s->dims, d, dim_const(s->dims, -1)) || dim_le(s->dims, dim_add(s->dims, limit, dim_const(s->dims, 1)), upper);
     diag *g = sema_error(s, at, "index-range", never ? "index %s is outside of axis %u" : "cannot show that index %s is inside of axis %u",
                          sema_dim_text(s, d), axis);
-    diag_line(g, "axis", "%u of %s has the indices 0 .. %s", axis, sema_type_text(s, of), sema_dim_text(s, limit));
+    diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, of), sema_dim_text(s, limit));
     if (!never) {
         int64_t lo, hi;
-        dim_bounds(s->dims, d, &lo, &hi);
-        diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, d), (long long)hi);
+        dim which = dim_is_const(s->dims, d, NULL) ? limit : d;
+        dim_bounds(s->dims, which, &lo, &hi);
+        diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, which), (long long)hi);
     }
     return false;
 }

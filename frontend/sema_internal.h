@@ -141,6 +141,7 @@ struct frame {
     span call;            /* the call's callee in the caller */
     uint32_t depth;
     bool returned;
+    bool aborted;         /* a requirement failed: what would follow makes no sense */
     bool checking_args;   /* the arguments are being compared: mistakes are the caller's, no trace */
     value *results;       /* one per returned expression */
     const ast_exprs *returned_exprs;

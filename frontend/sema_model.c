@@ -144,20 +144,20 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
 }
 
 /* An expression in an input's type: all its dims must appear bare somewhere. */
-static void check_findable(sema *s, const ast_expr *e)
+static bool check_findable(sema *s, constraints *c, const ast_expr *e)
 {
+    bool ok = true;
     if (e->kind == EX_NAME) {
-        if (!is_dim_name(s, e) || builtin_find(e->name.name) || scope_find(s->frame->names, e->name.name)) return;
+        if (!is_dim_name(s, e) || builtin_find(e->name.name) || scope_find(s->frame->names, e->name.name)) return true;
+        bound_of(s, c, e->name)->used = true;
         diag *g = sema_error(s, e->at, "unfindable-dim", "dim '%s' cannot be found at call time", e->name.name);
         diag_note(g, "a dim must appear by itself in an input's type, or be an argument '%s: dim'", e->name.name);
-    } else if (e->kind == EX_UNARY) {
-        check_findable(s, e->op.right);
-    } else if (e->kind == EX_BINARY) {
-        check_findable(s, e->op.left);
-        check_findable(s, e->op.right);
-    } else if (e->kind == EX_CALL) {
-        vec_foreach(ast_arg, a, &e->call.args) check_findable(s, a->value);
+        return false;
     }
+    if (e->kind == EX_UNARY || e->kind == EX_BINARY) ok = check_findable(s, c, e->op.right);
+    if (e->kind == EX_BINARY) ok &= check_findable(s, c, e->op.left);
+    if (e->kind == EX_CALL) vec_foreach(ast_arg, a, &e->call.args) ok &= check_findable(s, c, a->value);
+    return ok;
 }
 
 static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
@@ -202,6 +202,9 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
                       x->at);
         }
     }
+    vec_foreach(ast_formal, formal, &sig->formals)
+        vec_foreach(ast_dim, x, &formal->type.dims)
+            if (x->size) ok &= check_findable(s, c, x->size);
     return ok;
 }
 
@@ -211,10 +214,8 @@ static bool declare_inputs(sema *s, const ast_sig *sig)
     bool ok = true;
     vec_foreach(ast_formal, formal, &sig->formals) {
         if (is_compile_time_type(&formal->type)) continue;
-        vec_foreach(ast_dim, x, &formal->type.dims)
-            if (x->size) check_findable(s, x->size);
         sema_type t;
-        if (s->failed || !sema_eval_type(s, &formal->type, &t)) {
+        if (!sema_eval_type(s, &formal->type, &t)) {
             ok = false;
             continue;
         }
@@ -264,7 +265,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
         ok = false;
     }
     ok = ok && declare_inputs(s, sig);
-    if (ok && !s->failed) {
+    if (ok) {
         exec_require(s, &c.others, true);
         exec_body(s, &d->code.body);
         value *results = check_results(s, sig, &d->code.body, d->name.name);

@@ -287,6 +287,11 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
         return sema_error_value();
     }
 
+    for (uint32_t i = 0; i < n && rows[op].operands == S_BOOL; i++) {
+        if (!is_array(&args[i]) || args[i].node->ty.dt == DT_BOOL) continue;
+        check_class(s, op, args[i].node->ty.dt, &args[i], op_at);
+        return sema_error_value();
+    }
     dtype dt;
     if (!common_dtype(s, op, args, at, first, n, op_at, &dt)) return sema_error_value();
     uint32_t shown = first;

@@ -60,8 +60,11 @@ static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
 
 static void conflicting(sema *s, const ast_stmt *st, const param_use *u, const sema_type *t)
 {
-    diag *g = sema_error(s, st->at, "parameter-types", "parameter '%s' is shared, but with two types", u->p->path);
-    diag_expected(g, "%s   (%s)", sema_type_text(s, &u->p->ty), sema_where(s, u->p->declared));
+    bool library;
+    span call = sema_user_call(s, &library);
+    diag *g = sema_error(s, library && call.begin ? call : st->at, "parameter-types",
+                         "parameter '%s' is shared, but with two types", u->p->path);
+    diag_expected(g, "%s   (from %s)", sema_type_text(s, &u->p->ty), sema_where(s, param_place(s, u->p)));
     diag_got(g, "%s", sema_type_text(s, t));
 }
 

@@ -45,7 +45,7 @@ static bool add_axis(reader *r, pattern_side *side, const char *name, size_t fro
 static bool read_side(reader *r, pattern_side *side)
 {
     bool inside = false;
-    size_t begin = r->i;
+    size_t begin = r->i, opened = 0;
     for (;;) {
         blanks(r);
         size_t from = r->i;
@@ -53,7 +53,7 @@ static bool read_side(reader *r, pattern_side *side)
         if (c == 0 || c == ',' || (c == '-' && r->text[r->i + 1] == '>')) break;
         if (c == '(' && r->groups && !inside) {
             inside = true;
-            r->i++;
+            opened = r->i++;
             continue;
         }
         if (c == ')' && inside) {
@@ -91,7 +91,7 @@ static bool read_side(reader *r, pattern_side *side)
     }
     side->at = place(r, begin, r->i);
     if (!inside) return true;
-    sema_error(r->s, side->at, "pattern", "a parenthesis is not closed");
+    sema_error(r->s, place(r, opened, opened + 1), "pattern", "this parenthesis is not closed");
     return false;
 }
 

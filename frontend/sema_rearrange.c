@@ -63,7 +63,9 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
         w->size[open] = q;
         return true;
     }
-    diag *g = sema_error(s, at, "inexact-division", "cannot show that %s is divisible by %s", sema_dim_text(s, whole), sema_dim_text(s, known));
+    bool never = dim_is_const(s->dims, whole, NULL) && dim_is_const(s->dims, known, NULL);
+    diag *g = sema_error(s, at, "inexact-division", never ? "%s is not divisible by %s" : "cannot show that %s is divisible by %s",
+                         sema_dim_text(s, whole), sema_dim_text(s, known));
     diag_note(g, "the size of axis '%s' would be %s / %s", left->axis[open].name, sema_dim_text(s, whole), sema_dim_text(s, known));
     return false;
 }

@@ -168,6 +168,7 @@ static void exec_assign(sema *s, const ast_stmt *st)
     ast_name name = st->assign.name;
     binding *b = sema_lookup_binding(s, name.name);
     if (st->assign.indexed) {
+        if (b && b->v.kind == V_ERROR) return;
         diag *g = sema_error(s, name.at, "unsupported", b ? "only a state can be assigned to by index" : "unknown name '%s'", name.name);
         if (b) diag_note(g, "'%s' is declared at %s", name.name, sema_where(s, b->at));
         return;
@@ -197,6 +198,7 @@ static void exec_assign(sema *s, const ast_stmt *st)
         diag_expected(g, "%s   (declared at %s)", sema_value_text(s, &b->v), sema_where(s, b->at));
         diag_got(g, "%s", sema_value_text(s, &v));
         diag_hint(g, "make a new one: 'let %s = ...'", name.name);
+        b->v = sema_error_value();
         return;
     }
     b->v = v;
@@ -254,8 +256,23 @@ static void exec_scope(sema *s, const ast_stmt *st)
 
 /* ---- require ---- */
 
+/* "D = 384, heads = 7": the names in a condition. */
+static void tell_names(sema *s, const ast_expr *e, strbuf *out, name_list *seen)
+{
+    if (e->kind == EX_BINARY || e->kind == EX_UNARY) {
+        if (e->kind == EX_BINARY) tell_names(s, e->op.left, out, seen);
+        tell_names(s, e->op.right, out, seen);
+    }
+    if (e->kind != EX_NAME) return;
+    vec_foreach(const char *, n, seen)
+        if (*n == e->name.name) return;
+    vec_push(s->a, seen, e->name.name);
+    value v = sema_lookup(s, e->name);
+    if (v.kind == V_INT) strbuf_addf(out, "%s%s = %s", out->len ? ", " : "", e->name.name, sema_dim_text(s, v.size));
+}
+
 /* What is required of a block is a mistake of its caller, so the caret goes to the call when the block is a library's. */
-static void require_failed(sema *s, const ast_expr *e, const value *v, bool is_where)
+static void require_failed(sema *s, const ast_expr *e, bool is_where)
 {
     bool library;
     span call = sema_user_call(s, &library);
@@ -267,13 +284,11 @@ static void require_failed(sema *s, const ast_expr *e, const value *v, bool is_w
     } else {
         g = sema_error(s, e->at, "requirement", is_where ? "this condition does not hold" : "this requirement does not hold");
     }
-    if (e->kind != EX_BINARY || v->kind != V_BOOL) return;
-    for (int side = 0; side < 2; side++) {
-        const ast_expr *x = side ? e->op.right : e->op.left;
-        if (x->kind == EX_INT) continue;
-        value n = eval(s, x);
-        if (n.kind == V_INT) diag_note(g, "%s is %s", sema_source_text(s, x->at), sema_dim_text(s, n.size));
-    }
+    strbuf known = strbuf_new(s->a);
+    name_list seen = {0};
+    tell_names(s, e, &known, &seen);
+    if (known.len) diag_note(g, "%s", known.s);
+    s->frame->returned = s->frame->aborted = true;
 }
 
 static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
@@ -313,7 +328,7 @@ static void require(sema *s, const ast_expr *e, bool is_where)
     switch (v.kind) {
     case V_ERROR: return;
     case V_BOOL:
-        if (!v.flag) require_failed(s, e, &v, is_where);
+        if (!v.flag) require_failed(s, e, is_where);
         return;
     case V_COND: require_at_run_time(s, e, &v); return;
     default: {
@@ -353,7 +368,10 @@ static void exec(sema *s, const ast_stmt *st)
     case ST_CONST: exec_let(s, st); return;
     case ST_ASSIGN: exec_assign(s, st); return;
     case ST_PARAM: exec_param(s, st); return;
-    case ST_STATE: sema_error(s, st->at, "unsupported", "'state' is not supported yet"); return;
+    case ST_STATE:
+        sema_error(s, st->at, "unsupported", "'state' is not supported yet");
+        scope_add(s, s->frame->names, st->param.name.name, BIND_LET, sema_error_value(), st->param.name.at);
+        return;
     case ST_FOR: exec_for(s, st); return;
     case ST_SCOPE: exec_scope(s, st); return;
     case ST_IF: exec_if(s, st); return;

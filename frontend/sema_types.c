@@ -296,8 +296,12 @@ value sema_compare_dims(sema *s, ast_op op, dim a, dim b)
         break;
     case AST_LT: known = dim_le(s->dims, dim_add(s->dims, a, one), b) ? 1 : dim_le(s->dims, b, a) ? 0 : -1; break;
     case AST_LE: known = dim_le(s->dims, a, b) ? 1 : dim_le(s->dims, dim_add(s->dims, b, one), a) ? 0 : -1; break;
-    case AST_GT: return sema_compare_dims(s, AST_LT, b, a);
-    case AST_GE: return sema_compare_dims(s, AST_LE, b, a);
+    case AST_GT:
+    case AST_GE: {
+        value v = sema_compare_dims(s, op == AST_GT ? AST_LT : AST_LE, b, a);
+        if (v.kind == V_BOOL) return v;
+        break; /* told as it was written */
+    }
     default: assert(!"a comparison");
     }
     if (known >= 0) return (value){.kind = V_BOOL, .flag = known};

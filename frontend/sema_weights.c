@@ -263,7 +263,7 @@ static const sema_weight *eval_view(work *w, const ast_expr *e, const captures *
 
 /* ---- from parameters to tensors ---- */
 
-static map_rule *rule_for(work *w, const char *path, captures *c)
+static map_rule *rule_for(work *w, const char *path, captures *c, bool *clash)
 {
     map_rule *found = NULL;
     vec_foreach(map_rule, r, &w->maps) {
@@ -272,6 +272,7 @@ static map_rule *rule_for(work *w, const char *path, captures *c)
         if (found) {
             diag *g = sema_error(w->s, r->rule->pattern.at, "map-twice", "two rules map '%s'", path);
             diag_note(g, "the other is at %s", sema_where(w->s, found->rule->at));
+            *clash = r->used = true;
             return NULL;
         }
         r->used = true;
@@ -337,7 +338,9 @@ static const sema_weight *find_source(work *w, sema_param *p, const char *path)
 {
     sema *s = w->s;
     captures c = {0};
-    map_rule *r = rule_for(w, path, &c);
+    bool clash = false;
+    map_rule *r = rule_for(w, path, &c, &clash);
+    if (clash) return NULL;
     if (r) {
         const ast_expr *e = r->rule->value;
         if (e->kind == EX_STRING && !p->stack) p->tied = substitute(s, e->name.name, &c);
@@ -454,20 +457,23 @@ static void report_unused(work *w, const ast_weights *clause)
         }
     }
     uint32_t count = 0;
-    strbuf names = strbuf_new(s->a);
-    const char *first = NULL;
+    strbuf names = strbuf_new(s->a), patterns = strbuf_new(s->a);
+    ptrmap *shown = ptrmap_new(s->a); /* layers that differ by their numbers are one pattern */
     for (uint32_t i = 0; i < w->view->count; i++) {
         if (w->used[i] || ignored[i]) continue;
-        if (!first) first = w->view->entries[i].name;
         if (count < 3) strbuf_addf(&names, "%s'%s'", count ? ", " : "", w->view->entries[i].name);
         count++;
+        const char *any = intern_z(s->names, generalise(s, w->view->entries[i].name));
+        if (ptrmap_has(shown, any)) continue;
+        if (ptrmap_len(shown) < 4) strbuf_addf(&patterns, "%s\"%s\"", ptrmap_len(shown) ? ", " : "", any);
+        ptrmap_set(shown, any, s);
     }
     if (!count) return;
     diag *g = sema_warning(s, clause->present ? clause->file.at : s->model->name.at, "unused-tensor",
                            count == 1 ? "the model does not use %u tensor of the weights file" : "the model does not use %u tensors of the weights file",
                            count);
     diag_note(g, "%s%s", names.s, count > 3 ? ", ..." : "");
-    diag_hint(g, "if that is right, add: ignore \"%s\"", first);
+    diag_hint(g, "if that is right, add: ignore %s%s", patterns.s, ptrmap_len(shown) > 4 ? ", ..." : "");
 }
 
 void check_weights(sema *s)

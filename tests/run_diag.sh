@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# run_diag.sh BUILD_DIR [CASE]...: compiles the programs of tests/diag and of tests/golden/frontend
+# and compares what tfxc says, carets included, and what it makes.
+#
+# A case is one file: lines beginning with '#' say what it shows, then sections:
+#   == NAME.tfx           a source file; the first is the one compiled
+#   == NAME.safetensors   lines "tensor DTYPE [sizes]": a weights file of zeros is made of them
+#   == args               further arguments of tfxc
+#   == tir                the tensor IR that must come out, exactly (if the section is there)
+#   == stderr             what is expected, exactly; an error in it means that tfxc must fail, none that it must succeed
+# Without a weights file, parameters are random. DIAG_UPDATE=1 rewrites the expectations instead of comparing.
+set -u
+build=${1:?usage: run_diag.sh BUILD_DIR [CASE]...}
+shift
+root=$(cd "$(dirname "$0")/.." && pwd)
+tfxc=${TFXC:-$(cd "$build" && pwd)/tfxc}
+[ -x "$tfxc" ] || { echo "skipped: no $tfxc"; exit 77; }
+cases=("$@")
+[ ${#cases[@]} -gt 0 ] || cases=("$root"/tests/diag/*.txt "$root"/tests/golden/frontend/*.txt)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# make_weights TABLE OUT: 8 bytes of header length, the header, zeros.
+make_weights() {
+    local header='{' sep='' offset=0 name dtype sizes size n bytes
+    while read -r name dtype sizes; do
+        [ -n "$name" ] || continue
+        sizes=${sizes//[\[\] ]/}
+        n=1
+        for size in ${sizes//,/ }; do n=$((n * size)); done
+        case $dtype in
+        F64 | I64 | U64) bytes=8 ;; F32 | I32 | U32) bytes=4 ;; F16 | BF16 | I16 | U16) bytes=2 ;; *) bytes=1 ;;
+        esac
+        header+="$sep\"$name\":{\"dtype\":\"$dtype\",\"shape\":[$sizes],\"data_offsets\":[$offset,$((offset + n * bytes))]}"
+        sep=,
+        offset=$((offset + n * bytes))
+    done <"$1"
+    header+='}'
+    local i length=${#header}
+    for i in 0 1 2 3 4 5 6 7; do
+        printf "\\x$(printf %02x $(((length >> (8 * i)) & 255)))"
+    done >"$2"
+    printf %s "$header" >>"$2"
+    head -c "$offset" /dev/zero >>"$2"
+}
+
+passed=0
+failed=0
+for case in "${cases[@]}"; do
+    name=$(basename "$case" .txt)
+    dir=$work/$name
+    mkdir "$dir"
+    awk -v dir="$dir" '
+        /^== / { section = substr($0, 4); path = dir "/" section
+                 if (section ~ /\//) { sub("/[^/]*$", "", section); system("mkdir -p \"" dir "/" section "\"") }
+                 printf "" > path; sections = sections substr($0, 4) "\n"; next }
+        path   { print > path }
+        END    { printf "%s", sections > (dir "/sections") }' "$case"
+    main=$(grep -m1 '\.tfx$' "$dir/sections")
+    args=()
+    [ -f "$dir/args" ] && read -ra args <"$dir/args"
+    if grep -q '\.safetensors$' "$dir/sections"; then
+        for w in $(grep '\.safetensors$' "$dir/sections"); do
+            mv "$dir/$w" "$dir/table"
+            make_weights "$dir/table" "$dir/$w"
+        done
+    else
+        args+=(--weights=random)
+    fi
+    (cd "$dir" && "$tfxc" "$main" "${args[@]}" --emit=tir -o out.tir) >"$dir/stdout" 2>"$dir/got"
+    status=$?
+    if [ -n "${DIAG_UPDATE:-}" ]; then
+        {
+            sed -E '/^== (tir|stderr)$/,$d' "$case"
+            [ -f "$dir/tir" ] && echo '== tir' && cat "$dir/out.tir"
+            echo '== stderr'
+            cat "$dir/got"
+        } >"$dir/new" && cp "$dir/new" "$case"
+        continue
+    fi
+    expected=0
+    grep -q ': error: ' "$dir/stderr" && expected=1
+    if [ $status -gt 1 ] || [ $status -ne $expected ]; then
+        echo "FAIL $name: status $status, $expected expected"
+        cat "$dir/got"
+        failed=$((failed + 1))
+    elif ! diff -u --label expected --label got "$dir/stderr" "$dir/got" ||
+        { [ -f "$dir/tir" ] && ! diff -u --label expected --label got "$dir/tir" "$dir/out.tir"; }; then
+        echo "FAIL $name"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+done
+[ -n "${DIAG_UPDATE:-}" ] && { echo "expectations rewritten: read the diff"; exit 0; }
+echo "diag: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -68,8 +68,7 @@ static const char *origin_text(char *buf, const struct rt_model *m, const tfx_en
     return buf;
 }
 
-/* `where`: "input 'ids', axis 0: " or "". */
-static tfx_status check_bound(struct rt_handle *h, const tfx_dim_info *d, int64_t v, const char *where)
+tfx_status rt_check_dim(struct rt_handle *h, const tfx_dim_info *d, int64_t v, const char *where)
 {
     if (v < d->min || v > d->max)
         return rt_fail(h, TFX_ERR_BOUND, "%sdim '%s': expected %lld..%lld, got %lld", where, d->name, (long long)d->min,
@@ -100,7 +99,7 @@ static tfx_status match_input(struct rt_handle *h, const tfx_entry_info *e, cons
             struct rt_text w;
             rt_text_start(&w, where, sizeof where);
             rt_text_add(&w, "input '%s', axis %d: ", info->name, k);
-            s = check_bound(h, &m->info.dims[axis->dim], got, where);
+            s = rt_check_dim(h, &m->info.dims[axis->dim], got, where);
             if (s) return s;
             dims[axis->dim] = got;
         } else if (axis->dim >= 0 && dims[axis->dim] != got) {
@@ -194,7 +193,7 @@ tfx_status rt_find_dims(struct rt_handle *h, uint32_t entry, const tfx_args *arg
 
     for (uint32_t i = 0; i < m->info.n_dims; i++) dims[i] = UNKNOWN;
     for (uint32_t i = 0; i < e->n_given; i++) {
-        s = check_bound(h, &m->info.dims[e->given[i]], args->dims[i], "");
+        s = rt_check_dim(h, &m->info.dims[e->given[i]], args->dims[i], "");
         if (s) return s;
         dims[e->given[i]] = args->dims[i];
     }

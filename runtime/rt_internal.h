@@ -73,6 +73,8 @@ int64_t rt_dim_least(const tfx_dim_info *d); /* the least allowed value */
 /* Finds the values of all dims from inputs and given dims, and checks everything about the inputs but their data:
  * numbers of arguments, dtypes, ranks, sizes, bounds, the model's conditions. */
 tfx_status rt_find_dims(struct rt_handle *h, uint32_t entry, const tfx_args *args, int64_t *dims);
+/* v is allowed for dim d; if not, the message begins with `where`: "input 'ids', axis 0: " or "". */
+tfx_status rt_check_dim(struct rt_handle *h, const tfx_dim_info *d, int64_t v, const char *where);
 
 /* ---- tensors in memory (rt_layout.c) ---- */
 

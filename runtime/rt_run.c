@@ -192,12 +192,10 @@ tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, 
     const tfx_tensor_info *t = tensor < e->n_inputs ? &e->inputs[tensor] : &e->outputs[tensor - e->n_inputs];
     if ((!dims && info->n_dims) || (!shape && t->rank))
         return leave(h, rt_fail(h, TFX_ERR_ARGUMENT, "shape: a pointer is NULL"));
-    for (uint32_t i = 0; i < info->n_dims; i++)
-        if (!rt_dim_allowed(&info->dims[i], dims[i]))
-            return leave(h,
-                         rt_fail(h, TFX_ERR_BOUND, "shape: dim '%s' is %lld, expected %lld..%lld, a multiple of %lld",
-                                 info->dims[i].name, (long long)dims[i], (long long)info->dims[i].min,
-                                 (long long)info->dims[i].max, (long long)info->dims[i].multiple));
+    for (uint32_t i = 0; i < info->n_dims; i++) {
+        s = rt_check_dim(h, &info->dims[i], dims[i], "");
+        if (s) return leave(h, s);
+    }
     if (!rt_tensor_shape(model, t, dims, shape))
         return leave(h, rt_fail(h, TFX_ERR_BOUND, "tensor '%s' has no size for these dims", t->name));
     return leave(h, TFX_OK);

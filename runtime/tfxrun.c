@@ -1,0 +1,85 @@
+/* tfxrun MODEL.so: describes a model, runs it on files or made-up inputs, compares, times and profiles. */
+#include "runtime/tfxrun.h"
+
+/* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
+static int work(session *s, const options *o, json *j)
+{
+    int status = session_run(s), differs = RUN_OK;
+    if (!status) status = session_write_outputs(s, o);
+    if (status) return status;
+    if (j) {
+        json_string(j, "model", s->info->name);
+        json_string(j, "entry", s->e->name);
+        json_open(j, "dims", '{');
+        for (uint32_t i = 0; i < s->e->n_dims; i++)
+            json_int(j, s->info->dims[s->e->dims[i]].name, s->dims[s->e->dims[i]]);
+        json_close(j);
+        session_json_outputs(s, j);
+    } else if (!o->outputs.n && !o->expects.n && !o->bench && !o->profile) {
+        session_print_outputs(s);
+    }
+    if (o->expects.n) {
+        differs = compare_outputs(s, o, j);
+        if (differs > RUN_DIFFERS) return differs;
+    }
+    if (o->bench) status = bench_run(s, o, j);
+    if (!status && o->profile) status = profile_run(s, o, j);
+    return status ? status : differs;
+}
+
+static int run(const options *o, tfx_model *m)
+{
+    json j = {.f = stdout};
+    if (o->json) json_open(&j, NULL, '{');
+    int status;
+    if (o->describe) {
+        status = RUN_OK;
+        if (o->json) describe_json(&j, m);
+        else describe_text(stdout, m);
+    } else {
+        session s = {.model = m};
+        status = session_prepare(&s, o);
+        if (!status) status = work(&s, o, o->json ? &j : NULL);
+        session_free(&s);
+    }
+    while (j.depth > 1) json_close(&j); /* something failed half-way; stderr says what */
+    if (o->json) {
+        json_int(&j, "status", status);
+        json_close(&j);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    int status = options_read(argc, argv, &o);
+    if (status || !o.model) {
+        options_free(&o);
+        return status;
+    }
+    char message[1024];
+    tfx_options to = TFX_OPTIONS_INIT;
+    to.message = message;
+    to.message_bytes = sizeof message;
+    to.weights_path = o.weights;
+    to.max_workers = o.threads;
+    pool *threads = NULL;
+    if (o.threads > 1) {
+        threads = pool_new(o.threads);
+        if (!threads) complain("the system gives no %u threads", o.threads), status = RUN_FILE;
+        to.parallel_for = pool_for;
+        to.parallel_ctx = threads;
+    }
+    tfx_model *m = NULL;
+    if (!status && tfx_open(o.model, &to, &m) != TFX_OK) {
+        complain("%s", message);
+        status = RUN_FILE;
+    }
+    if (!status) status = run(&o, m);
+    tfx_close(m);
+    pool_free(threads);
+    options_free(&o);
+    if (fflush(stdout) != 0 && !status) complain("standard output cannot be written"), status = RUN_FILE;
+    return status;
+}

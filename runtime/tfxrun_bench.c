@@ -1,0 +1,209 @@
+/* --bench and --profile. */
+#include "runtime/tfxrun.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Runs before timing: `warmup` of them, or (-1) until 100 ms are over. */
+static int warm_up(session *s, int64_t warmup, int64_t *runs)
+{
+    int64_t start = now_ns();
+    for (*runs = 0; warmup < 0 ? *runs == 0 || now_ns() - start < 100000000 : *runs < warmup; ++*runs) {
+        int status = session_run(s);
+        if (status) return status;
+    }
+    return RUN_OK;
+}
+
+/* Runs and times them: `repeats` of them, or (-1) for `budget` ns but at least `least`. The times are malloc'ed. */
+static int time_runs(session *s, int64_t repeats, int64_t budget, int64_t least, int64_t **times, int64_t *n)
+{
+    enum { MOST = 1000000 };
+    int64_t room = repeats > 0 ? repeats : 1024, start = now_ns();
+    *times = malloc((size_t)room * sizeof **times);
+    for (*n = 0; *times; ++*n) {
+        if (repeats > 0 ? *n == repeats : *n >= MOST || (*n >= least && now_ns() - start >= budget)) return RUN_OK;
+        if (*n == room) {
+            int64_t *more = realloc(*times, (size_t)(room *= 2) * sizeof **times);
+            if (!more) break;
+            *times = more;
+        }
+        int64_t t = now_ns();
+        int status = session_run(s);
+        (*times)[*n] = now_ns() - t;
+        if (status) {
+            free(*times);
+            *times = NULL;
+            return status;
+        }
+    }
+    free(*times);
+    *times = NULL;
+    complain("no memory");
+    return RUN_FILE;
+}
+
+/* The smallest time that a share `p` of the sorted times does not exceed. */
+static int64_t percentile(const int64_t *sorted, int64_t n, double p)
+{
+    int64_t i = (int64_t)(p * (double)(n - 1) + 0.5);
+    return sorted[i];
+}
+
+static void print_ms(const char *what, int64_t ns)
+{
+    printf("%s %.*f ms", what, ns < 1000000 ? 4 : 3, (double)ns * 1e-6);
+}
+
+int bench_run(session *s, const options *o, json *j)
+{
+    int64_t warm, n, *times;
+    int status = warm_up(s, o->warmup, &warm);
+    if (!status) status = time_runs(s, o->repeats, 1000000000, 10, &times, &n);
+    if (status) return status;
+    double mean = 0;
+    for (int64_t i = 0; i < n; i++) mean += (double)times[i] / (double)n;
+    qsort(times, (size_t)n, sizeof *times, by_time);
+    int64_t median = percentile(times, n, 0.5), p90 = percentile(times, n, 0.9);
+    if (j) {
+        json_open(j, "bench", '{');
+        json_int(j, "threads", o->threads);
+        json_int(j, "warmup", warm);
+        json_int(j, "repeats", n);
+        json_int(j, "median_ns", median);
+        json_int(j, "p90_ns", p90);
+        json_int(j, "min_ns", times[0]);
+        json_int(j, "max_ns", times[n - 1]);
+        json_real(j, "mean_ns", mean);
+        json_close(j);
+    } else {
+        print_ms("bench: median", median);
+        print_ms(", p90", p90);
+        print_ms(", min", times[0]);
+        printf("   (%" PRId64 " runs after %" PRId64 ", %" PRIu32 " thread%s)\n", n, warm, o->threads,
+               o->threads == 1 ? "" : "s");
+    }
+    free(times);
+    return RUN_OK;
+}
+
+/* ---- profile ---- */
+
+typedef struct {
+    const tfx_kernel_info *kernel;
+    int64_t tasks, ns, calls;
+} line;
+
+typedef struct {
+    line *lines;
+    size_t n, room;
+    size_t next; /* the line expected next: launches come in the same order in every run */
+    bool failed;
+} profile;
+
+static void record(void *ctx, const tfx_kernel_info *kernel, int64_t tasks, int64_t ns)
+{
+    profile *p = ctx;
+    size_t i = p->next < p->n && p->lines[p->next].kernel == kernel ? p->next : 0;
+    while (i < p->n && p->lines[i].kernel != kernel) i++;
+    if (i == p->n) {
+        if (p->n == p->room) {
+            size_t room = p->room ? 2 * p->room : 64;
+            line *more = realloc(p->lines, room * sizeof *more);
+            if (!more) {
+                p->failed = true;
+                return;
+            }
+            p->lines = more;
+            p->room = room;
+        }
+        p->lines[p->n++] = (line){.kernel = kernel};
+    }
+    p->lines[i].tasks = tasks;
+    p->lines[i].ns += ns;
+    p->lines[i].calls++;
+    p->next = i + 1;
+}
+
+static int by_share(const void *a, const void *b)
+{
+    const line *x = a, *y = b;
+    if (x->ns != y->ns) return x->ns < y->ns ? 1 : -1;
+    return (x->kernel > y->kernel) - (x->kernel < y->kernel);
+}
+
+static void print_profile(const profile *p, double runs, double total)
+{
+    double inside = 0;
+    printf("%12s %7s %8s  %-36s %s\n", "us/run", "share", "tasks", "kernel", "where");
+    for (size_t i = 0; i < p->n; i++) {
+        const line *l = &p->lines[i];
+        inside += (double)l->ns;
+        printf("%12.2f %6.1f%% %8" PRId64 "  %-36s %s:%" PRIu32 ":%" PRIu32, (double)l->ns / runs * 1e-3,
+               100 * (double)l->ns / total, l->tasks, l->kernel->kernel, l->kernel->file, l->kernel->line,
+               l->kernel->column);
+        printf(*l->kernel->path ? "  %s\n" : "%s\n", l->kernel->path);
+    }
+    printf("%12.2f %6.1f%% %8s  %-36s\n", (total - inside) / runs * 1e-3, 100 * (total - inside) / total, "",
+           "(checks, plan, clock)");
+    printf("%12.2f %6.1f%% %8s  %-36s\n", total / runs * 1e-3, 100.0, "", "whole run");
+}
+
+static void json_profile(json *j, const profile *p, int64_t runs, int64_t total)
+{
+    json_open(j, "profile", '{');
+    json_int(j, "runs", runs);
+    json_real(j, "run_ns", (double)total / (double)runs);
+    json_open(j, "launches", '[');
+    for (size_t i = 0; i < p->n; i++) {
+        const line *l = &p->lines[i];
+        json_open(j, NULL, '{');
+        json_string(j, "kernel", l->kernel->kernel);
+        json_string(j, "path", l->kernel->path);
+        json_string(j, "file", l->kernel->file);
+        json_int(j, "line", l->kernel->line);
+        json_int(j, "column", l->kernel->column);
+        json_int(j, "tasks", l->tasks);
+        json_real(j, "ns", (double)l->ns / (double)runs);
+        json_close(j);
+    }
+    json_close(j);
+    json_close(j);
+}
+
+int profile_run(session *s, const options *o, json *j)
+{
+    int64_t warm, n, *times;
+    int status = warm_up(s, o->warmup, &warm);
+    if (status) return status;
+    profile p = {0};
+    tfx_profile(s->model, record, &p);
+    status = time_runs(s, o->repeats, 500000000, 1, &times, &n);
+    tfx_profile(s->model, NULL, NULL);
+    if (!status && p.failed) status = RUN_FILE, complain("no memory for the profile");
+    if (!status) {
+        int64_t total = 0;
+        for (int64_t i = 0; i < n; i++) total += times[i];
+        free(times);
+        if (p.n) qsort(p.lines, p.n, sizeof *p.lines, by_share);
+        if (j) json_profile(j, &p, n, total);
+        else print_profile(&p, (double)n, (double)total);
+    }
+    free(p.lines);
+    return status;
+}

@@ -66,7 +66,7 @@ typedef void emit_fn(emitter *e, kop *op);
 extern emit_fn *const emit_cpu_table[KOP_COUNT];
 
 /* ---- emit_cpu.c: functions and the walk over blocks ---- */
-/* The kernel as rt_kernel_fn `name`, external, calling an internal body whose buffer arguments are noalias. NULL after a
+/* The kernel as rt_kernel_fn launch.<name>, external, calling an internal kernel.<name> whose buffer arguments are noalias. NULL after a
  * diagnostic. */
 LLVMValueRef emit_kernel(emit_module *m, const kfunction *f);
 void emit_block(emitter *e, const kblock *b);            /* all ops but the yield */

@@ -119,7 +119,7 @@ static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
     types[n++] = m->ptr;
     types[n++] = m->i64;
     types[n++] = m->i64;
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "%s.body", f->name), LLVMFunctionType(m->void_type, types, n, false),
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "kernel.%s", f->name), LLVMFunctionType(m->void_type, types, n, false),
                                         LLVMInternalLinkage);
     for (unsigned i = 0; i < n_bufs; i++) describe_buffer(m, fn, i, f, &f->params.data[i]);
     add_param_attribute(m, fn, n_bufs + n_dims, "noalias", 0);
@@ -162,7 +162,8 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f)
     unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
 
     LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64, m->i64};
-    LLVMValueRef fn = emit_add_function(m, f->name, LLVMFunctionType(m->void_type, types, 6, false), LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "launch.%s", f->name), LLVMFunctionType(m->void_type, types, 6, false),
+                                        LLVMExternalLinkage);
     LLVMBuilderRef b = LLVMCreateBuilderInContext(m->ctx);
     LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));
     LLVMValueRef *args = ARENA_ARRAY(m->a, LLVMValueRef, n_bufs + n_dims + 4);

@@ -13,7 +13,7 @@ typedef struct {
 
 /* The plan as an external rt_plan_fn. emit_task_count must have run for every kernel. */
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l);
-/* int64_t <kernel>.tasks(const int64_t *dims): the trip count of the kernel's parallel loop. */
+/* int64_t tasks.<kernel>(const int64_t *dims): the trip count of the kernel's parallel loop. */
 LLVMValueRef emit_task_count(emit_module *m, const kfunction *f);
 /* Sets e->symbols from an array of i64; symbol i lies at index[i] (index NULL: at i). */
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index);

@@ -80,12 +80,12 @@ static uintptr_t look_up(const codegen_jit *j, const char *name)
 
 rt_kernel_fn *codegen_jit_kernel(const codegen_jit *j, const char *name)
 {
-    return (rt_kernel_fn *)look_up(j, name);
+    return (rt_kernel_fn *)look_up(j, arena_printf(j->a, "launch.%s", name));
 }
 
 int64_t codegen_jit_tasks(const codegen_jit *j, const char *name, const int64_t *dims)
 {
-    int64_t (*fn)(const int64_t *) = (int64_t(*)(const int64_t *))look_up(j, arena_printf(j->a, "%s.tasks", name));
+    int64_t (*fn)(const int64_t *) = (int64_t(*)(const int64_t *))look_up(j, arena_printf(j->a, "tasks.%s", name));
     return fn ? fn(dims) : -1;
 }
 

@@ -1,0 +1,334 @@
+/* From kernel IR to a file. The weights never pass through LLVM: it writes an object with an empty place for them, and their bytes
+ * are streamed behind it while the section header is made to point there. */
+#include "codegen/codegen.h"
+#include "codegen/elf_object.h"
+#include "codegen/header.h"
+#include "codegen/link.h"
+#include "codegen/outfile.h"
+#include "codegen/rt_tables.h"
+#include "support/embedded.h"
+
+#include <assert.h>
+#include <llvm-c/BitReader.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Linker.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <llvm-c/blake3.h>
+#include <stdio.h>
+
+typedef struct {
+    const kmodule *k;
+    const codegen_model *model;
+    const codegen_options *o;
+    const codegen_output *out;
+    arena *a;
+    diags *d;
+    codegen_target target;
+    weights_layout *weights;
+    emit_module *m;
+    LLVMTargetMachineRef machine;
+} artefact;
+
+/* ---- the runtime ---- */
+
+static const char *const export_suffixes[] = {
+#define RT_EXPORT(suffix, result, parameters, text) #suffix,
+#include "runtime/rt_exports.def"
+#undef RT_EXPORT
+};
+enum { N_EXPORTS = sizeof export_suffixes / sizeof *export_suffixes };
+
+static const char *export_name(const artefact *x, int i)
+{
+    return arena_printf(x->a, "%s_%s", x->out->prefix, export_suffixes[i]);
+}
+
+static bool same_architecture(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "-");
+    return n == strcspn(b, "-") && !strncmp(a, b, n);
+}
+
+/* The runtime's functions keep the baseline attributes they were compiled with (see rt_abi.h). */
+static bool link_runtime(artefact *x)
+{
+    if (!tfxrt_bitcode_size) {
+        diag_error(x->d, (span){0, 0}, "this tfxc was built without a runtime");
+        return false;
+    }
+    LLVMMemoryBufferRef bytes =
+        LLVMCreateMemoryBufferWithMemoryRange((const char *)tfxrt_bitcode, tfxrt_bitcode_size, "runtime", false);
+    LLVMModuleRef runtime = NULL;
+    bool bad = LLVMParseBitcodeInContext2(x->m->ctx, bytes, &runtime);
+    LLVMDisposeMemoryBuffer(bytes);
+    if (bad) {
+        if (!x->m->failed) diag_error(x->d, (span){0, 0}, "internal error: the runtime's bitcode cannot be read");
+        return false;
+    }
+    if (!same_architecture(LLVMGetTarget(runtime), x->target.triple)) {
+        diag *g = diag_error(x->d, (span){0, 0}, "no runtime for target '%s'", x->target.triple);
+        diag_note(g, "this tfxc carries the runtime for %s; assembly and LLVM IR can be written for any target", LLVMGetTarget(runtime));
+        LLVMDisposeModule(runtime);
+        return false;
+    }
+    LLVMSetTarget(runtime, x->target.triple);
+    LLVMSetModuleDataLayout(runtime, LLVMGetModuleDataLayout(x->m->mod));
+    if (LLVMLinkModules2(x->m->mod, runtime)) {
+        if (!x->m->failed) diag_error(x->d, (span){0, 0}, "internal error: the runtime does not fit the generated code");
+        return false;
+    }
+    return true;
+}
+
+static void make_local(LLVMValueRef v)
+{
+    if (LLVMIsDeclaration(v) || !strncmp(LLVMGetValueName2(v, &(size_t){0}), "llvm.", 5)) return;
+    LLVMSetVisibility(v, LLVMDefaultVisibility);
+    LLVMSetLinkage(v, LLVMInternalLinkage);
+}
+
+static void make_global(LLVMValueRef v)
+{
+    LLVMSetLinkage(v, LLVMExternalLinkage);
+    LLVMSetVisibility(v, LLVMDefaultVisibility);
+}
+
+/* Makes everything local but the exported functions, which get their prefix; then drops what nothing refers to. */
+static bool set_exports(artefact *x)
+{
+    LLVMModuleRef mod = x->m->mod;
+    for (LLVMValueRef f = LLVMGetFirstFunction(mod); f; f = LLVMGetNextFunction(f)) make_local(f);
+    for (LLVMValueRef g = LLVMGetFirstGlobal(mod); g; g = LLVMGetNextGlobal(g)) make_local(g);
+    for (int i = 0; i < N_EXPORTS; i++) {
+        LLVMValueRef fn = LLVMGetNamedFunction(mod, arena_printf(x->a, "rt_export_%s", export_suffixes[i]));
+        assert(fn && "the runtime defines all exports");
+        const char *name = export_name(x, i);
+        LLVMSetValueName2(fn, name, strlen(name));
+        make_global(fn);
+    }
+    LLVMValueRef loadable = LLVMGetNamedFunction(mod, TFX_MODEL_SYMBOL);
+    assert(loadable);
+    if (x->out->kind == CODEGEN_SO) make_global(loadable);
+
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(mod, "globaldce", x->machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (!error) return true;
+    char *why = LLVMGetErrorMessage(error);
+    diag_error(x->d, (span){0, 0}, "LLVM: %s", why);
+    LLVMDisposeErrorMessage(why);
+    return false;
+}
+
+/* ---- weights ---- */
+
+typedef struct {
+    outfile *f;
+    llvm_blake3_hasher hash;
+} weights_writer;
+
+static bool write_weights_piece(void *arg, const void *bytes, size_t n)
+{
+    weights_writer *w = arg;
+    llvm_blake3_hasher_update(&w->hash, bytes, n);
+    return outfile_write(w->f, bytes, n);
+}
+
+/* Writes the weights at the file's end and their identity to `id`: the BLAKE3 hash of their bytes. */
+static bool write_weights(artefact *x, outfile *f, uint8_t id[32])
+{
+    weights_writer w = {.f = f};
+    llvm_blake3_hasher_init(&w.hash);
+    if (!weights_stream(x->weights, write_weights_piece, &w, x->d)) return false;
+    llvm_blake3_hasher_finalize(&w.hash, id, 32);
+    return true;
+}
+
+static bool write_weights_file(artefact *x, uint8_t id[32])
+{
+    outfile f;
+    struct rt_weights_header h = {.magic = RT_WEIGHTS_MAGIC, .version = 1, .header_bytes = sizeof h, .offset = 4096, .bytes = x->weights->bytes};
+    bool ok = outfile_open(&f, x->a, x->d, x->out->weights_path, "", false) && outfile_pad(&f, h.offset) && write_weights(x, &f, id);
+    memcpy(h.id, id, sizeof h.id);
+    ok = ok && outfile_write_at(&f, &h, sizeof h, 0) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
+}
+
+/* ---- objects ---- */
+
+/* The object's bytes, changed in place: LLVM's buffer is private memory. */
+typedef struct {
+    uint8_t *bytes;
+    size_t n;
+    LLVMMemoryBufferRef buffer;
+} object;
+
+static bool compile_object(artefact *x, object *out)
+{
+    out->buffer = emit_module_code(x->m, x->machine, LLVMObjectFile);
+    if (!out->buffer) return false;
+    out->bytes = (uint8_t *)LLVMGetBufferStart(out->buffer);
+    out->n = LLVMGetBufferSize(out->buffer);
+    if (elf_object_valid(out->bytes, out->n)) return true;
+    diag_error(x->d, (span){0, 0}, "target '%s' does not use 64-bit little-endian ELF objects", x->target.triple);
+    return false;
+}
+
+/* Appends the object to the file, its weights page-aligned within the object and behind everything else. */
+static bool write_object(artefact *x, object *o, outfile *f, uint64_t start)
+{
+    uint8_t id[32] = {0};
+    uint64_t at = (o->n + 4095) / 4096 * 4096, size;
+    bool external = x->out->weights_path != NULL, embed = x->weights->bytes && !external;
+    if (external && !write_weights_file(x, id)) return false;
+    if (embed) {
+        bool moved = elf_move_section(o->bytes, o->n, WEIGHTS_SECTION, at, x->weights->bytes);
+        assert(moved && "the weights' place in the object");
+        if (!outfile_pad(f, start + at) || !write_weights(x, f, id)) return false;
+    }
+    uint8_t *model = elf_symbol_bytes(o->bytes, o->n, "rt_the_model", &size);
+    assert(model && size == sizeof(struct rt_model));
+    if (x->weights->bytes) memcpy(model + WEIGHT_ID_OFFSET, id, sizeof id);
+    return outfile_write_at(f, o->bytes, o->n, start) && (embed || outfile_pad(f, start + o->n));
+}
+
+static bool emit_object_file(artefact *x, object *o)
+{
+    outfile f;
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && write_object(x, o, &f, 0) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
+}
+
+/* ---- archives ---- */
+
+/* A member's header in the common ar format. All that could differ between two runs is fixed. */
+static void ar_header(char out[61], const char *name, uint64_t size)
+{
+    snprintf(out, 61, "%-16s%-12d%-6d%-6d%-8s%-10llu`\n", name, 0, 0, 0, "100644", (unsigned long long)size);
+}
+
+static void put_be32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+/* "!<arch>", a symbol index (count, then the object's place for each symbol, then the names), the object. */
+static bool emit_archive(artefact *x, object *o)
+{
+    strbuf index = strbuf_new(x->a);
+    strbuf_pad(&index, 4 + 4 * N_EXPORTS, 0);
+    for (int i = 0; i < N_EXPORTS; i++) strbuf_add(&index, export_name(x, i), strlen(export_name(x, i)) + 1);
+    if (index.len % 2) strbuf_addc(&index, 0);
+    uint64_t member = 8 + 60 + index.len, start = member + 60;
+    put_be32((uint8_t *)index.s, N_EXPORTS);
+    for (int i = 0; i < N_EXPORTS; i++) put_be32((uint8_t *)index.s + 4 + 4 * i, (uint32_t)member);
+
+    bool embed = x->weights->bytes && !x->out->weights_path;
+    uint64_t size = embed ? (o->n + 4095) / 4096 * 4096 + x->weights->bytes : o->n;
+    if (size > 9999999999u) {
+        diag *g = diag_error(x->d, (span){0, 0}, "%llu bytes are too many for a static library", (unsigned long long)size);
+        diag_hint(g, "write an object file, or keep the weights in a file of their own");
+        return false;
+    }
+    char index_header[61], member_header[61];
+    ar_header(index_header, "/", index.len);
+    ar_header(member_header, "model.o/", size);
+    outfile f;
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && outfile_write(&f, "!<arch>\n", 8) &&
+              outfile_write(&f, index_header, 60) && outfile_write(&f, index.s, index.len) && outfile_write(&f, member_header, 60) &&
+              write_object(x, o, &f, start) && (size % 2 == 0 || outfile_write_at(&f, "\n", 1, start + size)) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
+}
+
+/* ---- shared objects ---- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool emit_shared(artefact *x, object *o)
+{
+    outfile linked = {.fd = -1}, f;
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", false) && write_object(x, o, &f, 0) && outfile_close(&f) &&
+              outfile_open(&linked, x->a, x->d, x->out->path, ".so", true) && outfile_close(&linked) &&
+              link_shared(x->out->linker, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) && outfile_commit(&linked);
+    outfile_discard(&linked);
+    outfile_discard(&f);
+    return ok;
+}
+
+/* ---- text ---- */
+
+static bool emit_text(artefact *x, const char *text, size_t n)
+{
+    outfile f;
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && outfile_write(&f, text, n) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
+}
+
+static bool emit_ir_text(artefact *x)
+{
+    char *text = LLVMPrintModuleToString(x->m->mod);
+    bool ok = emit_text(x, text, strlen(text));
+    LLVMDisposeMessage(text);
+    return ok;
+}
+
+static bool emit_assembly(artefact *x)
+{
+    LLVMMemoryBufferRef text = emit_module_code(x->m, x->machine, LLVMAssemblyFile);
+    if (!text) return false;
+    bool ok = emit_text(x, LLVMGetBufferStart(text), LLVMGetBufferSize(text));
+    LLVMDisposeMemoryBuffer(text);
+    return ok;
+}
+
+/* ---- all of it ---- */
+
+static bool emit_binary(artefact *x)
+{
+    if (!link_runtime(x) || !set_exports(x)) return false;
+    object o = {0};
+    bool ok = compile_object(x, &o);
+    if (ok && x->out->kind == CODEGEN_SO) ok = emit_shared(x, &o);
+    else if (ok && x->out->kind == CODEGEN_AR) ok = emit_archive(x, &o);
+    else if (ok) ok = emit_object_file(x, &o);
+    if (o.buffer) LLVMDisposeMemoryBuffer(o.buffer);
+    return ok;
+}
+
+static bool emit(artefact *x)
+{
+    const char *why;
+    if (!header_prefix_valid(x->out->prefix, &why)) {
+        diag_error(x->d, (span){0, 0}, "'%s' cannot be a prefix: %s", x->out->prefix, why);
+        return false;
+    }
+    if (!codegen_target_describe(x->o, x->a, x->d, &x->target)) return false;
+    x->weights = weights_plan(x->model, x->a);
+    x->m = emit_module_new(x->a, x->d, x->k, &x->target, x->o);
+    x->machine = target_machine(&x->target, x->o->opt, x->d);
+    if (!x->m || !x->machine) return false;
+    emit_model(x->m, x->k, x->model, x->weights, x->out->weights_path != NULL);
+    /* Before the runtime comes in: it is optimised already, and passes over kernels are paid by their size. */
+    if (!emit_module_finish(x->m, x->machine, x->o->opt)) return false;
+    if (x->out->kind == CODEGEN_LL) return emit_ir_text(x);
+    if (x->out->kind == CODEGEN_ASM) return emit_assembly(x);
+    return emit_binary(x);
+}
+
+bool codegen_emit(kmodule *k, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a, diags *d)
+{
+    expand_math(k);
+    artefact x = {.k = k, .model = model, .o = o, .out = out, .a = a, .d = d};
+    bool ok = emit(&x);
+    if (x.machine) LLVMDisposeTargetMachine(x.machine);
+    emit_module_free(x.m);
+    return ok;
+}

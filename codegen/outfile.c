@@ -1,0 +1,93 @@
+#include "codegen/outfile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail(outfile *f, const char *what, int error)
+{
+    if (!f->failed) {
+        diag *g = diag_error(f->d, (span){0, 0}, "cannot %s: %s", what, strerror(error));
+        diag_in_file(g, f->path);
+    }
+    f->failed = true;
+    return false;
+}
+
+bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, bool executable)
+{
+    *f = (outfile){.a = a, .d = d, .path = path, .fd = -1};
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return fail(f, "write", S_ISDIR(st.st_mode) ? EISDIR : EEXIST);
+    for (int attempt = 0; f->fd < 0; attempt++) {
+        f->temporary = arena_printf(a, "%s.%ld-%d%s", path, (long)getpid(), attempt, suffix);
+        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, executable ? 0777 : 0666);
+        if (f->fd < 0 && (errno != EEXIST || attempt == 1000)) {
+            f->temporary = NULL;
+            return fail(f, "write", errno);
+        }
+    }
+    return true;
+}
+
+bool outfile_write(outfile *f, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+    while (!f->failed && n) {
+        ssize_t done = write(f->fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return fail(f, "write", errno);
+        p += done;
+        n -= (size_t)done;
+    }
+    return !f->failed;
+}
+
+bool outfile_write_at(outfile *f, const void *bytes, size_t n, uint64_t offset)
+{
+    const uint8_t *p = bytes;
+    while (!f->failed && n) {
+        ssize_t done = pwrite(f->fd, p, n, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return fail(f, "write", errno);
+        p += done;
+        n -= (size_t)done;
+        offset += (uint64_t)done;
+    }
+    return !f->failed;
+}
+
+bool outfile_pad(outfile *f, uint64_t to)
+{
+    if (f->failed) return false;
+    if (ftruncate(f->fd, (off_t)to) != 0 || lseek(f->fd, (off_t)to, SEEK_SET) < 0) return fail(f, "write", errno);
+    return true;
+}
+
+bool outfile_close(outfile *f)
+{
+    if (f->fd >= 0 && close(f->fd) != 0 && !f->failed) fail(f, "write", errno);
+    f->fd = -1;
+    return !f->failed;
+}
+
+bool outfile_commit(outfile *f)
+{
+    if (!outfile_close(f)) return false;
+    if (rename(f->temporary, f->path) != 0) return fail(f, "write", errno);
+    f->temporary = NULL;
+    return true;
+}
+
+void outfile_discard(outfile *f)
+{
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
+    if (f->temporary) unlink(f->temporary);
+    f->temporary = NULL;
+}

@@ -1,0 +1,83 @@
+#include "codegen/weights_layout.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { PIECE = 1 << 20 };
+
+static weight_item *find(const weights_layout *w, const cexpr *constant)
+{
+    uint64_t bytes = cexpr_bytes(constant);
+    vec_foreach (weight_item, i, &w->items)
+        if (i->bytes == bytes && cexpr_equal(i->value, constant)) return i;
+    return NULL;
+}
+
+static uint64_t align_up(uint64_t n)
+{
+    return (n + WEIGHTS_ALIGN - 1) / WEIGHTS_ALIGN * WEIGHTS_ALIGN;
+}
+
+weights_layout *weights_plan(const codegen_model *model, arena *a)
+{
+    weights_layout *w = ARENA_NEW(a, weights_layout);
+    for (uint32_t e = 0; e < model->n_entries; e++) {
+        const kfunction *plan = model->entries[e].plan;
+        vec_foreach (const kparam, p, &plan->params) {
+            if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
+            weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes), cexpr_bytes(p->weight)};
+            vec_push(a, &w->items, item);
+            w->bytes = item.offset + item.bytes;
+        }
+    }
+    w->bytes = align_up(w->bytes);
+    return w;
+}
+
+uint64_t weights_offset(const weights_layout *w, const cexpr *constant)
+{
+    const weight_item *i = find(w, constant);
+    assert(i && "a weight of the model");
+    return i->offset;
+}
+
+static bool stream_zeros(uint64_t n, weights_sink *sink, void *arg)
+{
+    static const uint8_t zeros[WEIGHTS_ALIGN];
+    assert(n < sizeof zeros);
+    return n == 0 || sink(arg, zeros, (size_t)n);
+}
+
+static bool stream_item(const weight_item *i, uint8_t *piece, weights_sink *sink, void *arg, diags *d)
+{
+    /* Whole bytes and a multiple of eight elements, whatever the dtype. */
+    uint64_t per_piece = (uint64_t)PIECE * 8 / dtype_bits(i->value->dt) / 8 * 8, n = cexpr_elements(i->value);
+    for (uint64_t first = 0; first < n; first += per_piece) {
+        uint64_t now = n - first < per_piece ? n - first : per_piece;
+        const char *why = NULL;
+        if (!cexpr_read(i->value, first, now, piece, &why)) {
+            diag_error(d, (span){0, 0}, "cannot read weight '%s': %s", i->name ? i->name : "?", why);
+            return false;
+        }
+        if (!sink(arg, piece, dtype_bytes(i->value->dt, now))) return false;
+    }
+    return true;
+}
+
+bool weights_stream(const weights_layout *w, weights_sink *sink, void *arg, diags *d)
+{
+    uint8_t *piece = malloc(PIECE);
+    if (!piece) {
+        diag_error(d, (span){0, 0}, "out of memory");
+        return false;
+    }
+    uint64_t at = 0;
+    bool ok = true;
+    vec_foreach (const weight_item, i, &w->items) {
+        ok = ok && stream_zeros(i->offset - at, sink, arg) && stream_item(i, piece, sink, arg, d);
+        at = i->offset + i->bytes;
+    }
+    ok = ok && stream_zeros(w->bytes - at, sink, arg);
+    free(piece);
+    return ok;
+}

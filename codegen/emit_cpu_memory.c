@@ -113,6 +113,7 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
     }
     for (int t = 0; t < tile.rank; t++) {
         int to = tile.rank == 2 ? t : COL;
+        if (at->axes[t] == KAXIS_NONE) continue;
         dim s = kbuffer_stride(e->f->dims, ty, at->axes[t]);
         if (!stride_const(e, s, a.bytes, &a.step[to])) {
             a.stride[to] = stride_value(e, s, a.bytes);

@@ -2,6 +2,8 @@
 #include "codegen/emit.h"
 
 #include <assert.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,11 +69,6 @@ static const char *take_message(arena *a, char *message)
 
 /* ---- features of a processor ---- */
 
-static void note_error(LLVMDiagnosticInfoRef info, void *arg)
-{
-    if (LLVMGetDiagInfoSeverity(info) == LLVMDSError) *(bool *)arg = true;
-}
-
 static LLVMTargetMachineRef machine(const char *triple, const char *cpu, const char *features, LLVMCodeGenOptLevel level)
 {
     LLVMTargetRef t;
@@ -83,37 +80,49 @@ static LLVMTargetMachineRef machine(const char *triple, const char *cpu, const c
     return LLVMCreateTargetMachine(t, triple, cpu, features, level, LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-/* True when the assembler takes the instruction for this machine. */
-static bool assembles(LLVMTargetMachineRef tm, const char *triple, const char *instruction)
+static void set_attribute(LLVMContextRef ctx, LLVMValueRef fn, const char *name, const char *text)
 {
-    bool refused = false;
-    LLVMContextRef ctx = LLVMContextCreate();
-    LLVMContextSetDiagnosticHandler(ctx, note_error, &refused);
-    LLVMModuleRef m = LLVMModuleCreateWithNameInContext("probe", ctx);
-    LLVMSetTarget(m, triple);
-    LLVMSetModuleInlineAsm2(m, instruction, strlen(instruction));
-    char *why = NULL;
-    LLVMMemoryBufferRef out = NULL;
-    if (LLVMTargetMachineEmitToMemoryBuffer(tm, m, LLVMObjectFile, &why, &out)) {
-        refused = true;
-        LLVMDisposeMessage(why);
-    } else {
-        LLVMDisposeMemoryBuffer(out);
-    }
-    LLVMDisposeModule(m);
-    LLVMContextDispose(ctx);
-    return !refused;
+    LLVMAttributeRef at = LLVMCreateStringAttribute(ctx, name, (unsigned)strlen(name), text, (unsigned)strlen(text));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, at);
 }
 
+/* LLVM's C interface does not tell a processor's features, but its inliner knows them: a function that needs one feature is inlined
+ * into a function for the processor exactly when the processor has it. */
 static uint64_t probe_features(const char *triple, const char *cpu, const char *features)
 {
-    uint64_t found = 0;
     LLVMTargetMachineRef tm = machine(triple, cpu, features, LLVMCodeGenLevelNone);
     if (!tm) return 0;
-#define PROBE(NAME, instruction) \
-    if (assembles(tm, triple, instruction)) found |= UINT64_C(1) << RT_CPU_##NAME;
-#include "codegen/target_x86.def"
-#undef PROBE
+    LLVMContextRef ctx = LLVMContextCreate();
+    LLVMModuleRef m = LLVMModuleCreateWithNameInContext("probe", ctx);
+    LLVMSetTarget(m, triple);
+    LLVMTypeRef signature = LLVMFunctionType(LLVMVoidTypeInContext(ctx), NULL, 0, false);
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(ctx);
+    LLVMValueRef probes[N_FEATURES], caller = LLVMAddFunction(m, "caller", signature);
+    for (int i = 0; i < N_FEATURES; i++) {
+        char plus[64];
+        snprintf(plus, sizeof plus, "+%s", x86_features[i].name);
+        probes[i] = LLVMAddFunction(m, "probe", signature);
+        set_attribute(ctx, probes[i], "target-cpu", "x86-64");
+        set_attribute(ctx, probes[i], "target-features", plus);
+        LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(ctx, probes[i], ""));
+        LLVMBuildRetVoid(b);
+    }
+    set_attribute(ctx, caller, "target-cpu", cpu);
+    set_attribute(ctx, caller, "target-features", features);
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(ctx, caller, ""));
+    for (int i = 0; i < N_FEATURES; i++) LLVMBuildCall2(b, signature, probes[i], NULL, 0, "");
+    LLVMBuildRetVoid(b);
+
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(m, "cgscc(inline)", tm, options);
+    LLVMDisposePassBuilderOptions(options);
+    LLVMConsumeError(error);
+    uint64_t found = 0;
+    for (int i = 0; i < N_FEATURES && !error; i++)
+        if (!LLVMGetFirstUse(probes[i])) found |= UINT64_C(1) << x86_features[i].bit;
+    LLVMDisposeBuilder(b);
+    LLVMDisposeModule(m);
+    LLVMContextDispose(ctx);
     LLVMDisposeTargetMachine(tm);
     return found;
 }
@@ -239,12 +248,6 @@ LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d)
     return tm;
 }
 
-static void add_string_attribute(emit_module *m, LLVMValueRef fn, const char *name, const char *text)
-{
-    LLVMAttributeRef at = LLVMCreateStringAttribute(m->ctx, name, (unsigned)strlen(name), text, (unsigned)strlen(text));
-    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, at);
-}
-
 static void add_enum_attribute(emit_module *m, LLVMValueRef fn, const char *name, uint64_t v)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
@@ -255,8 +258,8 @@ static void add_enum_attribute(emit_module *m, LLVMValueRef fn, const char *name
 /* Unwind tables let debuggers and profilers walk through kernels; nothing is ever thrown. */
 void target_function_attributes(emit_module *m, LLVMValueRef fn)
 {
-    add_string_attribute(m, fn, "target-cpu", m->target->cpu);
-    if (*m->target->features) add_string_attribute(m, fn, "target-features", m->target->features);
+    set_attribute(m->ctx, fn, "target-cpu", m->target->cpu);
+    if (*m->target->features) set_attribute(m->ctx, fn, "target-features", m->target->features);
     add_enum_attribute(m, fn, "nounwind", 0);
     add_enum_attribute(m, fn, "uwtable", 2);
 }

@@ -1,0 +1,54 @@
+#include "session.h"
+
+#include <stdio.h>
+
+#include "unit/cmocka_all.h"
+
+session session_new(void)
+{
+    session s = {.a = arena_new(NULL, NULL)};
+    s.names = interner_new(s.a);
+    s.sources = source_set_new(s.a);
+    s.d = diags_new(s.a, s.sources, 0);
+    return s;
+}
+
+void session_free(session *s)
+{
+    arena_free(s->a);
+}
+
+const char *session_diags(const session *s)
+{
+    strbuf b = strbuf_new(s->a);
+    diags_render_text(s->d, &b);
+    return b.s;
+}
+
+void session_print_diags(const session *s)
+{
+    fputs(session_diags(s), stderr);
+}
+
+static kmodule *parse(session *s, const source_file *f)
+{
+    kmodule *m = kmodule_parse(s->a, s->names, s->sources, s->d, f);
+    if (!m || !kmodule_verify(m, s->d)) {
+        session_print_diags(s);
+        fail_msg("%s does not parse", f->name);
+    }
+    return m;
+}
+
+kmodule *session_parse(session *s, const char *name, const char *text)
+{
+    return parse(s, source_add(s->sources, name, name, text, strlen(text)));
+}
+
+kmodule *session_read(session *s, const char *path)
+{
+    const char *why = NULL;
+    const source_file *f = source_read(s->sources, path, path, &why);
+    if (!f) fail_msg("%s: %s", path, why);
+    return parse(s, f);
+}

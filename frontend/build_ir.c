@@ -136,12 +136,28 @@ static value *build(work *w, builder *b, const sema_node *n)
     return NULL;
 }
 
+/* What no result and no point needs is left out: sema makes a node for each number it meets, also for those that end up as
+ * part of another. */
+static bool *find_live(work *w, const sema_function *sf)
+{
+    bool *live = ARENA_ARRAY(w->s->arena, bool, w->p->n_nodes);
+    vec_foreach(sema_port, r, &sf->results) live[r->node->id] = true;
+    vec_foreach(sema_point, pt, &sf->points) live[pt->node->id] = true;
+    for (uint32_t i = sf->nodes.len; i-- > 0;) {
+        const sema_node *n = sf->nodes.data[i];
+        for (uint32_t k = 0; live[n->id] && k < n->n_args; k++) live[n->args[k]->id] = true;
+    }
+    return live;
+}
+
 static void build_function(work *w, const sema_function *sf)
 {
+    const bool *live = find_live(w, sf);
     function *f = function_new(w->m, sf->name);
     vec_foreach(sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
     builder b = {.fn = f};
     vec_foreach(sema_node *, n, &sf->nodes) {
+        if (!live[(*n)->id]) continue;
         b.in = region_of(w, f, (*n)->in);
         b.at = (*n)->at;
         value *v = build(w, &b, *n);

@@ -109,9 +109,9 @@ sema_node *sn_transpose(sema *s, sema_node *a, const uint8_t *perm, span at)
 
 sema_node *sn_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at)
 {
-    bool same = rank == a->ty.rank;
-    for (uint32_t i = 0; same && i < rank; i++) same = shape[i] == a->ty.shape[i];
-    if (same) return a;
+    if (has_shape(a, rank, shape)) return a;
+    while (a->op == SN_RESHAPE) a = a->args[0];
+    if (has_shape(a, rank, shape)) return a;
     return sn_new(s, SN_RESHAPE, sema_type_of(a->ty.dt, rank, shape), at, &a, 1);
 }
 

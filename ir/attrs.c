@@ -98,8 +98,13 @@ void attr_print(const module *m, const attr *a, strbuf *out)
 {
     switch (attr_kind_of(a->name)) {
     case AK_INT: strbuf_addf(out, "%lld", (long long)a->u.i); break;
-    case AK_ENUM_REDUCE: strbuf_adds(out, reduce_name((reduce_kind)a->u.i)); break;
-    case AK_ENUM_NORM: strbuf_adds(out, norm_name((norm_mode)a->u.i)); break;
+    case AK_ENUM_REDUCE:
+    case AK_ENUM_NORM: {
+        bool reduce = attr_kind_of(a->name) == AK_ENUM_REDUCE;
+        const char *word = reduce ? reduce_name((reduce_kind)a->u.i) : norm_name((norm_mode)a->u.i);
+        strbuf_adds(out, word ? word : "?"); /* the verifier prints what it refuses */
+        break;
+    }
     case AK_REAL: strbuf_add_double(out, a->u.real); break;
     case AK_DIM: dim_print(m->dims, a->u.d, out); break;
     case AK_DTYPE: strbuf_adds(out, dtype_name(a->u.dt)); break;

@@ -10,11 +10,26 @@ typedef struct {
     diags *d;
     arena *a;
     uint32_t violations;
+    bool list_ok;         /* the nodes of the function at hand can be walked */
     const value **by_id;  /* the value that owns an id */
     uint32_t *defined;    /* 1 + position of a value's definition in the function at hand; 0: not defined in it */
     const param **params; /* by id: those that the module lists */
     uint32_t n_param_ids;
 } verifier;
+
+/* A broken node is only shown when the printer cannot trip over it. */
+static bool is_printable(const verifier *v, const function *f, const node *n)
+{
+    if (!f || !n || n->fn != f || f->m != v->m || !n->result || n->result->id >= v->m->n_values) return false;
+    for (uint32_t i = 0; i < n->n_operands; i++)
+        if (!n->operands[i] || n->operands[i]->id >= v->m->n_values) return false;
+    const op_info *row = op_row(n->op);
+    for (int i = 0; i < row->n_attrs; i++) {
+        const attr *a = &n->attrs[i];
+        if (a->name != row->attrs[i] || (a->set && attr_kind_of(a->name) == AK_PARAM && !a->u.p)) return false;
+    }
+    return v->list_ok;
+}
 
 static __attribute__((format(printf, 4, 5))) void violation(verifier *v, const function *f, const node *n,
                                                             const char *fmt, ...)
@@ -28,7 +43,7 @@ static __attribute__((format(printf, 4, 5))) void violation(verifier *v, const f
     diag *g =
         f ? diag_error(v->d, at, "function @%s: %s", f->name, message) : diag_error(v->d, at, "module: %s", message);
     diag_code(g, "invalid-ir");
-    if (!n || !n->result || n->result->id >= v->m->n_values) return;
+    if (!is_printable(v, f, n)) return;
     strbuf s = strbuf_new(v->a);
     node_print(n, &s);
     diag_note(g, "in %s", s.s);
@@ -90,14 +105,17 @@ static void verify_params(verifier *v)
     }
 }
 
-static void verify_regions(verifier *v)
+/* False when walking up from a region might not end. */
+static bool verify_regions(verifier *v)
 {
+    uint32_t before = v->violations;
     const module *m = v->m;
     for (uint32_t i = 0; i < m->regions.len; i++) {
         const region *r = m->regions.data[i];
         if (r->id != i || (r->parent && r->parent->id >= i))
             violation(v, NULL, NULL, "region %u is not numbered after its parent", i);
     }
+    return v->violations == before;
 }
 
 /* The first half of a value: its id and type. */
@@ -128,12 +146,7 @@ static void verify_node(verifier *v, const function *f, const node *n, uint32_t 
             violation(v, f, NULL, "operand %u of a node of op %s is not defined before it", i, row->name);
             operands_ok = false;
         }
-    if (!n->result) {
-        violation(v, f, NULL, "a node of op %s has no result", row->name);
-        return;
-    }
     verify_value(v, f, n, n->result, position);
-    if (n->fn != f) violation(v, f, n, "a node does not know its function");
     if (!n->in || !region_within(n->in, f->root)) violation(v, f, n, "a node is in no region of its function");
     if (n->n_sources && !n->sources) violation(v, f, n, "a node lost its sources");
     for (int i = 0; i < row->n_attrs; i++) {
@@ -172,19 +185,31 @@ static void verify_uses(verifier *v, const function *f)
     }
 }
 
+/* The list of nodes, looked at before anything walks it: linked both ways, of this function, with results of known ids.
+ */
+static bool list_is_sound(verifier *v, const function *f)
+{
+    const node *prev = NULL;
+    v->list_ok = false;
+    for (const node *n = f->first; n; prev = n, n = n->next) {
+        if (n->prev == prev && n->fn == f && n->result && n->result->id < v->m->n_values) continue;
+        violation(v, f, NULL, "the list of nodes is broken at one of op %s", op_row(n->op)->name);
+        return false;
+    }
+    if (f->last != prev) violation(v, f, NULL, "the list of nodes does not end at its last node");
+    for (uint32_t i = 0; i < f->args.len; i++)
+        if (f->args.data[i].v->id >= v->m->n_values) violation(v, f, NULL, "argument %u has an unknown id", i);
+    return v->list_ok = f->last == prev;
+}
+
 static void verify_function(verifier *v, const function *f)
 {
     uint32_t before = v->violations, position = 1;
     if (f->m != v->m) violation(v, f, NULL, "a function does not know its module");
+    if (!list_is_sound(v, f) || before != v->violations) return;
     memset(v->defined, 0, v->m->n_values * sizeof *v->defined);
     for (uint32_t i = 0; i < f->args.len; i++) verify_value(v, f, NULL, f->args.data[i].v, position);
-    const node *prev = NULL;
-    function_foreach (n, f) {
-        if (n->prev != prev) violation(v, f, NULL, "the list of nodes is broken");
-        prev = n;
-        verify_node(v, f, n, ++position);
-    }
-    if (f->last != prev) violation(v, f, NULL, "the list of nodes is broken");
+    function_foreach (n, f) verify_node(v, f, n, ++position);
     for (uint32_t i = 0; i < f->results.len; i++)
         if (!is_defined(v, f->results.data[i].v, UINT32_MAX))
             violation(v, f, NULL, "result '%s' is not a value of the function", f->results.data[i].name);
@@ -211,8 +236,8 @@ bool module_verify(const module *m, diags *d)
     v.params = ARENA_ARRAY(a, const param *, v.n_param_ids);
     ptrmap *names = ptrmap_new(a);
     verify_params(&v);
-    verify_regions(&v);
-    for (uint32_t i = 0; i < m->functions.len; i++) {
+    bool walkable = verify_regions(&v);
+    for (uint32_t i = 0; walkable && i < m->functions.len; i++) {
         const function *f = m->functions.data[i];
         if (ptrmap_has(names, f->name)) violation(&v, f, NULL, "two functions have this name");
         ptrmap_set(names, f->name, (void *)f);

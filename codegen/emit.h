@@ -30,6 +30,7 @@ typedef struct {
     LLVMTypeRef i1, i8, i32, i64, f32, f64, ptr, void_type;
     emit_debug *debug;               /* NULL: no debug info */
     LLVMValueRef zeros;              /* a constant of as many zero bytes as a vector: what absent elements are read from */
+    bool halves;                     /* f16 and bf16 convert by instructions of the target that keep denormals */
     bool failed;                     /* a diagnostic was added: the module is not to be used */
 } emit_module;
 
@@ -43,8 +44,17 @@ typedef struct {
     int depth;                       /* loops around the definition */
 } cg_value;
 
-typedef struct emitter {
+typedef struct emitter emitter;
+typedef void emit_fn(emitter *e, kop *op);
+typedef struct {
+    kvalue *v;
+    cg_value was;
+} cg_rebound;
+
+struct emitter {
     emit_module *m;
+    emit_fn *const *table;           /* the target's column: one function an op */
+    cg_value (*tile)(emitter *e, ktile t); /* the target's form of a tile, without values yet; NULL: the CPU form */
     const kfunction *f;
     LLVMValueRef fn;
     LLVMBuilderRef b;                /* at the end of the block that ops go to */
@@ -59,10 +69,11 @@ typedef struct emitter {
     LLVMValueRef call, workspace;    /* plans: struct rt_call *, its workspace */
     LLVMValueRef trash;              /* a vector on the stack: where absent elements are stored; NULL until needed */
     struct plan_state *plan;         /* plans: emit_plan.c */
+    struct ptx_state *ptx;           /* GPU kernels: emit_ptx.h */
+    VEC(cg_rebound) rebound;         /* see cg_rebind */
     const kop *at;                   /* for diagnostics */
-} emitter;
+};
 
-typedef void emit_fn(emitter *e, kop *op);
 extern emit_fn *const emit_cpu_table[KOP_COUNT];
 
 /* ---- emit_cpu.c: functions and the walk over blocks ---- */
@@ -78,6 +89,8 @@ LLVMBasicBlockRef emit_new_block(emitter *e, const char *name);
 void emit_to(emitter *e, LLVMBasicBlockRef b);           /* further ops go to the end of b */
 void emit_br(emitter *e, LLVMBasicBlockRef to);
 LLVMBasicBlockRef emit_here(emitter *e);
+/* What LLVM may assume of buffer parameter i of fn, which is p of f. */
+void emit_describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfunction *f, const kparam *p);
 /* Reports an op that this target cannot do. Emission goes on so that all are reported. */
 void emit_unsupported(emitter *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -90,6 +103,10 @@ int cg_chunk_lanes(const cg_value *x, int chunk);
 cg_value cg_tile(emitter *e, ktile t);
 cg_value *cg_get(emitter *e, const kvalue *v);
 void cg_set(emitter *e, const kvalue *v, cg_value x);
+/* v is x from here to the end of the block that is being emitted: whoever emits a block takes rebound.len before it and, when what
+ * it yields has been read, calls cg_unbind. */
+void cg_rebind(emitter *e, kvalue *v, cg_value x);
+void cg_unbind(emitter *e, uint32_t mark);
 LLVMValueRef cg_buffer(emitter *e, const kvalue *v);
 LLVMValueRef cg_i64(emitter *e, const kvalue *v);        /* an i64 scalar with its offset added */
 LLVMValueRef cg_scalar(emitter *e, const kvalue *v);     /* any scalar */

@@ -45,7 +45,7 @@ void emit_block(emitter *e, const kblock *b)
         const kop *outer = e->at;
         e->at = op;
         debug_at(e, op->source);
-        emit_cpu_table[op->op](e, op);
+        e->table[op->op](e, op);
         e->at = outer;
     }
 }
@@ -73,7 +73,7 @@ LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef sig
 
 void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
 {
-    *e = (emitter){.m = m, .f = f, .fn = fn, .lanes = m->target->vector_bytes / 4};
+    *e = (emitter){.m = m, .table = emit_cpu_table, .f = f, .fn = fn, .lanes = m->target->vector_bytes / 4};
     e->values = ARENA_ARRAY(m->a, cg_value, f->n_values);
     e->dims = ptrmap_new(m->a);
     e->symbols = ARENA_ARRAY(m->a, LLVMValueRef, dim_symbol_count(f->dims));
@@ -98,7 +98,7 @@ static void add_param_attribute(emit_module *m, LLVMValueRef fn, unsigned i, con
 
 /* Buffers of one launch that anything is written to overlap no other. A buffer of no elements may be at address 0, so only those
  * that surely have some are called dereferenceable. */
-static void describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfunction *f, const kparam *p)
+void emit_describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfunction *f, const kparam *p)
 {
     const kbuffer *b = &p->v->ty.buf;
     add_param_attribute(m, fn, i, "noalias", 0);
@@ -121,7 +121,7 @@ static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
     types[n++] = m->i64;
     LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "kernel.%s", f->name), LLVMFunctionType(m->void_type, types, n, false),
                                         LLVMInternalLinkage);
-    for (unsigned i = 0; i < n_bufs; i++) describe_buffer(m, fn, i, f, &f->params.data[i]);
+    for (unsigned i = 0; i < n_bufs; i++) emit_describe_buffer(m, fn, i, f, &f->params.data[i]);
     add_param_attribute(m, fn, n_bufs + n_dims, "noalias", 0);
     add_param_attribute(m, fn, n_bufs + n_dims + 1, "noalias", 0);
 

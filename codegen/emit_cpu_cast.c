@@ -172,15 +172,17 @@ static bool bits_in_registers(dtype dt)
 
 static LLVMValueRef small_to_f32(bit_ctx *c, LLVMValueRef x, dtype from, small_format f)
 {
+    if (c->e->m->halves && !bits_in_registers(from)) return LLVMBuildFPExt(c->b, x, c->f32, "");
     LLVMTypeRef raw = cg_vector_of(LLVMIntTypeInContext(c->e->m->ctx, (unsigned)f.bits), c->lanes);
     return unpack(c, bits_in_registers(from) ? x : LLVMBuildBitCast(c->b, x, raw, ""), f);
 }
 
 static LLVMValueRef f32_to_small(bit_ctx *c, LLVMValueRef x, dtype to, small_format f)
 {
+    LLVMTypeRef t = cg_vector_of(cg_scalar_type(c->e->m, to), c->lanes);
+    if (c->e->m->halves && !bits_in_registers(to)) return LLVMBuildFPTrunc(c->b, x, t, "");
     LLVMValueRef v = pack(c, x, f);
-    if (bits_in_registers(to)) return v;
-    return LLVMBuildBitCast(c->b, v, cg_vector_of(cg_scalar_type(c->e->m, to), c->lanes), "");
+    return bits_in_registers(to) ? v : LLVMBuildBitCast(c->b, v, t, "");
 }
 
 /* ---- all pairs ---- */

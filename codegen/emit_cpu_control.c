@@ -45,6 +45,16 @@ static carried yielded(emitter *e, const kblock *b, kvalue *const *like)
     return read_values(e, y ? y->operands : NULL, y ? y->n_operands : 0, like);
 }
 
+/* A block and what it yields to values of the types of `like`. */
+static carried emit_nested(emitter *e, const kblock *b, kvalue *const *like)
+{
+    uint32_t mark = e->rebound.len;
+    emit_block(e, b);
+    carried c = yielded(e, b, like);
+    cg_unbind(e, mark);
+    return c;
+}
+
 /* Phis for values of c's types at the start of the current block; incoming edges are added later. */
 static carried new_phis(emitter *e, const carried *c)
 {
@@ -79,8 +89,7 @@ static carried emit_body(emitter *e, const kop *op, LLVMValueRef iv, int64_t iv_
     const kblock *body = op->blocks[0];
     cg_set_affine(e, body->args[0], iv, iv_off);
     bind(e, body->args + 1, in);
-    emit_block(e, body);
-    return yielded(e, body, op->results);
+    return emit_nested(e, body, op->results);
 }
 
 /* A counted loop from lo to hi (lo + copies * step divides hi - lo evenly, or copies is 1) with `copies` bodies per round. */
@@ -175,8 +184,7 @@ void emit_cpu_if(emitter *e, kop *op)
         emit_to(e, i == 0 ? yes : no);
         out[i].n = 0;
         if ((uint32_t)i < op->n_blocks) {
-            emit_block(e, op->blocks[i]);
-            out[i] = yielded(e, op->blocks[i], op->results);
+            out[i] = emit_nested(e, op->blocks[i], op->results);
         }
         from[i] = emit_here(e);
         emit_br(e, join);
@@ -201,7 +209,7 @@ void emit_cpu_switch(emitter *e, kop *op)
             LLVMAddCase(sw, cg_const_i64(e->m, op->at.cases.v[i]), b);
         }
         emit_to(e, b);
-        emit_block(e, op->blocks[i]);
+        emit_nested(e, op->blocks[i], NULL);
         emit_br(e, join);
     }
     emit_to(e, join);

@@ -124,6 +124,7 @@ int cg_chunk_lanes(const cg_value *x, int chunk)
 
 cg_value cg_tile(emitter *e, ktile t)
 {
+    if (e->tile) return e->tile(e, t);
     cg_value x = {.rows = 1, .cols = 1, .depth = e->depth};
     if (t.rank >= 1) x.cols = t.shape[t.rank - 1];
     if (t.rank == 2) x.rows = t.shape[0];
@@ -144,6 +145,20 @@ void cg_set(emitter *e, const kvalue *v, cg_value x)
     assert(v->id < e->f->n_values);
     x.depth = e->depth;
     e->values[v->id] = x;
+}
+
+void cg_rebind(emitter *e, kvalue *v, cg_value x)
+{
+    vec_push(e->m->a, &e->rebound, ((cg_rebound){v, *cg_get(e, v)}));
+    cg_set(e, v, x);
+}
+
+void cg_unbind(emitter *e, uint32_t mark)
+{
+    while (e->rebound.len > mark) {
+        cg_rebound r = vec_pop(&e->rebound);
+        e->values[r.v->id] = r.was;
+    }
 }
 
 LLVMValueRef cg_buffer(emitter *e, const kvalue *v)

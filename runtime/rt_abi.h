@@ -86,7 +86,7 @@ struct rt_call {
     void *const *inputs;  /* compact row-major data of the entry's inputs; may be null for a tensor without elements */
     void *const *outputs; /* the same of its outputs */
     uint8_t *workspace;   /* rt_entry.buffer_bytes(dims) bytes, aligned to 64 */
-    const uint8_t *weights; /* rt_model.weights.bytes bytes, aligned to 64; NULL when there are none */
+    const uint8_t *weights; /* rt_model.weights.bytes, rounded up to 64, readable; aligned to 64; NULL: none */
     /* Private to the runtime. */
     uint8_t *scratch;
     int64_t scratch_stride;

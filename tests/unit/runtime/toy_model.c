@@ -1,6 +1,23 @@
 #include "toy_model.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* Mistakes that generated code could make, one at a time, for the tests of tests/e2e/embed_check.c. */
+#ifndef TOY_MISTAKE
+#define TOY_MISTAKE 0
+#endif
+enum {
+    OVER_READ = 1,
+    WRITE_BEFORE,
+    STALE_WORKSPACE,
+    DEPENDS_ON_DIVISION,
+    ALLOCATES,
+    SCRATCH_TOO_SMALL,
+    WEIGHTS_OVER_READ,
+    WRITES_INPUT
+};
+static volatile float sink;
 
 #define CONST_AXIS(n) {#n, n, n, n, -1, -1}
 #define DIM_AXIS(name, lo, hi) {#name, -1, lo, hi, TOY_##name, -1}
@@ -35,6 +52,9 @@ static void gather(void *const *bufs, const int64_t *d, void *scratch, struct rt
     const int64_t *ids = bufs[0];
     const float *weights = bufs[1];
     float *out = bufs[2];
+    if (TOY_MISTAKE == OVER_READ && end > begin) sink = (float)ids[end * d[0]];
+    if (TOY_MISTAKE == WEIGHTS_OVER_READ) sink = weights[48]; /* 160 bytes, readable to 192 */
+    if (TOY_MISTAKE == WRITES_INPUT && end > begin) ((int64_t *)bufs[0])[0] = 0;
     for (int64_t i = begin * d[0]; i < end * d[0]; i++) {
         int64_t id = ids[i];
         if (id < 0 || id >= d[1]) {
@@ -46,7 +66,9 @@ static void gather(void *const *bufs, const int64_t *d, void *scratch, struct rt
             }
             id = 0;
         }
+        if (TOY_MISTAKE == STALE_WORKSPACE && i == 0) continue;
         memcpy(out + 4 * i, weights + 4 * id, 4 * sizeof(float));
+        if (TOY_MISTAKE == DEPENDS_ON_DIVISION) out[4 * i] += (float)(i - begin * d[0]);
     }
 }
 
@@ -58,6 +80,8 @@ static void twice(void *const *bufs, const int64_t *d, void *scratch, struct rt_
     for (int64_t i = begin; i < end; i++) {
         memcpy(scratch, (const float *)bufs[0] + 4 * i, 4 * sizeof(float));
         for (int k = 0; k < 4; k++) ((float *)scratch)[k] *= 2;
+        if (TOY_MISTAKE == SCRATCH_TOO_SMALL) ((float *)scratch)[16] = 1;
+        if (TOY_MISTAKE == WRITE_BEFORE && i == 0) ((float *)bufs[1])[-1] = 1;
         memcpy((float *)bufs[1] + 4 * i, scratch, 4 * sizeof(float));
     }
 }
@@ -73,6 +97,10 @@ static int32_t embed_plan(struct rt_call *call)
     const int64_t *d = call->dims;
     void *bufs[] = {call->inputs[0], (void *)(uintptr_t)call->weights, call->workspace};
     int64_t extents[] = {d[TOY_S], 10};
+    if (TOY_MISTAKE == ALLOCATES) {
+        void *volatile p = malloc(10);
+        free(p);
+    }
     int32_t s = call->launch(call, &embed_launches[0], bufs, extents, d[TOY_B]);
     if (s) return s;
     void *bufs2[] = {call->workspace, call->outputs[0]};

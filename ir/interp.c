@@ -127,7 +127,7 @@ static bool result_shape(const interp *r, const node *n, int64_t *shape)
         if (shape[k] >= 0) continue;
         strbuf s = strbuf_new(r->scratch);
         dim_print(r->m->dims, t->shape[k], &s);
-        diag *g = diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "axis %u of %s has a negative size", k,
+        diag *g = diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "axis %u of '%s' has a negative size", k,
                              interp_value_name(r, n->result));
         diag_expected(g, "0 <= %s", s.s);
         diag_got(g, "%lld", (long long)shape[k]);
@@ -135,7 +135,7 @@ static bool result_shape(const interp *r, const node *n, int64_t *shape)
     }
     if (countable(t->rank, shape)) return true;
     diag *g =
-        diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "%s is too large", interp_value_name(r, n->result));
+        diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "'%s' is too large", interp_value_name(r, n->result));
     diag_got(g, "%s", interp_type_text(r->scratch, t->dt, t->rank, shape));
     return false;
 }
@@ -174,7 +174,8 @@ static void release(slot *s)
 
 static void count_uses(const function *f, slot *slots)
 {
-    function_foreach(n, f) for (uint32_t i = 0; i < n->n_operands; i++) slots[n->operands[i]->id].uses++;
+    function_foreach (n, f)
+        for (uint32_t i = 0; i < n->n_operands; i++) slots[n->operands[i]->id].uses++;
     for (uint32_t i = 0; i < f->results.len; i++) slots[f->results.data[i].v->id].uses++;
 }
 
@@ -215,8 +216,7 @@ bool interp_run(const function *f, tensor *const *args, const int64_t *settings,
     count_uses(f, slots);
     for (uint32_t i = 0; i < f->args.len; i++) slots[f->args.data[i].v->id].t = args[i];
     bool ok = true;
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         ok = run_node(&r, n, slots, a);
         if (!ok) break;
     }

@@ -98,8 +98,7 @@ static void need_type(binding *b, const type *t)
 static void find_needed(binding *b)
 {
     for (uint32_t i = 0; i < b->f->args.len; i++) need_type(b, &b->f->args.data[i].v->ty);
-    function_foreach(n, b->f)
-    {
+    function_foreach (n, b->f) {
         need_type(b, &n->result->ty);
         for (int i = 0; i < op_row(n->op)->n_attrs; i++) {
             const attr *a = &n->attrs[i];

@@ -202,7 +202,7 @@ static bool eval_slice(const interp *r, const node *n, tensor *const *x, tensor 
                                 !__builtin_add_overflow(last, first, &last) && last < x[0]->shape[k]);
         if (!ok) {
             diag *g =
-                diag_error(r->d, place_of(n), "a slice reads outside of %s", interp_value_name(r, n->operands[0]));
+                diag_error(r->d, place_of(n), "a slice reads outside of '%s'", interp_value_name(r, n->operands[0]));
             diag_expected(g, "indices of axis %u from 0 to %lld", k, (long long)x[0]->shape[k] - 1);
             diag_got(g, "%lld indices from %lld in steps of %lld", (long long)size, (long long)first, (long long)by);
             return false;

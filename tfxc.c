@@ -1,0 +1,508 @@
+/* tfxc: the driver. Arguments, the session, and the pipeline as prose; the only file that sees every room. */
+#include "codegen/codegen.h"
+#include "codegen/header.h"
+#include "codegen/lower.h"
+#include "frontend/frontend.h"
+#include "ir/interp.h"
+#include "ir/kir/kinterp.h"
+#include "passes/pass.h"
+#include "runtime/npy.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TFXC_VERSION "tfxc 0.1.0"
+
+/* ---- what can be written ---- */
+
+typedef enum { EMIT_SO, EMIT_OBJ, EMIT_AR, EMIT_LL, EMIT_ASM, EMIT_TIR, EMIT_KIR, EMIT_HEADER, EMIT_NOTHING, EMIT_COUNT } emit_kind;
+static const struct {
+    const char *name, *extension, *what;
+} emit_rows[EMIT_COUNT] = {
+    [EMIT_SO] = {"so", ".so", "shared object"},
+    [EMIT_OBJ] = {"o", ".o", "relocatable object, with a C header beside it"},
+    [EMIT_AR] = {"a", ".a", "static library, with a C header beside it"},
+    [EMIT_LL] = {"ll", ".ll", "LLVM IR"},
+    [EMIT_ASM] = {"s", ".s", "assembly"},
+    [EMIT_TIR] = {"tir", ".tir", "tensor IR, after the passes"},
+    [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled"},
+    [EMIT_HEADER] = {"h", ".h", "the C header alone"},
+    [EMIT_NOTHING] = {"nothing", NULL, "check the program only"},
+};
+
+typedef struct {
+    const char *tensor, *path;
+} binding;
+
+typedef struct {
+    const char *input, *output, *prefix, *weights, *linker, *interpret, *external_weights;
+    emit_kind emit;
+    bool emit_given, json;
+    codegen_options target;
+    pass_options passes;
+    VEC(binding) inputs, outputs;
+} options;
+
+/* A session: everything one compilation owns. */
+typedef struct {
+    arena *a;
+    interner *names;
+    source_set *sources;
+    diags *d;
+    dim_ctx *dims;
+    options o;
+    weights_file *weights;
+    jmp_buf out_of_memory;
+} session;
+
+enum { EXIT_DONE = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2, EXIT_MEMORY = 3 };
+
+static void out_of_memory(void *arg)
+{
+    longjmp(((session *)arg)->out_of_memory, 1);
+}
+
+/* ---- arguments ---- */
+
+static const struct {
+    const char *flag, *value, *what;
+} help_rows[] = {
+    {"-o", "FILE", "output; its extension says what is written (\"-\": standard output, for text)"},
+    {"--emit=", "KIND", "what is written, when the extension does not say it"},
+    {"--weights=", "FILE", "the weights file instead of the one that the model names, or random[:SEED]"},
+    {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)"},
+    {"-mcpu=", "NAME", "processor to compile for (default: native)"},
+    {"-mtriple=", "TRIPLE", "target triple (default: this machine)"},
+    {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma"},
+    {"-O", "N", "optimisation level 0 to 3 (default: 2)"},
+    {"--linker=", "PATH", "ld.lld to link with"},
+    {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it"},
+    {"--input=", "NAME=FILE", "with --interpret: an input tensor (.npy)"},
+    {"--save=", "NAME=FILE", "with --interpret: where an output tensor goes (.npy)"},
+    {"--diagnostics=", "FORM", "text or json"},
+    {"--print-ops", "", "the tensor-IR ops, as Markdown"},
+    {"--print-passes", "", "the passes and their order, as Markdown"},
+    {"--version", "", "print the version"},
+    {"--help", "", "print this"},
+};
+
+static void print_help(arena *a)
+{
+    strbuf b = strbuf_new(a);
+    strbuf_adds(&b, "usage: tfxc MODEL.tfx -o MODEL.so [options]\n\nCompiles a model to one native file. MODEL.tir is accepted too.\n\n");
+    for (size_t i = 0; i < sizeof help_rows / sizeof *help_rows; i++) {
+        size_t at = b.len;
+        strbuf_addf(&b, "  %s%s%s", help_rows[i].flag, *help_rows[i].flag == '-' && help_rows[i].flag[1] == 'o' ? " " : "",
+                    help_rows[i].value);
+        size_t used = b.len - at;
+        strbuf_pad(&b, used < 26 ? 26 - used : 1, ' ');
+        strbuf_addf(&b, "%s\n", help_rows[i].what);
+    }
+    strbuf_adds(&b, "\nwhat is written:\n");
+    for (int i = 0; i < EMIT_COUNT; i++) {
+        strbuf_addf(&b, "  %-8s %s\n", emit_rows[i].name, emit_rows[i].what);
+    }
+    strbuf_adds(&b, "\npasses:\n");
+    pass_options_help(&b);
+    fputs(b.s, stdout);
+}
+
+static bool starts(const char *s, const char *with, const char **rest)
+{
+    size_t n = strlen(with);
+    if (strncmp(s, with, n)) return false;
+    *rest = s + n;
+    return true;
+}
+
+static bool usage_error(session *s, const char *fmt, const char *arg)
+{
+    diag *g = diag_error(s->d, (span){0, 0}, fmt, arg);
+    diag_in_file(g, "tfxc");
+    return false;
+}
+
+static bool parse_emit(session *s, const char *name)
+{
+    const char *names[EMIT_COUNT];
+    for (int i = 0; i < EMIT_COUNT; i++) {
+        names[i] = emit_rows[i].name;
+        if (strcmp(name, names[i])) continue;
+        s->o.emit = (emit_kind)i;
+        s->o.emit_given = true;
+        return true;
+    }
+    diag *g = diag_error(s->d, (span){0, 0}, "'%s' is nothing that --emit can write", name);
+    diag_in_file(g, "tfxc");
+    const char *near = suggest(name, names, EMIT_COUNT);
+    if (near) diag_hint(g, "did you mean '%s'?", near);
+    return false;
+}
+
+static bool parse_binding(session *s, const char *text, const char *flag, binding *out)
+{
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text || !eq[1]) return usage_error(s, "%s needs NAME=FILE", flag);
+    *out = (binding){arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
+    return true;
+}
+
+static bool unknown_flag(session *s, const char *arg)
+{
+    const char *names[sizeof help_rows / sizeof *help_rows];
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof help_rows / sizeof *help_rows; i++) names[n++] = help_rows[i].flag;
+    const char *eq = strchr(arg, '=');
+    const char *flag = eq ? arena_strndup(s->a, arg, (size_t)(eq - arg) + 1) : arg;
+    const char *near = suggest(flag, names, n);
+    diag *g = diag_error(s->d, (span){0, 0}, "unknown flag '%s'", arg);
+    diag_in_file(g, "tfxc");
+    if (near) diag_hint(g, "did you mean '%s'?", near);
+    else diag_hint(g, "tfxc --help lists the flags");
+    return false;
+}
+
+static bool parse_flag(session *s, const char *arg)
+{
+    options *o = &s->o;
+    const char *v;
+    binding b;
+    if (starts(arg, "--emit=", &v)) return parse_emit(s, v);
+    if (starts(arg, "--weights=", &v)) return o->weights = v, true;
+    if (starts(arg, "--prefix=", &v)) return o->prefix = v, true;
+    if (starts(arg, "-mcpu=", &v)) return o->target.cpu = v, true;
+    if (starts(arg, "-mtriple=", &v)) return o->target.triple = v, true;
+    if (starts(arg, "-mattr=", &v)) return o->target.features = v, true;
+    if (starts(arg, "--linker=", &v)) return o->linker = v, true;
+    if (starts(arg, "--interpret=", &v)) {
+        o->interpret = v;
+        return !strcmp(v, "tir") || !strcmp(v, "kir") || usage_error(s, "--interpret takes tir or kir, not '%s'", v);
+    }
+    if (starts(arg, "--input=", &v)) {
+        if (!parse_binding(s, v, "--input", &b)) return false;
+        vec_push(s->a, &o->inputs, b);
+        return true;
+    }
+    if (starts(arg, "--save=", &v)) {
+        if (!parse_binding(s, v, "--save", &b)) return false;
+        vec_push(s->a, &o->outputs, b);
+        return true;
+    }
+    if (starts(arg, "--diagnostics=", &v)) {
+        o->json = !strcmp(v, "json");
+        return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
+    }
+    if (starts(arg, "-O", &v)) {
+        if (v[0] < '0' || v[0] > '3' || v[1]) return usage_error(s, "-O takes 0 to 3, not '%s'", v);
+        o->target.opt = v[0] - '0';
+        return true;
+    }
+    flag_result r = pass_options_flag(&o->passes, s->a, s->d, arg);
+    if (r == FLAG_UNKNOWN) return unknown_flag(s, arg);
+    return r == FLAG_TAKEN;
+}
+
+static bool emit_from_extension(session *s)
+{
+    const char *dot = strrchr(s->o.output, '.');
+    for (int i = 0; dot && i < EMIT_COUNT; i++) {
+        if (!emit_rows[i].extension || strcmp(dot, emit_rows[i].extension)) continue;
+        s->o.emit = (emit_kind)i;
+        return true;
+    }
+    usage_error(s, "cannot tell from '%s' what to write", s->o.output);
+    diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0}, "extensions that are known: .so .o .a .ll .s .tir .kir .h; or say --emit=KIND");
+    diag_in_file(g, "tfxc");
+    return false;
+}
+
+/* True when there is something to compile; *status is the exit status otherwise. */
+static bool parse_arguments(session *s, int argc, char **argv, int *status)
+{
+    options *o = &s->o;
+    bool ok = true;
+    *status = EXIT_DONE;
+    o->target.opt = 2;
+    o->passes = pass_options_default();
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) return print_help(s->a), false;
+        if (!strcmp(arg, "--version")) return puts(TFXC_VERSION), false;
+        if (!strcmp(arg, "--print-ops") || !strcmp(arg, "--print-passes")) {
+            strbuf b = strbuf_new(s->a);
+            (arg[8] == 'o' ? ops_print_reference : passes_print_reference)(&b);
+            return fputs(b.s, stdout), false;
+        }
+        if (!strcmp(arg, "-o")) {
+            if (i + 1 < argc) o->output = argv[++i];
+            else ok = usage_error(s, "%s needs a file", "-o");
+        } else if (arg[0] == '-' && arg[1]) {
+            ok = parse_flag(s, arg) && ok;
+        } else if (o->input) {
+            ok = usage_error(s, "a second input file, '%s'", arg);
+        } else {
+            o->input = arg;
+        }
+    }
+    *status = EXIT_USAGE;
+    if (!ok) return false;
+    if (!o->input) return usage_error(s, "no input file%s", ""), false;
+    if (o->interpret) return o->emit = EMIT_NOTHING, true;
+    if (!o->output && !o->emit_given) return usage_error(s, "no output: say -o FILE%s", ""), false;
+    if (!o->emit_given && !emit_from_extension(s)) return false;
+    if (!o->output && o->emit != EMIT_NOTHING) return usage_error(s, "no output: say -o FILE%s", ""), false;
+    return true;
+}
+
+/* ---- the stages ---- */
+
+static bool has_extension(const char *path, const char *extension)
+{
+    size_t n = strlen(path), k = strlen(extension);
+    return n > k && !strcmp(path + n - k, extension);
+}
+
+/* Text to a file by way of a temporary one, or to standard output for "-". */
+static bool write_text(session *s, const char *path, const strbuf *text)
+{
+    if (!strcmp(path, "-")) return fwrite(text->s, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
+    const char *part = arena_printf(s->a, "%s.part%ld", path, (long)getpid());
+    FILE *f = fopen(part, "wb");
+    bool ok = f && fwrite(text->s, 1, text->len, f) == text->len;
+    if (f && fclose(f)) ok = false;
+    if (ok && !rename(part, path)) return true;
+    diag *g = diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(errno));
+    diag_in_file(g, path);
+    if (f) unlink(part);
+    return false;
+}
+
+/* model.tfx (or .tir) to a verified module. */
+static module *read_model(session *s)
+{
+    const char *path = s->o.input;
+    if (has_extension(path, ".tir")) {
+        const char *why;
+        const source_file *f = source_read(s->sources, path, path, &why);
+        if (!f) {
+            diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
+            return NULL;
+        }
+        module *m = module_parse(s->a, s->names, s->sources, s->d, f);
+        return m && module_verify(m, s->d) ? m : NULL;
+    }
+    frontend_options fo = {.path = path, .weights = s->o.weights};
+    module *m = frontend_compile(s->a, s->names, s->sources, s->d, s->dims, &fo, &s->weights);
+    return m && !diags_errors(s->d) ? m : NULL;
+}
+
+static bool run_passes(session *s, module *m)
+{
+    pass_session ps = {.d = s->d, .options = &s->o.passes};
+    return passes_run(m, &ps) == STATUS_OK;
+}
+
+static kmodule *lower(session *s, module *m)
+{
+    codegen_target t;
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return NULL;
+    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
+    kmodule *km = lower_module(m, s->a, s->d, &lt);
+    if (!km) return NULL;
+    expand_math(km);
+    return kmodule_verify(km, s->d) ? km : NULL;
+}
+
+static const char *header_path(session *s)
+{
+    const char *dot = strrchr(s->o.output, '.');
+    return arena_printf(s->a, "%.*s.h", (int)(dot ? dot - s->o.output : (ptrdiff_t)strlen(s->o.output)), s->o.output);
+}
+
+static bool write_header(session *s, const codegen_model *model, const char *prefix, const char *path)
+{
+    strbuf b = strbuf_new(s->a);
+    return codegen_header(model, prefix, &b, s->d) && write_text(s, path, &b);
+}
+
+static bool write_artefact(session *s, module *m, kmodule *km)
+{
+    static const codegen_kind kinds[] = {[EMIT_SO] = CODEGEN_SO, [EMIT_OBJ] = CODEGEN_OBJ, [EMIT_AR] = CODEGEN_AR,
+                                         [EMIT_LL] = CODEGEN_LL, [EMIT_ASM] = CODEGEN_ASM};
+    const char *prefix = s->o.prefix ? s->o.prefix : m->name;
+    codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
+    if (s->o.emit == EMIT_HEADER) return write_header(s, model, prefix, s->o.output);
+    codegen_output out = {.kind = kinds[s->o.emit], .path = s->o.output, .prefix = prefix, .linker = s->o.linker};
+    if (!codegen_emit(km, model, &s->o.target, &out, s->a, s->d)) return false;
+    bool linked_by_header = s->o.emit == EMIT_OBJ || s->o.emit == EMIT_AR;
+    return !linked_by_header || write_header(s, model, prefix, header_path(s));
+}
+
+/* ---- interpreters ---- */
+
+static const struct {
+    npy_type npy;
+    dtype dt;
+} npy_rows[] = {{NPY_BOOL, DT_BOOL}, {NPY_I8, DT_I8},   {NPY_U8, DT_U8},   {NPY_I16, DT_I16},    {NPY_U16, DT_U16},
+                {NPY_I32, DT_I32},   {NPY_U32, DT_U32}, {NPY_I64, DT_I64}, {NPY_U64, DT_U64},    {NPY_F16, DT_F16},
+                {NPY_F32, DT_F32},   {NPY_F64, DT_F64}, {NPY_RAW16, DT_BF16}, {NPY_RAW8, DT_F8E4M3}};
+
+static bool dtype_from_npy(npy_type t, dtype *out)
+{
+    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
+        if (npy_rows[i].npy == t) return *out = npy_rows[i].dt, true;
+    return false;
+}
+
+static bool npy_from_dtype(dtype t, npy_type *out)
+{
+    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
+        if (npy_rows[i].dt == t) return *out = npy_rows[i].npy, true;
+    return false;
+}
+
+static const char *bound_path(const void *list, uint32_t n, const char *tensor)
+{
+    const binding *b = list;
+    for (uint32_t i = 0; i < n; i++)
+        if (!strcmp(b[i].tensor, tensor)) return b[i].path;
+    return NULL;
+}
+
+static bool file_error(session *s, const char *path, const char *why)
+{
+    diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
+    return false;
+}
+
+/* The arrays that --input names, one per argument of f. */
+static bool load_inputs(session *s, const function *f, tensor **args)
+{
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        const char *name = f->args.data[i].name, *path = bound_path(s->o.inputs.data, s->o.inputs.len, name);
+        char why[256];
+        npy_array a;
+        dtype dt;
+        if (!path) return usage_error(s, "input '%s' has no --input", name);
+        if (!npy_read(path, &a, why, sizeof why)) return file_error(s, path, why);
+        bool ok = a.rank <= MAX_RANK && dtype_from_npy(a.type, &dt);
+        if (ok) args[i] = tensor_from_bytes(s->a, dt, a.rank, a.shape, a.data);
+        npy_free(&a);
+        if (!ok) return file_error(s, path, "an array of this type or rank is no input of a model");
+    }
+    return true;
+}
+
+static bool save_output(session *s, const char *name, const tensor *t)
+{
+    const char *path = bound_path(s->o.outputs.data, s->o.outputs.len, name);
+    char why[256];
+    npy_array a;
+    npy_type type;
+    if (!path) return true;
+    if (!npy_from_dtype(t->dt, &type)) return file_error(s, path, "this element type has no .npy form");
+    if (!npy_new(&a, NULL, type, t->rank, t->shape)) out_of_memory(s);
+    tensor_to_bytes(t, a.data);
+    bool ok = npy_write(path, &a, why, sizeof why) || file_error(s, path, why);
+    npy_free(&a);
+    return ok;
+}
+
+static bool interpret_tensors(session *s, module *m)
+{
+    const function *f = m->functions.data[0];
+    tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len), **results = ARENA_ARRAY(s->a, tensor *, f->results.len);
+    interp_options o = {0};
+    if (!load_inputs(s, f, args) || !interp_run(f, args, NULL, &o, s->a, s->d, results)) return false;
+    for (uint32_t i = 0; i < f->results.len; i++)
+        if (!save_output(s, f->results.data[i].name, results[i])) return false;
+    return true;
+}
+
+/* The kernels and the plan on real memory. Shapes and dims come from a run of the tensor interpreter's checks. */
+static bool interpret_kernels(session *s, module *m, kmodule *km)
+{
+    const function *f = m->functions.data[0];
+    const kfunction *plan = kmodule_find(km, f->name);
+    tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len);
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    if (!load_inputs(s, f, args) || !interp_dims(f, args, NULL, s->d, dims)) return false;
+    kbinding *params = ARENA_ARRAY(s->a, kbinding, plan->params.len);
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        uint64_t bytes = dtype_bytes(args[i]->dt, tensor_elements(args[i]));
+        params[i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
+        tensor_to_bytes(args[i], params[i].data);
+    }
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        const type *t = &f->results.data[i].v->ty;
+        int64_t n = 1, size;
+        for (int k = 0; k < t->rank; k++) n *= dim_eval(m->dims, t->shape[k], dims, &size) ? size : 0;
+        uint64_t bytes = dtype_bytes(t->dt, (uint64_t)n);
+        params[f->args.len + i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
+    }
+    kinterp_options o = {0};
+    if (!kinterp_run(plan, dims, params, &o, s->a, s->d, NULL, NULL)) return false;
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        const type *t = &f->results.data[i].v->ty;
+        int64_t shape[MAX_RANK];
+        for (int k = 0; k < t->rank; k++)
+            if (!dim_eval(m->dims, t->shape[k], dims, &shape[k])) return false;
+        tensor *r = tensor_from_bytes(s->a, t->dt, t->rank, shape, params[f->args.len + i].data);
+        if (!save_output(s, f->results.data[i].name, r)) return false;
+    }
+    return true;
+}
+
+/* The whole way of one model. */
+static bool compile(session *s)
+{
+    module *m = read_model(s);
+    if (!m || !run_passes(s, m)) return false;
+    if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret_tensors(s, m);
+    if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
+    if (s->o.emit == EMIT_TIR) {
+        strbuf b = strbuf_new(s->a);
+        module_print(m, &b);
+        return write_text(s, s->o.output, &b);
+    }
+    kmodule *km = lower(s, m);
+    if (!km) return false;
+    if (s->o.interpret) return interpret_kernels(s, m, km);
+    if (s->o.emit == EMIT_KIR) {
+        strbuf b = strbuf_new(s->a);
+        kmodule_print(km, &b);
+        return write_text(s, s->o.output, &b);
+    }
+    return write_artefact(s, m, km);
+}
+
+static void show_diagnostics(session *s)
+{
+    strbuf b = strbuf_new(s->a);
+    (s->o.json ? diags_render_json : diags_render_text)(s->d, &b);
+    fputs(b.s, stderr);
+}
+
+int main(int argc, char **argv)
+{
+    session s = {0};
+    if (setjmp(s.out_of_memory)) {
+        fputs("tfxc: error: out of memory\n", stderr);
+        return EXIT_MEMORY;
+    }
+    s.a = arena_new(out_of_memory, &s);
+    if (!s.a) out_of_memory(&s);
+    s.names = interner_new(s.a);
+    s.sources = source_set_new(s.a);
+    s.d = diags_new(s.a, s.sources, 0);
+    s.dims = dims_new(s.a, s.names);
+    int status;
+    if (parse_arguments(&s, argc, argv, &status)) status = compile(&s) && !diags_errors(s.d) ? EXIT_DONE : EXIT_ERRORS;
+    show_diagnostics(&s);
+    if (s.weights) weights_close(s.weights);
+    arena_free(s.a);
+    return status;
+}

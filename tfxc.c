@@ -7,6 +7,7 @@
 #include "ir/kir/kinterp.h"
 #include "passes/pass.h"
 #include "runtime/npy.h"
+#include "support/embedded.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -38,7 +39,7 @@ typedef struct {
 } binding;
 
 typedef struct {
-    const char *input, *output, *prefix, *weights, *linker, *interpret, *external_weights;
+    const char *input, *output, *model, *prefix, *weights, *linker, *interpret;
     emit_kind emit;
     bool emit_given, json;
     codegen_options target;
@@ -73,6 +74,7 @@ static const struct {
     {"-o", "FILE", "output; its extension says what is written (\"-\": standard output, for text)"},
     {"--emit=", "KIND", "what is written, when the extension does not say it"},
     {"--weights=", "FILE", "the weights file instead of the one that the model names, or random[:SEED]"},
+    {"--model=", "NAME", "which model of the file, when it has several"},
     {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)"},
     {"-mcpu=", "NAME", "processor to compile for (default: native)"},
     {"-mtriple=", "TRIPLE", "target triple (default: this machine)"},
@@ -172,6 +174,7 @@ static bool parse_flag(session *s, const char *arg)
     binding b;
     if (starts(arg, "--emit=", &v)) return parse_emit(s, v);
     if (starts(arg, "--weights=", &v)) return o->weights = v, true;
+    if (starts(arg, "--model=", &v)) return o->model = v, true;
     if (starts(arg, "--prefix=", &v)) return o->prefix = v, true;
     if (starts(arg, "-mcpu=", &v)) return o->target.cpu = v, true;
     if (starts(arg, "-mtriple=", &v)) return o->target.triple = v, true;
@@ -280,6 +283,14 @@ static bool write_text(session *s, const char *path, const strbuf *text)
     return false;
 }
 
+static bool parse_seed(session *s, const char *text, uint64_t *seed)
+{
+    char *end;
+    errno = 0;
+    *seed = strtoull(text, &end, 10);
+    return (*text >= '0' && *text <= '9' && !*end && !errno) || usage_error(s, "'%s' is no seed for random weights", text);
+}
+
 /* model.tfx (or .tir) to a verified module. */
 static module *read_model(session *s)
 {
@@ -294,9 +305,18 @@ static module *read_model(session *s)
         module *m = module_parse(s->a, s->names, s->sources, s->d, f);
         return m && module_verify(m, s->d) ? m : NULL;
     }
-    frontend_options fo = {.path = path, .weights = s->o.weights};
-    module *m = frontend_compile(s->a, s->names, s->sources, s->d, s->dims, &fo, &s->weights);
-    return m && !diags_errors(s->d) ? m : NULL;
+    frontend_session fs = {s->a, s->names, s->sources, s->d, s->dims};
+    frontend_options fo = {.weights_path = s->o.weights, .model = s->o.model};
+    frontend_result r = {0};
+    const char *seed;
+    if (s->o.weights && starts(s->o.weights, "random", &seed) && (!*seed || *seed == ':')) {
+        fo.weights = FRONTEND_WEIGHTS_RANDOM;
+        fo.weights_path = NULL;
+        if (*seed && !parse_seed(s, seed + 1, &fo.seed)) return NULL;
+    }
+    bool ok = frontend_compile(&fs, path, &fo, &r);
+    s->weights = r.weights;
+    return ok ? r.module : NULL;
 }
 
 static bool run_passes(session *s, module *m)
@@ -325,7 +345,8 @@ static const char *header_path(session *s)
 static bool write_header(session *s, const codegen_model *model, const char *prefix, const char *path)
 {
     strbuf b = strbuf_new(s->a);
-    return codegen_header(model, prefix, &b, s->d) && write_text(s, path, &b);
+    header_write(model, prefix, tfx_h_text, &b);
+    return write_text(s, path, &b);
 }
 
 static bool write_artefact(session *s, module *m, kmodule *km)
@@ -333,6 +354,13 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     static const codegen_kind kinds[] = {[EMIT_SO] = CODEGEN_SO, [EMIT_OBJ] = CODEGEN_OBJ, [EMIT_AR] = CODEGEN_AR,
                                          [EMIT_LL] = CODEGEN_LL, [EMIT_ASM] = CODEGEN_ASM};
     const char *prefix = s->o.prefix ? s->o.prefix : m->name;
+    const char *why;
+    if (!header_prefix_valid(prefix, &why)) {
+        diag *g = diag_error(s->d, (span){0, 0}, "'%s' cannot be the prefix of exported names: %s", prefix, why);
+        diag_in_file(g, "tfxc");
+        diag_hint(g, "say --prefix=NAME");
+        return false;
+    }
     codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
     if (s->o.emit == EMIT_HEADER) return write_header(s, model, prefix, s->o.output);
     codegen_output out = {.kind = kinds[s->o.emit], .path = s->o.output, .prefix = prefix, .linker = s->o.linker};
@@ -444,7 +472,7 @@ static bool interpret_kernels(session *s, module *m, kmodule *km)
         params[f->args.len + i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
     }
     kinterp_options o = {0};
-    if (!kinterp_run(plan, dims, params, &o, s->a, s->d, NULL, NULL)) return false;
+    if (!kinterp_run(plan, dims, params, &o, s->a, s->d, NULL)) return false;
     for (uint32_t i = 0; i < f->results.len; i++) {
         const type *t = &f->results.data[i].v->ty;
         int64_t shape[MAX_RANK];

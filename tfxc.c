@@ -1,5 +1,6 @@
 /* tfxc: the driver. Arguments, the session, and the pipeline as prose; the only file that sees every room. */
 #include "codegen/codegen.h"
+#include "codegen/describe.h"
 #include "codegen/header.h"
 #include "codegen/lower.h"
 #include "frontend/frontend.h"
@@ -35,7 +36,7 @@ static const struct {
 };
 
 typedef struct {
-    const char *tensor, *path;
+    const char *name, *path;
 } binding;
 
 typedef struct {
@@ -222,12 +223,12 @@ static bool emit_from_extension(session *s)
     return false;
 }
 
-/* True when there is something to compile; *status is the exit status otherwise. */
-static bool parse_arguments(session *s, int argc, char **argv, int *status)
+/* True when there is something to compile; *exit_status tells how it ended otherwise. */
+static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
 {
     options *o = &s->o;
     bool ok = true;
-    *status = EXIT_DONE;
+    *exit_status = EXIT_DONE;
     o->target.opt = 2;
     o->passes = pass_options_default();
     for (int i = 1; i < argc; i++) {
@@ -250,7 +251,7 @@ static bool parse_arguments(session *s, int argc, char **argv, int *status)
             o->input = arg;
         }
     }
-    *status = EXIT_USAGE;
+    *exit_status = EXIT_USAGE;
     if (!ok) return false;
     if (!o->input) return usage_error(s, "no input file%s", ""), false;
     if (o->interpret) return o->emit = EMIT_NOTHING, true;
@@ -392,11 +393,11 @@ static bool npy_from_dtype(dtype t, npy_type *out)
     return false;
 }
 
-static const char *bound_path(const void *list, uint32_t n, const char *tensor)
+static const char *bound_path(const void *list, uint32_t n, const char *name)
 {
     const binding *b = list;
     for (uint32_t i = 0; i < n; i++)
-        if (!strcmp(b[i].tensor, tensor)) return b[i].path;
+        if (!strcmp(b[i].name, name)) return b[i].path;
     return NULL;
 }
 
@@ -429,10 +430,10 @@ static bool save_output(session *s, const char *name, const tensor *t)
     const char *path = bound_path(s->o.outputs.data, s->o.outputs.len, name);
     char why[256];
     npy_array a;
-    npy_type type;
+    npy_type form;
     if (!path) return true;
-    if (!npy_from_dtype(t->dt, &type)) return file_error(s, path, "this element type has no .npy form");
-    if (!npy_new(&a, NULL, type, t->rank, t->shape)) out_of_memory(s);
+    if (!npy_from_dtype(t->dt, &form)) return file_error(s, path, "this element type has no .npy form");
+    if (!npy_new(&a, NULL, form, t->rank, t->shape)) out_of_memory(s);
     tensor_to_bytes(t, a.data);
     bool ok = npy_write(path, &a, why, sizeof why) || file_error(s, path, why);
     npy_free(&a);
@@ -527,10 +528,11 @@ int main(int argc, char **argv)
     s.sources = source_set_new(s.a);
     s.d = diags_new(s.a, s.sources, 0);
     s.dims = dims_new(s.a, s.names);
-    int status;
-    if (parse_arguments(&s, argc, argv, &status)) status = compile(&s) && !diags_errors(s.d) ? EXIT_DONE : EXIT_ERRORS;
+    int exit_status;
+    if (parse_arguments(&s, argc, argv, &exit_status))
+        exit_status = compile(&s) && !diags_errors(s.d) ? EXIT_DONE : EXIT_ERRORS;
     show_diagnostics(&s);
     if (s.weights) weights_close(s.weights);
     arena_free(s.a);
-    return status;
+    return exit_status;
 }

@@ -40,7 +40,7 @@ static bool plan_params(lowering *lw)
             return false;
         }
         kvalue *v = kparam_add(lw->plan, nv->name, public_type(lw, &nv->v->ty), in ? KPARAM_INPUT : KPARAM_OUTPUT,
-                               in ? KACCESS_IN : KACCESS_INOUT);
+                               in ? KACCESS_IN : KACCESS_OUT);
         vec_last(&lw->plan->params).tensor = nv->name;
         bool is_param = nv->v->def && nv->v->def->op == OP_PARAM;
         if (in ||

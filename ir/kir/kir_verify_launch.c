@@ -61,7 +61,6 @@ static bool check_argument(kverifier *v, const kop *o, const kfunction *callee, 
     if ((want->align ? want->align : least) > (got->align ? got->align : least))
         return kverify_error(v, o, "argument %u (%s) is aligned to %u, the kernel wants %u", i, name,
                              got->align ? got->align : least, want->align);
-    if (!got->dense) return kverify_error(v, o, "argument %u (%s) is not dense", i, name);
     dim need = kdim_translate(callee->dims, kbuffer_bytes(callee->dims, want), v->f->dims, o->launch_dims);
     dim have = kbuffer_bytes(v->f->dims, got);
     const char *where = NULL;

@@ -115,7 +115,7 @@ static void check_function(lowered *l, const function *f, const int64_t *dims, u
         memset(params[n_args + i].data, 0x5a, params[n_args + i].bytes);
     }
     kinterp_options ko = {.seed = seed | 1};
-    ok = ok && kinterp_run(plan, dims, params, &ko, l->a, l->d, NULL, NULL);
+    ok = ok && kinterp_run(plan, dims, params, &ko, l->a, l->d, NULL);
     if (!ok) {
         show(l);
         fail_msg("%s failed at sizes %lld, %lld", f->name, (long long)dims[0], (long long)dims[1]);

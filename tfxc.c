@@ -458,7 +458,7 @@ static bool interpret_kernels(session *s, module *m, kmodule *km)
     const kfunction *plan = kmodule_find(km, f->name);
     tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len);
     int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
-    if (!load_inputs(s, f, args) || !interp_dims(f, args, NULL, s->d, dims)) return false;
+    if (!load_inputs(s, f, args) || !interp_dims(f, args, NULL, s->a, s->d, dims)) return false;
     kbinding *params = ARENA_ARRAY(s->a, kbinding, plan->params.len);
     for (uint32_t i = 0; i < f->args.len; i++) {
         uint64_t bytes = dtype_bytes(args[i]->dt, tensor_elements(args[i]));

@@ -208,7 +208,7 @@ bool interp_run(const function *f, tensor *const *args, const int64_t *settings,
     arena *scratch = scratch_arena(a);
     int64_t *dims = ARENA_ARRAY(scratch, int64_t, dim_symbol_count(f->m->dims));
     interp r = {.f = f, .m = f->m, .o = o, .dims = dims, .scratch = scratch, .d = d};
-    if (!interp_bind_dims(f, args, settings, scratch, d, dims)) {
+    if (!interp_dims(f, args, settings, scratch, d, dims)) {
         arena_free(scratch);
         return false;
     }

@@ -36,6 +36,8 @@ typedef struct {
  * order. */
 bool interp_run(const function *f, tensor *const *args, const int64_t *settings, const interp_options *o, arena *a,
                 diags *d, tensor **results);
+/* The values of all symbols (indexed as the dims table) that interp_run would use, after the same checks. */
+bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d, int64_t *values);
 /* Evaluates a parameter's constant (cached by the caller if wanted). */
 tensor *interp_constant(arena *a, const cexpr *e, diags *d);
 

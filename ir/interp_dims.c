@@ -205,7 +205,7 @@ static bool check_requirements(const binding *b)
     return ok;
 }
 
-bool interp_bind_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d,
+bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d,
                       int64_t *values)
 {
     uint32_t n = dim_symbol_count(f->m->dims);

@@ -24,10 +24,6 @@ interp_eval interp_eval_scalar;
 /* The value of a dim, or a diagnostic at n saying that `what` cannot be computed. */
 bool interp_dim(const interp *r, const node *n, const char *what, dim d, int64_t *out);
 
-/* Finds the symbols' values from the arguments and settings and checks every fact about them (interp_dims.c). */
-bool interp_bind_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d,
-                      int64_t *values);
-
 /* "i64[2, 3]" */
 const char *interp_type_text(arena *a, dtype dt, uint32_t rank, const int64_t *shape);
 const char *interp_value_name(const interp *r, const value *v); /* as module_print shows it: "ids", "%12" */

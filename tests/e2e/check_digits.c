@@ -68,7 +68,7 @@ static void run_images(tfx_model *m, const float *images, int64_t batch, float *
     tfx_args args = {.inputs = &in, .outputs = outs, .n_inputs = 1, .n_outputs = e->n_outputs};
     check_status(m, tfx_dims(m, 0, &args, dims));
     for (uint32_t i = 0; i < e->n_outputs; i++) {
-        check_status(m, tfx_shape(m, 0, i, dims, shapes[i]));
+        check_status(m, tfx_shape(m, 0, e->n_inputs + i, dims, shapes[i]));
         sizes[i] = 1;
         for (int k = 0; k < e->outputs[i].rank; k++) sizes[i] *= (size_t)shapes[i][k];
         out[i] = malloc(sizes[i] * sizeof(float));

@@ -59,7 +59,7 @@ endfunction()
 
 function(tfxc_tests)
     tfxc_unit_tests(support support)
-    tfxc_unit_tests(ir ir support)
+    tfxc_unit_tests(ir ir support tfxrun_parts)
     tfxc_unit_tests(kir ir support)
     tfxc_unit_tests(frontend frontend ir support embedded)
     tfxc_unit_tests(passes passes ir support)

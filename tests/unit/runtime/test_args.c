@@ -108,6 +108,8 @@ static void sizes(void **state)
     c.shapes[3][0] = 3;
     assert_fails(m, tfx_run(m, 1, &c.args), TFX_ERR_SHAPE,
                  "output 'z', axis 0: expected 4 (S + P), got 3 (expected [4], got [3])");
+    toy_window(&c, 16, 8, 4); /* P + S is just 20 */
+    assert_int_equal(tfx_run(m, 1, &c.args), TFX_OK);
     toy_window(&c, 16, 8, 5);
     assert_fails(m, tfx_run(m, 1, &c.args), TFX_ERR_REQUIRE,
                  "expected P + S <= 20 (toy.tfx:9:3), got S = 16, M = 8, P = 5");

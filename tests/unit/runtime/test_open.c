@@ -199,7 +199,7 @@ static void external_weights(void **state)
     snprintf(text, sizeof text, "weights '%s': expected 160 bytes of weights, got a file of 4255 bytes", path);
     write_file(&good, table, 160, 1); /* truncated */
     expect_refused(&model, o, TFX_ERR_WEIGHTS, text);
-    const uint64_t bad_offsets[] = {UINT64_MAX - 4095, 8192, 4097, 0};
+    const uint64_t bad_offsets[] = {UINT64_MAX - 4095, 8192, 64, 0};
     for (size_t i = 0; i < sizeof bad_offsets / sizeof *bad_offsets; i++) {
         w = good;
         w.offset = bad_offsets[i];

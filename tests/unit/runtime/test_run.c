@@ -93,6 +93,9 @@ static void overlaps(void **state)
     assert_fails(m, tfx_run(m, TOY_IDENT, &c.args), TFX_ERR_ALIAS, "output 'b' overlaps input 'a'");
     c.out[0].data = c.a + 6; /* next to it */
     assert_int_equal(tfx_run(m, TOY_IDENT, &c.args), TFX_OK);
+    c.in[0].data = c.a + 6; /* the other way round */
+    c.out[0].data = c.a;
+    assert_int_equal(tfx_run(m, TOY_IDENT, &c.args), TFX_OK);
     toy_window(&c, 2, 8, 2);
     c.out[1].data = &c.z[3];
     assert_fails(m, tfx_run(m, TOY_WINDOW, &c.args), TFX_ERR_ALIAS, "output 'n' overlaps output 'z'");

@@ -159,6 +159,7 @@ model: MODEL ID where weights LBRACE items RBRACE {
             $$->code.weights = *$weights;
             $$->code.body = $items;
             $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
+            ast_body_seal(&$$->code.body);
         }
      | MODEL ID sig where weights LBRACE items RBRACE {
             $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
@@ -167,6 +168,7 @@ model: MODEL ID where weights LBRACE items RBRACE {
             $$->code.weights = *$weights;
             $$->code.body = $items;
             $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
+            ast_body_seal(&$$->code.body);
         };
 
 sig: LPAREN RPAREN ARROW results {
@@ -227,7 +229,7 @@ strings: STRING                     { $$ = one_name(ctx, $STRING); }
        | strings[list] COMMA STRING { $$ = $list; PUSH($$, $STRING); };
 
 items: %empty            { $$ = (ast_body){0}; }
-     | items[list] item  { $$ = $list; PUSH($$.stmts, $item); ast_body_seal(&$$); }
+     | items[list] item  { $$ = $list; PUSH($$.stmts, $item); }
      | items[list] error { $$ = $list; };
 
 item: stmt

@@ -32,7 +32,7 @@ static diag *report(sema *s, diag_severity severity, span at, const char *code, 
     sema_close_error(s);
     const char *message = arena_vprintf(s->a, fmt, ap);
     const void *place = (const void *)(((uintptr_t)at.begin << 32 | at.end) * 2 + (severity == DIAG_ERROR));
-    bool again = ptrmap_has(s->reported, place);
+    bool again = ptrmap_has(s->reported, place) || (severity == DIAG_WARNING && s->warnings++ >= SEMA_MAX_WARNINGS);
     ptrmap_set(s->reported, place, s);
     diag *g = diag_add(again ? s->sink : s->diags, severity, at, "%s", message);
     diag_code(g, code);

@@ -51,7 +51,7 @@ value index_arith(sema *s, const ast_expr *e, value a, value b)
         *(i < SEMA_MAX_RANK ? &r->coef[i] : &r->base) = d;
     }
     if (!ok) {
-        sema_error(s, e->at, "overflow", "this index does not fit 64 bits");
+        sema_error(s, e->at, "overflow", "this index is too large");
         return sema_error_value();
     }
     return (value){.kind = V_INDEX, .index = r};

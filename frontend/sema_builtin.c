@@ -282,7 +282,7 @@ static value extreme(sema *s, args *a, sema_scalar op, sema_reduce kind)
     if (a->v[0].kind == V_INT && a->v[1].kind == V_INT) {
         dim d = op == SCALAR_MAX ? dim_max(s->dims, a->v[0].size, a->v[1].size) : dim_min(s->dims, a->v[0].size, a->v[1].size);
         if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
-        sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
+        sema_error(s, a->call->at, "overflow", "this integer is too large");
         return sema_error_value();
     }
     return apply_scalar(s, op, a->v, a->at, 2, callee_at(a), a->call->at);
@@ -303,7 +303,7 @@ static value builtin_abs(sema *s, args *a)
     if (a->v[0].kind == V_INT) {
         dim d = dim_max(s->dims, a->v[0].size, dim_sub(s->dims, dim_const(s->dims, 0), a->v[0].size));
         if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
-        sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
+        sema_error(s, a->call->at, "overflow", "this integer is too large");
         return sema_error_value();
     }
     return apply_scalar(s, SCALAR_ABS, a->v, a->at, 1, callee_at(a), a->call->at);
@@ -494,7 +494,7 @@ static value builtin_concat(sema *s, args *a)
         }
         t.shape[axis] = dim_add(s->dims, t.shape[axis], u->shape[axis]);
         if (t.shape[axis] == DIM_BAD) {
-            sema_error(s, a->call->at, "overflow", "the size of axis %u does not fit 64 bits", axis);
+            sema_error(s, a->call->at, "overflow", "the size of axis %u is too large", axis);
             return sema_error_value();
         }
     }
@@ -617,7 +617,7 @@ static value rounded_division(sema *s, args *a, dim (*divide)(dim_ctx *, dim, di
     }
     dim d = divide(s->dims, a->v[0].size, a->v[1].size);
     if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
-    sema_error(s, a->call->at, "overflow", "this integer does not fit 64 bits");
+    sema_error(s, a->call->at, "overflow", "this integer is too large");
     return sema_error_value();
 }
 

@@ -15,6 +15,7 @@
 #define SEMA_MAX_RECURSION 1200u
 #define SEMA_MAX_IMPORTS 64
 #define SEMA_MAX_LIST 65536u
+#define SEMA_MAX_WARNINGS 50u
 
 typedef VEC(const char *) name_list;
 typedef struct sema sema;
@@ -165,6 +166,7 @@ struct sema {
     uint32_t steps;
     uint32_t recursion; /* of eval and exec */
     uint32_t owners;   /* counter for frame.path_owner */
+    uint32_t warnings;
     bool failed;       /* an error was reported */
     bool stopped;      /* a limit was reached: everything unwinds */
     ptrmap *reported;  /* places of errors: one error a place */

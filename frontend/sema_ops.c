@@ -366,7 +366,7 @@ static value int_value(dim d)
 
 static value overflow(sema *s, const ast_expr *e)
 {
-    sema_error(s, e->at, "overflow", "this integer does not fit 64 bits");
+    sema_error(s, e->at, "overflow", "this integer is too large");
     return sema_error_value();
 }
 

@@ -117,11 +117,10 @@ void exec_param(sema *s, const ast_stmt *st)
 
 void warn_unused_params(sema *s)
 {
-    vec_foreach(binding *, p, &s->param_bindings) {
-        const binding *b = *p;
-        if (b->used) continue;
-        bool used_elsewhere = false; /* a declaration that one call uses and another does not is no mistake */
-        vec_foreach(binding *, q, &s->param_bindings) used_elsewhere |= (*q)->used && (*q)->at.begin == b->at.begin;
-        if (!used_elsewhere) sema_warning(s, b->at, "unused-parameter", "parameter '%s' is never used", b->name);
-    }
+    ptrmap *used = ptrmap_new(s->a); /* by place: a declaration that one call uses and another does not is no mistake */
+    vec_foreach(binding *, b, &s->param_bindings)
+        if ((*b)->used) ptrmap_set(used, (const void *)(uintptr_t)(*b)->at.begin, s);
+    vec_foreach(binding *, b, &s->param_bindings)
+        if (!ptrmap_has(used, (const void *)(uintptr_t)(*b)->at.begin))
+            sema_warning(s, (*b)->at, "unused-parameter", "parameter '%s' is never used", (*b)->name);
 }

@@ -48,7 +48,7 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
     }
     span at = {left->axis[first].at.begin, left->axis[end - 1].at.end};
     if (known == DIM_BAD) {
-        sema_error(s, at, "overflow", "the size of this group does not fit 64 bits");
+        sema_error(s, at, "overflow", "the size of this group is too large");
         return false;
     }
     if (open < 0) {
@@ -149,7 +149,7 @@ static value run(sema *s, work *w, sema_node *x, span at)
         }
         if (!was_dots) result[rank++] = size;
         if (size == DIM_BAD || rank > SEMA_MAX_RANK) {
-            sema_error(s, right->at, "rank", size == DIM_BAD ? "the size of an axis does not fit 64 bits" : "the result has too many axes");
+            sema_error(s, right->at, "rank", size == DIM_BAD ? "the size of an axis is too large" : "the result has too many axes");
             return sema_error_value();
         }
     }

@@ -308,7 +308,7 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
     }
     }
     if (check.left == DIM_BAD || check.right == DIM_BAD) {
-        sema_error(s, e->at, "overflow", "this integer does not fit 64 bits");
+        sema_error(s, e->at, "overflow", "this integer is too large");
         return;
     }
     vec_foreach(sema_check, c, &s->program->checks)

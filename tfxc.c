@@ -19,7 +19,18 @@
 
 /* ---- what can be written ---- */
 
-typedef enum { EMIT_SO, EMIT_OBJ, EMIT_AR, EMIT_LL, EMIT_ASM, EMIT_TIR, EMIT_KIR, EMIT_HEADER, EMIT_NOTHING, EMIT_COUNT } emit_kind;
+typedef enum {
+    EMIT_SO,
+    EMIT_OBJ,
+    EMIT_AR,
+    EMIT_LL,
+    EMIT_ASM,
+    EMIT_TIR,
+    EMIT_KIR,
+    EMIT_HEADER,
+    EMIT_NOTHING,
+    EMIT_COUNT
+} emit_kind;
 static const struct {
     const char *name, *extension, *what;
 } emit_rows[EMIT_COUNT] = {
@@ -94,11 +105,12 @@ static const struct {
 static void print_help(arena *a)
 {
     strbuf b = strbuf_new(a);
-    strbuf_adds(&b, "usage: tfxc MODEL.tfx -o MODEL.so [options]\n\nCompiles a model to one native file. MODEL.tir is accepted too.\n\n");
+    strbuf_adds(&b, "usage: tfxc MODEL.tfx -o MODEL.so [options]\n\nCompiles a model to one native file. MODEL.tir is "
+                    "accepted too.\n\n");
     for (size_t i = 0; i < sizeof help_rows / sizeof *help_rows; i++) {
         size_t at = b.len;
-        strbuf_addf(&b, "  %s%s%s", help_rows[i].flag, *help_rows[i].flag == '-' && help_rows[i].flag[1] == 'o' ? " " : "",
-                    help_rows[i].value);
+        strbuf_addf(&b, "  %s%s%s", help_rows[i].flag,
+                    *help_rows[i].flag == '-' && help_rows[i].flag[1] == 'o' ? " " : "", help_rows[i].value);
         size_t used = b.len - at;
         strbuf_pad(&b, used < 26 ? 26 - used : 1, ' ');
         strbuf_addf(&b, "%s\n", help_rows[i].what);
@@ -217,7 +229,8 @@ static bool emit_from_extension(session *s)
         return true;
     }
     usage_error(s, "cannot tell from '%s' what to write", s->o.output);
-    diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0}, "extensions that are known: .so .o .a .ll .s .tir .kir .h; or say --emit=KIND");
+    diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0},
+                       "extensions that are known: .so .o .a .ll .s .tir .kir .h; or say --emit=KIND");
     diag_in_file(g, "tfxc");
     return false;
 }
@@ -288,7 +301,8 @@ static bool parse_seed(session *s, const char *text, uint64_t *seed)
     char *end;
     errno = 0;
     *seed = strtoull(text, &end, 10);
-    return (*text >= '0' && *text <= '9' && !*end && !errno) || usage_error(s, "'%s' is no seed for random weights", text);
+    return (*text >= '0' && *text <= '9' && !*end && !errno) ||
+           usage_error(s, "'%s' is no seed for random weights", text);
 }
 
 /* model.tfx (or .tir) to a verified module. */
@@ -351,8 +365,11 @@ static bool write_header(session *s, const codegen_model *model, const char *pre
 
 static bool write_artefact(session *s, module *m, kmodule *km)
 {
-    static const codegen_kind kinds[] = {[EMIT_SO] = CODEGEN_SO, [EMIT_OBJ] = CODEGEN_OBJ, [EMIT_AR] = CODEGEN_AR,
-                                         [EMIT_LL] = CODEGEN_LL, [EMIT_ASM] = CODEGEN_ASM};
+    static const codegen_kind kinds[] = {[EMIT_SO] = CODEGEN_SO,
+                                         [EMIT_OBJ] = CODEGEN_OBJ,
+                                         [EMIT_AR] = CODEGEN_AR,
+                                         [EMIT_LL] = CODEGEN_LL,
+                                         [EMIT_ASM] = CODEGEN_ASM};
     const char *prefix = s->o.prefix ? s->o.prefix : m->name;
     const char *why;
     if (!header_prefix_valid(prefix, &why)) {
@@ -374,8 +391,8 @@ static bool write_artefact(session *s, module *m, kmodule *km)
 static const struct {
     npy_type npy;
     dtype dt;
-} npy_rows[] = {{NPY_BOOL, DT_BOOL}, {NPY_I8, DT_I8},   {NPY_U8, DT_U8},   {NPY_I16, DT_I16},    {NPY_U16, DT_U16},
-                {NPY_I32, DT_I32},   {NPY_U32, DT_U32}, {NPY_I64, DT_I64}, {NPY_U64, DT_U64},    {NPY_F16, DT_F16},
+} npy_rows[] = {{NPY_BOOL, DT_BOOL}, {NPY_I8, DT_I8},   {NPY_U8, DT_U8},      {NPY_I16, DT_I16},    {NPY_U16, DT_U16},
+                {NPY_I32, DT_I32},   {NPY_U32, DT_U32}, {NPY_I64, DT_I64},    {NPY_U64, DT_U64},    {NPY_F16, DT_F16},
                 {NPY_F32, DT_F32},   {NPY_F64, DT_F64}, {NPY_RAW16, DT_BF16}, {NPY_RAW8, DT_F8E4M3}};
 
 static bool dtype_from_npy(npy_type t, dtype *out)

@@ -91,8 +91,7 @@ static void lower_function(lowering *lw, function *f)
     lw->pb = (kbuilder){.f = lw->plan, .block = lw->plan->body};
     if (!plan_params(lw)) return;
     groups_build(lw);
-    function_foreach(n, f)
-    {
+    function_foreach (n, f) {
         group *g = lw->groups[n->result->id];
         if (g && g->out == n) lower_group(lw, g);
     }

@@ -207,7 +207,7 @@ static kvalue *eval(kernel *k, const tile_plan *tp, const tile_at *t, value *v, 
         kvalue *args[3];
         assert(n->n_operands <= 3);
         for (uint32_t i = 0; i < n->n_operands; i++) args[i] = eval(k, tp, t, n->operands[i], done);
-        k->b.at = n->n_sources ? n->sources[0] : k->at;
+        k->b.at = user_place(k->lw, n);
         kop_kind op;
         if (n->op == OP_CAST) {
             r = kb_cast(&k->b, args[0], v->ty.dt);

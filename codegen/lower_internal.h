@@ -69,8 +69,12 @@ typedef struct {
     kfunction *f;
     kbuilder b;
     VEC(kvalue *) args; /* the plan's buffers, one per parameter */
-    span at;
+    span at;            /* where the user's own file asks for it */
+    const char *path;   /* the block instance */
 } kernel;
+
+/* The innermost call outside the standard library that led to a node: what a user can look up. */
+span user_place(lowering *lw, const node *n);
 
 kernel kernel_begin(lowering *lw, const char *family, const node *at);
 /* A parameter that reads (or writes) memory of `base` from element `offset` on, with the given logical shape and

@@ -44,12 +44,25 @@ kvalue *base_buffer(lowering *lw, value *v)
     return b;
 }
 
+span user_place(lowering *lw, const node *n)
+{
+    span at = n->n_sources ? n->sources[0] : (span){0, 0};
+    for (const region *r = n->in; r && r->parent && lw->m->sources; r = r->parent) {
+        const source_file *f = at.begin ? source_of(lw->m->sources, at.begin) : NULL;
+        if (!f || strncmp(f->name, "std/", 4)) break;
+        at = r->call;
+    }
+    return at;
+}
+
 kernel kernel_begin(lowering *lw, const char *family, const node *at)
 {
-    kernel k = {.lw = lw, .at = at->n_sources ? at->sources[0] : (span){0, 0}};
+    kernel k = {.lw = lw, .at = user_place(lw, at)};
+    k.path = at->in && *at->in->path ? at->in->path : NULL;
     const char *name = arena_printf(lw->a, "%s_%u", family, lw->n_names++);
     k.f = kfunction_new(lw->km, intern_z(lw->km->names, name), KTARGET_CPU);
     k.f->dims = lw->m->dims;
+    vec_push(lw->km->a, &k.f->sources, k.at);
     for (uint32_t i = 0; i < at->n_sources; i++) vec_push(lw->km->a, &k.f->sources, at->sources[i]);
     k.b = (kbuilder){.f = k.f, .block = k.f->body, .at = k.at};
     return k;
@@ -140,5 +153,5 @@ void kernel_end(kernel *k)
     dim *dims = ARENA_ARRAY(lw->a, dim, n);
     for (uint32_t i = 0; i < n; i++) dims[i] = dim_find(dc, dim_symbol_at(dc, i)->name);
     lw->pb.at = k->at;
-    kb_launch(&lw->pb, f, k->args.data, dims);
+    kb_launch(&lw->pb, f, k->args.data, dims)->at.path = k->path;
 }

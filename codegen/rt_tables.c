@@ -298,7 +298,7 @@ static void add_launch(void *arg, const kop *op)
     const source_file *f = t->k->sources && op->source.begin ? source_of(t->k->sources, op->source.begin) : NULL;
     uint32_t line = 0, col = 0, n_faults;
     if (f) source_line_col(t->k->sources, op->source.begin, &line, &col);
-    LLVMValueRef info_fields[] = {text(t, callee->name), text(t, callee->block ? callee->block : ""), text(t, f ? f->name : ""), i32(t, line),
+    LLVMValueRef info_fields[] = {text(t, callee->name), text(t, op->at.path ? op->at.path : ""), text(t, f ? f->name : ""), i32(t, line),
                                   i32(t, col)};
     LLVMValueRef faults = fault_table(t, r->entry->plan, op, callee, &n_faults);
     LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, arena_printf(t->m->a, "launch.%s", callee->name));

@@ -131,6 +131,7 @@ typedef struct {
     kmap map;
     struct { uint16_t n; const int64_t *v; } cases;
     const char *callee;
+    const char *path; /* launch: the block instance it computes, for profiles; NULL: none */
 } kattrs;
 
 struct kop {

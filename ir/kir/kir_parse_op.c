@@ -467,7 +467,9 @@ static bool parse_launch(kir_parser *p, kop *o)
         } while (text_punct(t, ","));
     }
     set_operands(p, o, &l);
-    return text_expect(t, ")") && parse_result_types(p, o);
+    if (!text_expect(t, ")")) return false;
+    if (text_keyword(t, "at") && !(o->at.path = text_string(t, "the path of a block instance"))) return false;
+    return parse_result_types(p, o);
 }
 
 #define parse_iota parse_bare

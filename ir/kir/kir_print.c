@@ -305,6 +305,10 @@ static void print_launch(const printer *p, const kop *o)
         print_value(p, o->operands[i]);
     }
     strbuf_addc(p->out, ')');
+    if (o->at.path) {
+        strbuf_adds(p->out, " at ");
+        print_quoted(p->out, o->at.path);
+    }
 }
 
 #define print_iota print_plain

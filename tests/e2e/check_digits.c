@@ -1,8 +1,8 @@
 /* The digits model, compiled, against PyTorch: tests/e2e/check_digits TENSORS.so GOLDENS.npz DIGITS.so EXAMPLE_DIR
  *
- * TENSORS.so is digits_tensors.tfx, which returns every intermediate tensor. The largest and the root mean square error of each
- * against the f64 reference are at most twice PyTorch's own (batch 1 and 3); the logits are judged over all test images, by the root
- * mean square (goldens/README.md says why), and each of them is within 1e-4 of PyTorch's. */
+ * TENSORS.so is digits_tensors.tfx, which returns every intermediate tensor. The largest and the root mean square error
+ * of each against the f64 reference are at most twice PyTorch's own (batch 1 and 3); the logits are judged over all
+ * test images, by the root mean square (goldens/README.md says why), and each of them is within 1e-4 of PyTorch's. */
 #include "runtime/npy.h"
 #include "runtime/tfx.h"
 
@@ -81,8 +81,8 @@ static void run_images(tfx_model *m, const float *images, int64_t batch, float *
 static bool judge(const char *name, int64_t batch, errors ours, errors torch, bool largest_too)
 {
     bool ok = ours.rms <= FACTOR * torch.rms && (!largest_too || ours.largest <= FACTOR * torch.largest);
-    printf("%5lld %-12s largest %9.2e (PyTorch %9.2e)  rms %9.2e (%9.2e)%s\n", (long long)batch, name, ours.largest, torch.largest,
-           ours.rms, torch.rms, ok ? "" : "  TOO FAR");
+    printf("%5lld %-12s largest %9.2e (PyTorch %9.2e)  rms %9.2e (%9.2e)%s\n", (long long)batch, name, ours.largest,
+           torch.largest, ours.rms, torch.rms, ok ? "" : "  TOO FAR");
     return ok;
 }
 

@@ -248,6 +248,19 @@ typedef struct {
     uint32_t n;
 } launch_rows;
 
+/* The buffer whose elements, numbered row-major, are those of `v`: through views that only rename its axes. */
+static const kvalue *whole_buffer(const kvalue *v)
+{
+    while (v->def && v->def->op == KOP_VIEW && v->ty.buf.dense) {
+        const kmem *at = &v->def->mem[0];
+        for (uint8_t i = 0; i < at->n_idx; i++)
+            if (at->idx[i].v || at->idx[i].off) return v;
+        if (!at->buf->ty.buf.dense || at->buf->ty.buf.dt != v->ty.buf.dt) return v;
+        v = at->buf;
+    }
+    return v;
+}
+
 /* The plan's input number of a buffer; -1 when it is none. */
 static int64_t input_number(const kfunction *plan, const kvalue *v)
 {
@@ -282,7 +295,7 @@ static LLVMValueRef fault_table(tables *t, const kfunction *plan, const kop *lau
     *n = 0;
     for (uint32_t i = 0; i < callee->params.len; i++) {
         if (!checked[i]) continue;
-        const kvalue *v = launch->operands[i];
+        const kvalue *v = whole_buffer(launch->operands[i]);
         int64_t input = input_number(plan, v);
         LLVMValueRef fields[] = {i64(t, i), i64(t, input), input >= 0 ? null_ptr(t) : text(t, buffer_name(plan, v))};
         row[(*n)++] = c_struct(t, fields, 3);

@@ -147,21 +147,52 @@ static int by_share(const void *a, const void *b)
     return (x->kernel > y->kernel) - (x->kernel < y->kernel);
 }
 
+static bool same_place(const tfx_kernel_info *a, const tfx_kernel_info *b)
+{
+    return strcmp(a->kernel, b->kernel) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->file, b->file) == 0 &&
+           a->line == b->line && a->column == b->column;
+}
+
+/* Adds up launches that a reader cannot tell apart: the same kernel for the same place, as in every layer of a loop. */
+static void merge_places(profile *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t k = 0;
+        while (k < kept && !same_place(p->lines[k].kernel, p->lines[i].kernel)) k++;
+        if (k == kept) {
+            p->lines[kept++] = p->lines[i];
+        } else {
+            p->lines[k].ns += p->lines[i].ns;
+            p->lines[k].calls += p->lines[i].calls;
+            if (p->lines[k].tasks != p->lines[i].tasks) p->lines[k].tasks = -1;
+        }
+    }
+    p->n = kept;
+}
+
+/* Rows of the table; the widest kernel name makes the column. */
 static void print_profile(const profile *p, double runs, double total)
 {
     double inside = 0;
-    printf("%12s %7s %8s  %-36s %s\n", "us/run", "share", "tasks", "kernel", "where");
+    int width = 24;
+    for (size_t i = 0; i < p->n; i++)
+        if ((int)strlen(p->lines[i].kernel->kernel) > width) width = (int)strlen(p->lines[i].kernel->kernel);
+    printf("%12s %7s %9s %7s  %-*s  %s\n", "us/run", "share", "launches", "tasks", width, "kernel", "where");
     for (size_t i = 0; i < p->n; i++) {
         const line *l = &p->lines[i];
+        const tfx_kernel_info *k = l->kernel;
         inside += (double)l->ns;
-        printf("%12.2f %6.1f%% %8" PRId64 "  %-36s %s:%" PRIu32 ":%" PRIu32, (double)l->ns / runs * 1e-3,
-               100 * (double)l->ns / total, l->tasks, l->kernel->kernel, l->kernel->file, l->kernel->line,
-               l->kernel->column);
-        printf(*l->kernel->path ? "  %s\n" : "%s\n", l->kernel->path);
+        printf("%12.2f %6.1f%% %9.0f ", (double)l->ns / runs * 1e-3, 100 * (double)l->ns / total,
+               (double)l->calls / runs);
+        if (l->tasks < 0) printf("%7s", "varies");
+        else printf("%7" PRId64, l->tasks);
+        printf("  %-*s  %s:%" PRIu32 ":%" PRIu32 "%s%s\n", width, k->kernel, k->file, k->line, k->column,
+               *k->path ? "  " : "", k->path);
     }
-    printf("%12.2f %6.1f%% %8s  %-36s\n", (total - inside) / runs * 1e-3, 100 * (total - inside) / total, "",
-           "(checks, plan, clock)");
-    printf("%12.2f %6.1f%% %8s  %-36s\n", total / runs * 1e-3, 100.0, "", "whole run");
+    printf("%12.2f %6.1f%% %17s  (checks, plan, clock)\n", (total - inside) / runs * 1e-3,
+           100 * (total - inside) / total, "");
+    printf("%12.2f %6.1f%% %17s  whole run\n", total / runs * 1e-3, 100.0, "");
 }
 
 static void json_profile(json *j, const profile *p, int64_t runs, int64_t total)
@@ -200,6 +231,7 @@ int profile_run(session *s, const options *o, json *j)
         int64_t total = 0;
         for (int64_t i = 0; i < n; i++) total += times[i];
         free(times);
+        if (!j) merge_places(&p);
         if (p.n) qsort(p.lines, p.n, sizeof *p.lines, by_share);
         if (j) json_profile(j, &p, n, total);
         else print_profile(&p, (double)n, (double)total);

@@ -32,6 +32,8 @@
 #define KMAX_RANK 6      /* of buffers */
 #define KMAX_TILE_RANK 2 /* of tiles; rank 0 is a scalar */
 #define KMAX_UNROLL 64
+#define KMAX_NESTING 64   /* of blocks */
+#define KMAX_RESULTS 64   /* of an op: carried values of a loop */
 #define KSTACK_BYTES 65536 /* of all stack buffers of a kernel together */
 
 typedef enum {

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum { MAX_NESTING = 64, MAX_LIST = 4096 };
+enum { MAX_LIST = 4096 };
 
 typedef VEC(kvalue *) value_list;
 
@@ -546,8 +546,8 @@ static bool parse_op(kir_parser *p, kblock *b)
 bool kir_parse_block(kir_parser *p, kblock *b)
 {
     text *t = &p->t;
-    if (p->depth == MAX_NESTING) {
-        text_error(t, t->at, "blocks are nested more than %d deep", MAX_NESTING);
+    if (p->depth == KMAX_NESTING) {
+        text_error(t, t->at, "blocks are nested more than %d deep", KMAX_NESTING);
         return false;
     }
     p->depth++;

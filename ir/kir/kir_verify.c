@@ -245,6 +245,11 @@ static void walk_blocks(kverifier *v, const kop *o)
 {
     klevel level = v->level;
     uint32_t block_loops = v->block_loops;
+    if (v->nesting == KMAX_NESTING) {
+        kverify_error(v, o, "blocks are nested more than %d deep", KMAX_NESTING);
+        return;
+    }
+    v->nesting++;
     if (o->op == KOP_FOR && o->at.map == KMAP_PARALLEL) v->level = KLEVEL_THREAD;
     if (o->op == KOP_FOR && o->at.map == KMAP_BLOCK) {
         v->level = KLEVEL_BLOCK;
@@ -257,6 +262,7 @@ static void walk_blocks(kverifier *v, const kop *o)
     for (uint32_t i = 0; i < o->n_blocks; i++) walk_block(v, o->blocks[i]);
     v->level = level;
     v->block_loops = block_loops;
+    v->nesting--;
 }
 
 static void walk_op(kverifier *v, const kop *o)
@@ -269,6 +275,7 @@ static void walk_op(kverifier *v, const kop *o)
     else if (ok && o->op == KOP_SWITCH) ok = check_switch(v, o);
     else if (ok && o->op == KOP_WHILE) ok = check_while(v, o);
     else if (ok) ok = kverify_op(v, o);
+    if (ok && o->n_results > KMAX_RESULTS) ok = kverify_error(v, o, "more than %d results", KMAX_RESULTS);
     for (uint32_t i = 0; ok && i < o->n_results; i++)
         if (o->results[i]->kind == KV_TILE) ok = kverify_tile(v, o, o->results[i]->ty.tile);
     if (ok) walk_blocks(v, o);

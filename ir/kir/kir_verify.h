@@ -21,7 +21,7 @@ typedef struct {
     bool ok;
     klevel level;
     kagent agent; /* on KLEVEL_AGENT */
-    uint32_t block_loops;
+    uint32_t block_loops, nesting;
     int64_t stack_bytes;
     bool *defined; /* by value id: in scope */
 } kverifier;

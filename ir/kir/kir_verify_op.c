@@ -62,6 +62,9 @@ static bool check_swizzle(kverifier *v, const kop *o, const kbuffer *b)
     uint32_t top = (uint32_t)s.bits + s.base + s.shift;
     if (b->space != KSPACE_SHARED) return kverify_error(v, o, "only shared memory is swizzled");
     if (s.shift < s.bits || top > 16) return kverify_error(v, o, "a swizzle with overlapping or too many bits");
+    int64_t bytes;
+    if (!dim_is_const(v->f->dims, kbuffer_bytes(v->f->dims, b), &bytes) || bytes % (1 << (s.bits + s.base)))
+        return kverify_error(v, o, "a swizzled buffer is a whole number of blocks of %d bytes", 1 << (s.bits + s.base));
     if (b->align < 1u << top)
         return kverify_error(v, o, "swizzle(%d, %d, %d) needs align %u", s.bits, s.base, s.shift, 1u << top);
     return true;
@@ -364,6 +367,7 @@ static bool check_copy(kverifier *v, const kop *o)
     ktile t = o->shape;
     if (t.shape[0] < 1 || t.shape[1] < 1 || ktile_elements(t) > MAX_TILE_ELEMENTS)
         return kverify_error(v, o, "a copy of more than %d elements", MAX_TILE_ELEMENTS);
+    if (dtype_bits(t.dt) % 8) return kverify_error(v, o, "a copy of elements smaller than a byte");
     if ((int64_t)t.shape[1] * dtype_bits(t.dt) % 32) return kverify_error(v, o, "a copy's rows are whole 4-byte words");
     return check_access(v, o, &o->mem[0], t) && check_access(v, o, &o->mem[1], t);
 }

@@ -11,7 +11,8 @@
 /* Ends beyond these are "no bound": a lower end stays there whatever is added to it. They leave room to add. */
 #define INFINITE ((wide)1 << 120)
 
-enum { CORNER_ATOMS = 6, DEPTH = 3 };
+/* STEPS bounds the polynomials looked at for one answer: the ways to replace atoms multiply. */
+enum { CORNER_ATOMS = 6, DEPTH = 3, STEPS = 100 };
 
 typedef struct {
     wide lo, hi;
@@ -140,7 +141,7 @@ static interval corners(const dim_ctx *c, const work *w, const atom_list *atoms)
     return all;
 }
 
-static interval bounds(dim_ctx *c, const work *w, int depth);
+static interval bounds(dim_ctx *c, const work *w, int depth, int *steps);
 
 /* Splits w into quotient * x + rest, the quotient free of x; false when x occurs with a power above 1. */
 static bool split(dim_ctx *c, const work *w, uint32_t x, work *quotient, work *rest)
@@ -157,7 +158,7 @@ static bool split(dim_ctx *c, const work *w, uint32_t x, work *quotient, work *r
 }
 
 /* Bounds of scale * rest + quotient * d. */
-static interval replaced(dim_ctx *c, const work *quotient, const work *rest, wide scale, dim d, int depth)
+static interval replaced(dim_ctx *c, const work *quotient, const work *rest, wide scale, dim d, int depth, int *steps)
 {
     work *w = work_get(c);
     work_add_work(c, w, rest, scale);
@@ -166,26 +167,27 @@ static interval replaced(dim_ctx *c, const work *quotient, const work *rest, wid
     interval x = anything;
     if (!w->bad) {
         work_normalize(c, w);
-        x = bounds(c, w, depth);
+        x = bounds(c, w, depth, steps);
     }
     work_put(c, w);
     return x;
 }
 
-static interval through_floordiv(dim_ctx *c, const atom x, const work *quotient, const work *rest, int depth)
+static interval through_floordiv(dim_ctx *c, const atom x, const work *quotient, const work *rest, int depth,
+                                 int *steps)
 {
     int64_t k;
     if (!dim_is_const(c, x.args[1], &k)) return anything;
-    interval numerator = replaced(c, quotient, rest, k, x.args[0], depth);
-    interval lost = times(bounds(c, quotient, depth), (interval){1 - (wide)k, 0});
+    interval numerator = replaced(c, quotient, rest, k, x.args[0], depth, steps);
+    interval lost = times(bounds(c, quotient, depth, steps), (interval){1 - (wide)k, 0});
     return over(plus(numerator, lost), k);
 }
 
-static interval through_min(dim_ctx *c, const atom x, const work *quotient, const work *rest, int depth)
+static interval through_min(dim_ctx *c, const atom x, const work *quotient, const work *rest, int depth, int *steps)
 {
-    interval sign = bounds(c, quotient, depth), any = {0, 0}, all = anything;
+    interval sign = bounds(c, quotient, depth, steps), any = {0, 0}, all = anything;
     for (uint32_t i = 0; i < x.n; i++) {
-        interval chosen = replaced(c, quotient, rest, 1, x.args[i], depth);
+        interval chosen = replaced(c, quotient, rest, 1, x.args[i], depth, steps);
         if (!i || chosen.lo < any.lo) any.lo = chosen.lo;
         if (!i || chosen.hi > any.hi) any.hi = chosen.hi;
         all = both(all, chosen);
@@ -195,7 +197,7 @@ static interval through_min(dim_ctx *c, const atom x, const work *quotient, cons
 }
 
 /* quotient * x + rest with the bounds of the three. Unlike plain, sees S * S - S as S * (S - 1). */
-static interval factored(dim_ctx *c, const work *w, uint32_t x, int depth)
+static interval factored(dim_ctx *c, const work *w, uint32_t x, int depth, int *steps)
 {
     work *quotient = work_get(c), *rest = work_get(c);
     for (uint32_t i = 0; i < w->t.len; i++) {
@@ -205,28 +207,28 @@ static interval factored(dim_ctx *c, const work *w, uint32_t x, int depth)
     }
     work_normalize(c, quotient);
     work_normalize(c, rest);
-    interval result = plus(times(atom_interval(c, x), bounds(c, quotient, depth)), bounds(c, rest, depth));
+    interval result =
+        plus(times(atom_interval(c, x), bounds(c, quotient, depth, steps)), bounds(c, rest, depth, steps));
     work_put(c, rest);
     work_put(c, quotient);
     return result;
 }
 
-static interval bounds(dim_ctx *c, const work *w, int depth)
+static interval bounds(dim_ctx *c, const work *w, int depth, int *steps)
 {
     atom_list atoms = atoms_in(c, w);
     bool exact = atoms.complete && atoms.linear && atoms.n <= CORNER_ATOMS;
     interval best = exact ? corners(c, w, &atoms) : plain(c, w);
     if (depth == 0 || !atoms.complete) return best;
-    if (atoms.n > CORNER_ATOMS || atoms.compound > 3) depth = 1; /* the ways multiply */
 
-    for (uint32_t i = 0; i < atoms.n; i++) {
+    for (uint32_t i = 0; i < atoms.n && --*steps > 0; i++) {
         const atom x = c->atoms.data[atoms.id[i]];
-        if (!exact) best = both(best, factored(c, w, atoms.id[i], depth - 1));
+        if (!exact) best = both(best, factored(c, w, atoms.id[i], depth - 1, steps));
         if (x.kind == ATOM_SYMBOL || x.kind == ATOM_MOD) continue;
         work *quotient = work_get(c), *rest = work_get(c);
         if (split(c, w, atoms.id[i], quotient, rest)) {
-            interval through = x.kind == ATOM_FLOORDIV ? through_floordiv(c, x, quotient, rest, depth - 1)
-                                                       : through_min(c, x, quotient, rest, depth - 1);
+            interval through = x.kind == ATOM_FLOORDIV ? through_floordiv(c, x, quotient, rest, depth - 1, steps)
+                                                       : through_min(c, x, quotient, rest, depth - 1, steps);
             best = both(best, through);
         }
         work_put(c, rest);
@@ -237,7 +239,8 @@ static interval bounds(dim_ctx *c, const work *w, int depth)
 
 bool work_bounds(dim_ctx *c, const work *w, int64_t *lo, int64_t *hi)
 {
-    interval x = bounds(c, w, DEPTH);
+    int steps = STEPS;
+    interval x = bounds(c, w, DEPTH, &steps);
     if (x.lo < INT64_MIN || x.hi > INT64_MAX) return false;
     *lo = (int64_t)x.lo;
     *hi = (int64_t)x.hi;

@@ -205,40 +205,30 @@ static bool reduce_pair(dim_ctx *c, dim *a, dim *b, wide *k, uint32_t *mono)
 
 static dim floordiv_symbolic(dim_ctx *c, dim a, dim b)
 {
-    wide g;
+    wide g, lo = 0, hi = 0;
     uint32_t mono;
-    if (!reduce_pair(c, &a, &b, &g, &mono)) return DIM_BAD;
     int64_t k;
+    if (!reduce_pair(c, &a, &b, &g, &mono)) return DIM_BAD;
     if (dim_is_const(c, b, &k)) return dim_floordiv(c, a, b);
     const polynomial divisor = *poly_of(c, b);
-    dim quotient = dim_const(c, 0), rest = a;
-    if (never_zero(&divisor)) quotient = quotient_by(c, a, b, &rest);
-    if (dim_is_const(c, rest, &k) && k == 0 && never_zero(&divisor)) return quotient;
-
-    wide sign = 1;
-    const polynomial r = *poly_of(c, rest);
-    if (divisor.lo >= 1 && r.n && r.t[0].mono && r.t[0].coef < 0) {
+    if (never_zero(&divisor)) {
+        dim rest, quotient = quotient_by(c, a, b, &rest);
+        if (dim_is_const(c, rest, &k) && k == 0) return quotient;
+        if (rest != a) return dim_add(c, quotient, floordiv_symbolic(c, rest, b)); /* may have a common factor again */
+    }
+    const polynomial p = *poly_of(c, a);
+    if (divisor.lo >= 1 && p.n && p.t[0].mono && p.t[0].coef < 0) {
         /* floordiv(-x, b) = -floordiv(x + b - 1, b) = -1 - floordiv(x - 1, b) */
-        dim flipped = dim_plus_const(c, dim_scaled(c, rest, -1), -1);
-        if (flipped != DIM_BAD) {
-            sign = -1;
-            rest = flipped;
-            quotient = dim_plus_const(c, quotient, -1);
-        }
+        dim flipped = dim_plus_const(c, dim_scaled(c, a, -1), -1);
+        if (flipped == DIM_BAD) return DIM_BAD;
+        return dim_plus_const(c, dim_scaled(c, floordiv_symbolic(c, flipped, b), -1), -1);
     }
-    wide lo = 0, hi = 0;
-    if (!floordiv_bounds(poly_of(c, rest), &divisor, &lo, &hi) || !fits(lo) || !fits(hi)) return DIM_BAD;
-    if (divisor.lo >= 1 && poly_of(c, rest)->lo >= 0 && dim_le(c, dim_plus_const(c, rest, 1), b)) hi = lo = 0;
-    dim part;
-    if (lo == hi && never_zero(&divisor)) {
-        part = dim_const(c, (int64_t)lo);
-    } else {
-        dim args[2] = {rest, b};
-        uint32_t x = atom_make(c, ATOM_FLOORDIV, 0, args, 2, (int64_t)lo, (int64_t)hi);
-        if (x == NONE) return DIM_BAD;
-        part = dim_of_atom(c, x);
-    }
-    return dim_add(c, quotient, dim_scaled(c, part, sign));
+    if (!floordiv_bounds(&p, &divisor, &lo, &hi) || !fits(lo) || !fits(hi)) return DIM_BAD;
+    if (divisor.lo >= 1 && p.lo >= 0 && dim_le(c, dim_plus_const(c, a, 1), b)) hi = lo = 0;
+    if (lo == hi && never_zero(&divisor)) return dim_const(c, (int64_t)lo);
+    dim args[2] = {a, b};
+    uint32_t x = atom_make(c, ATOM_FLOORDIV, 0, args, 2, (int64_t)lo, (int64_t)hi);
+    return x == NONE ? DIM_BAD : dim_of_atom(c, x);
 }
 
 dim dim_floordiv(dim_ctx *c, dim a, dim b)
@@ -268,15 +258,17 @@ static dim mod_reduced(dim_ctx *c, dim a, dim b)
 {
     if (dim_is_const(c, b, NULL)) return dim_mod(c, a, b);
     const polynomial divisor = *poly_of(c, b);
-    dim rest = a;
     if (never_zero(&divisor)) {
+        dim rest;
         quotient_by(c, a, b, &rest);
-        if (poly_of(c, rest)->n == 0) return rest;
+        if (rest != a) return dim_mod(c, rest, b); /* may have a common factor again */
     }
-    if (divisor.lo >= 1 && poly_of(c, rest)->lo >= 0 && dim_le(c, dim_plus_const(c, rest, 1), b)) return rest;
+    const polynomial p = *poly_of(c, a);
+    if (!p.n && never_zero(&divisor)) return a;
+    if (divisor.lo >= 1 && p.lo >= 0 && dim_le(c, dim_plus_const(c, a, 1), b)) return a;
     wide lo, hi;
-    mod_bounds(poly_of(c, rest), &divisor, &lo, &hi);
-    dim args[2] = {rest, b};
+    mod_bounds(&p, &divisor, &lo, &hi);
+    dim args[2] = {a, b};
     uint32_t x = atom_make(c, ATOM_MOD, 0, args, 2, (int64_t)lo, (int64_t)hi);
     return x == NONE ? DIM_BAD : dim_of_atom(c, x);
 }

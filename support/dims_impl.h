@@ -14,7 +14,7 @@
 typedef __int128 wide;
 
 /* Beyond these a dim is DIM_BAD: they bound time and space on hostile input, no model comes near them. */
-enum { MAX_DEGREE = 32, MAX_TERMS = 1024, MAX_WEIGHT = 1 << 16, MAX_ARGS = 16 };
+enum { MAX_DEGREE = 32, MAX_TERMS = 1024, MAX_WEIGHT = 1 << 16, MAX_ARGS = 8 };
 
 typedef enum { ATOM_SYMBOL, ATOM_FLOORDIV, ATOM_MOD, ATOM_MIN } atom_kind;
 
@@ -118,6 +118,9 @@ dim dim_plus_const(dim_ctx *c, dim d, wide v);
 int64_t dim_constant_term(const dim_ctx *c, dim d);
 wide wide_gcd(wide a, wide b);
 wide wide_floordiv(wide a, wide b);
+
+/* dims_min.c: the least of 1..MAX_ARGS dims. Found at once it can be simpler than two by two. */
+dim dim_min_of(dim_ctx *c, const dim *args, uint32_t n);
 
 /* dims_shown.c: what a polynomial is written, evaluated and emitted as. */
 

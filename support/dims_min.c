@@ -26,30 +26,36 @@ static const term *find_min(const dim_ctx *c, dim a)
     return NULL;
 }
 
-/* Adds operand a; an operand k * min(...) + rest is replaced by k * each + rest. False: no room. */
-static bool choice_add(dim_ctx *c, choice *x, dim a)
+/* Adds operand a; an operand k * min(...) + rest as each k * operand + rest. False: no room. */
+static bool add_flat(dim_ctx *c, choice *x, dim a)
 {
     const term *inner = find_min(c, a);
-    if (inner) {
-        const atom nested = c->atoms.data[c->monos.data[inner->mono].f[0].atom];
-        choice tried = *x;
-        bool ok = true;
-        for (uint32_t i = 0; i < nested.n && ok; i++) {
-            work *w = work_get(c);
-            work_add_dim(c, w, a, 1);
-            work_add(c, w, inner->mono, -(wide)inner->coef);
-            work_add_dim(c, w, nested.args[i], inner->coef);
-            dim each = work_finish(c, w);
-            ok = each != DIM_BAD && choice_add(c, &tried, each);
-        }
-        if (ok) {
-            *x = tried;
-            return true;
-        }
+    if (!inner) {
+        if (x->n == MAX_ARGS) return false;
+        x->arg[x->n++] = a;
+        return true;
     }
-    if (x->n == MAX_ARGS) return false;
-    x->arg[x->n++] = a;
+    const atom nested = c->atoms.data[c->monos.data[inner->mono].f[0].atom];
+    for (uint32_t i = 0; i < nested.n; i++) {
+        work *w = work_get(c);
+        work_add_dim(c, w, a, 1);
+        work_add(c, w, inner->mono, -(wide)inner->coef);
+        work_add_dim(c, w, nested.args[i], inner->coef);
+        dim each = work_finish(c, w);
+        if (each == DIM_BAD || !add_flat(c, x, each)) return false;
+    }
     return true;
+}
+
+/* Replaces operands that are themselves minima: all of them, or none when that would be too many for one atom. */
+static bool flatten(dim_ctx *c, choice *x)
+{
+    choice flat = {.n = 0};
+    for (uint32_t i = 0; i < x->n; i++)
+        if (!add_flat(c, &flat, x->arg[i])) return false;
+    bool replaced = flat.n > x->n;
+    *x = flat;
+    return replaced;
 }
 
 static void sort_operands(const dim_ctx *c, choice *x)
@@ -130,19 +136,6 @@ static uint32_t min_atom(dim_ctx *c, choice *x)
     return atom_make(c, ATOM_MIN, 0, x->arg, x->n, lo, hi);
 }
 
-/* Replaces operands that are themselves minima; false when there are none, or too many for one atom. */
-static bool flatten(dim_ctx *c, choice *x)
-{
-    choice flat = {.n = 0};
-    bool found = false;
-    for (uint32_t i = 0; i < x->n; i++) {
-        found = found || find_min(c, x->arg[i]);
-        if (!choice_add(c, &flat, x->arg[i])) return false;
-    }
-    *x = flat;
-    return found;
-}
-
 /* g * min(x), its operands divided by their common factor g, added to result. */
 static bool add_min(dim_ctx *c, choice *x, work *result)
 {
@@ -161,13 +154,16 @@ static bool add_min(dim_ctx *c, choice *x, work *result)
     return true;
 }
 
-dim dim_min(dim_ctx *c, dim a, dim b)
+dim dim_min_of(dim_ctx *c, const dim *args, uint32_t n)
 {
-    if (a == DIM_BAD || b == DIM_BAD) return DIM_BAD;
-    bool le = dim_le(c, a, b), ge = dim_le(c, b, a);
-    if (le && ge) return dim_order(c, a, b) <= 0 ? a : b;
-    if (le || ge) return le ? a : b;
-    choice x = {{a, b}, 2};
+    choice x = {.n = n};
+    assert(n && n <= MAX_ARGS);
+    for (uint32_t i = 0; i < n; i++) {
+        if (args[i] == DIM_BAD) return DIM_BAD;
+        x.arg[i] = args[i];
+    }
+    drop_decided(c, &x); /* before operands are taken apart, so that what needs no min stays as it is */
+    if (x.n == 1) return x.arg[0];
     work *result = work_get(c);
     bool ok = true;
     /* Moving the operands by -min(...) can leave min(...) in another one: then once more. */
@@ -187,6 +183,11 @@ dim dim_min(dim_ctx *c, dim a, dim b)
     if (ok && x.n == 1) work_add_dim(c, result, x.arg[0], 1);
     else if (!ok || !add_min(c, &x, result)) result->bad = true;
     return work_finish(c, result);
+}
+
+dim dim_min(dim_ctx *c, dim a, dim b)
+{
+    return dim_min_of(c, (dim[]){a, b}, 2);
 }
 
 dim dim_max(dim_ctx *c, dim a, dim b)

@@ -202,42 +202,45 @@ static dim parse_number(parser *p, bool negative)
 
 typedef dim binary(dim_ctx *c, dim a, dim b);
 
-/* The operation called `name`, or NULL; min and max take two operands or more. */
-static binary *find_function(const char *name, size_t n, bool *more)
+/* The operation called `name`, or NULL. */
+static binary *find_function(const char *name, size_t n)
 {
     static const struct {
         const char *name;
         binary *fn;
-        bool more;
-    } functions[] = {{"floordiv", dim_floordiv, false},
-                     {"ceildiv", dim_ceildiv, false},
-                     {"mod", dim_mod, false},
-                     {"min", dim_min, true},
-                     {"max", dim_max, true}};
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        if (strlen(functions[i].name) != n || memcmp(functions[i].name, name, n)) continue;
-        *more = functions[i].more;
-        return functions[i].fn;
-    }
+    } functions[] = {
+        {"floordiv", dim_floordiv}, {"ceildiv", dim_ceildiv}, {"mod", dim_mod}, {"min", dim_min}, {"max", dim_max}};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (strlen(functions[i].name) == n && !memcmp(functions[i].name, name, n)) return functions[i].fn;
     return NULL;
 }
 
-/* The operands of a function, from behind its '('. */
-static dim parse_call(parser *p, binary *fn, bool more, size_t name_at)
+/* The operands of a function, from behind its '('; min and max take two operands or more. */
+static dim parse_call(parser *p, binary *fn, size_t name_at)
 {
-    dim value = parse_sum(p);
-    uint32_t n = 1;
-    while (!p->failed && n < (more ? UINT32_MAX : 2) && take(p, ',')) {
-        dim right = parse_sum(p);
-        if (!p->failed) value = checked(p, fn(p->c, value, right), name_at);
-        n++;
+    bool more = fn == dim_min || fn == dim_max;
+    dim args[MAX_ARGS];
+    uint32_t n = 0;
+    do args[n++] = parse_sum(p);
+    while (!p->failed && n < (more ? MAX_ARGS : 2) && take(p, ','));
+    if (p->failed) return DIM_BAD;
+    dim value;
+    if (fn == dim_min) {
+        value = dim_min_of(p->c, args, n);
+    } else {
+        value = args[0];
+        for (uint32_t i = 1; i < n; i++) value = fn(p->c, value, args[i]);
+    }
+    while (more && !p->failed && take(p, ',')) { /* more than one atom holds */
+        args[0] = parse_sum(p);
+        if (!p->failed) value = fn(p->c, value, args[0]);
     }
     if (p->failed) return DIM_BAD;
     if (n < 2 || !take(p, ')')) {
         skip_space(p);
         return fail(p, p->at);
     }
-    return value;
+    return checked(p, value, name_at);
 }
 
 static dim parse_name(parser *p)
@@ -245,9 +248,8 @@ static dim parse_name(parser *p)
     size_t begin = p->at;
     while (p->at < p->n && (is_letter(p->s[p->at]) || is_digit(p->s[p->at]))) p->at++;
     size_t end = p->at;
-    bool more = false;
-    binary *fn = find_function(p->s + begin, end - begin, &more);
-    if (fn && take(p, '(')) return parse_call(p, fn, more, begin);
+    binary *fn = find_function(p->s + begin, end - begin);
+    if (fn && take(p, '(')) return parse_call(p, fn, begin);
     p->at = p->used = end;
     return checked(p, dim_find(p->c, intern(p->c->names, p->s + begin, end - begin)), begin);
 }

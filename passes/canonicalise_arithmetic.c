@@ -289,6 +289,38 @@ static value *rename_labels(builder *b, node *n)
     return build_contract(b, n->operands[0], n->operands[1], &to);
 }
 
+/* The letters that are summed over, in the order in which the sum runs. */
+static int summed(const labels *l, char *out)
+{
+    int n = 0;
+    for (int o = 0; o < 2; o++)
+        for (int i = 0; i < l->rank[o]; i++) {
+            char c = l->label[o][i];
+            if (!memchr(l->label[2], c, l->rank[2]) && !memchr(out, c, (size_t)n)) out[n++] = c;
+        }
+    return n;
+}
+
+/* Labels can say any order of an operand's axes. Where several are summed, their order is that of the additions, and stays. */
+static value *contract_transposed(builder *b, node *n)
+{
+    const labels *l = &node_attr(n, ATTR_LABELS)->u.lab;
+    for (int o = 0; o < 2; o++) {
+        const node *view = match_op(n->operands[o], OP_TRANSPOSE);
+        if (!view) continue;
+        labels to = *l;
+        for (int i = 0; i < l->rank[o]; i++) to.label[o][node_attr(view, ATTR_PERM)->u.ints.v[i]] = l->label[o][i];
+        char before[2 * MAX_RANK] = {0}, after[2 * MAX_RANK] = {0};
+        summed(l, before);
+        summed(&to, after);
+        if (memcmp(before, after, sizeof before)) continue;
+        value *x[2] = {n->operands[0], n->operands[1]};
+        x[o] = view->operands[0];
+        return build_contract(b, x[0], x[1], &to);
+    }
+    return NULL;
+}
+
 static value *attention_all_keys(builder *b, node *n)
 {
     if (n->n_operands < 4 || !match_splat(n->operands[3], 1)) return NULL;
@@ -344,6 +376,7 @@ const rule arithmetic_rules[] = {
     {OP_SELECT, select_not, "not c ? x : y => c ? y : x"},
     {OP_REDUCE, reduce_ones, "max, min, any, all over axes of size 1 => reshape"},
     {OP_REDUCE, reduce_twice, "max of max (min, any, all) => one reduction"},
+    {OP_CONTRACT, contract_transposed, "contraction of a transpose => other labels"},
     {OP_CONTRACT, rename_labels, "labels in order of appearance"},
     {OP_ATTENTION, attention_all_keys, "a mask of true => none"},
 };

@@ -110,20 +110,6 @@ static value *concat_nested(builder *b, node *n)
     return build_concat(b, parts, count, (int)axis);
 }
 
-/* Every value of `from` is one of `to`. */
-static bool widens(dtype from, dtype to)
-{
-    if (from == to) return true;
-    dtype_class f = dtype_class_of(from), t = dtype_class_of(to);
-    if (f == DTC_FLOAT || t == DTC_FLOAT)
-        return (from == DT_F16 || from == DT_BF16 || from == DT_F32) && (to == DT_F32 || to == DT_F64) &&
-               dtype_bits(to) >= dtype_bits(from);
-    if (f == DTC_BOOL) return true;
-    if (t == DTC_BOOL) return false;
-    if (f == t) return dtype_bits(to) >= dtype_bits(from);
-    return f == DTC_UINT && dtype_bits(to) > dtype_bits(from);
-}
-
 /* The wider stop in between loses nothing. The way back to the first dtype is no identity for what the interpreter
  * keeps unrounded: there the cast rounds. */
 static value *cast_twice(builder *b, node *n)
@@ -131,7 +117,7 @@ static value *cast_twice(builder *b, node *n)
     const node *inner = match_op(n->operands[0], OP_CAST);
     if (!inner) return NULL;
     value *x = inner->operands[0];
-    if (!widens(x->ty.dt, inner->result->ty.dt)) return NULL;
+    if (!dtype_contains(inner->result->ty.dt, x->ty.dt)) return NULL;
     if (x->ty.dt == n->result->ty.dt) return match_rounded(x) ? x : NULL;
     return build_cast(b, x, n->result->ty.dt);
 }

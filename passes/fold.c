@@ -8,14 +8,14 @@
  * Three kinds of folding:
  *   numbers   an elementwise op on constants is the constant of the interpreter's result
  *   tables    an op on known small tensors (iota, constants, folded tables) becomes a parameter that holds the elements
- *   views     transpose, reshape, slice, cast and concat of parameters become part of the parameter's expression,
- * evaluated while the artefact is written, when nothing else reads the parameter
+ *   views     transpose, reshape, slice, cast and concat of parameters become part of the parameter's expression, when
+ *             nothing else reads it; expressions are evaluated while the artefact is written
  *
  * Requires composed views (canonicalise) to see the parameter behind them; leaves unused nodes for dce. Breaks the
  * identity of a viewed parameter: its path becomes "transpose(w)", and policies must have been resolved before.
  *
- * Computing in double and storing the result is the obvious way, and not exact: (1 / 3) * 3 is 1 in double and is 1 or
- * not in f32, and a table of cosines in f32 is not what the interpreter sees that does not round. So each node is
+ * Computing in double and storing the result is the obvious way, and not exact: (1e8 + 1) - 1e8 is 1 in double and 0
+ * in f32, and a table of cosines in f32 is not what the interpreter sees that does not round. So each node is
  * evaluated twice, with and without rounding, and folded only where what is stored serves both; the others are remarked
  * on. Folding every view copies weights: a tied embedding that is also transposed for the output layer would be stored
  * twice, so a parameter with another reader stays as it is, and so does one that a cast would make larger. Tables of

@@ -39,8 +39,10 @@ bool match_rounded(const value *v)
             continue;
         }
         if (n->op == OP_CAST) {
-            dtype from = n->operands[0]->ty.dt, to = v->ty.dt;
-            if (dtype_is_float(from) && dtype_bits(to) < dtype_bits(from)) return true;
+            const value *from = n->operands[0];
+            if (!dtype_contains(v->ty.dt, from->ty.dt)) return true; /* it rounds, always */
+            v = from;
+            continue;
         }
         return false;
     }

@@ -1,0 +1,142 @@
+/* See equivalence.h. */
+#include "equivalence.h"
+
+#include <float.h>
+#include <math.h>
+
+typedef struct {
+    arena *a;
+    const module *m;
+    int64_t *dims;
+    uint64_t random;
+} inputs;
+
+static uint64_t next_random(inputs *in)
+{
+    in->random ^= in->random << 13;
+    in->random ^= in->random >> 7;
+    in->random ^= in->random << 17;
+    return in->random;
+}
+
+static double pick_float(inputs *in, bool extreme)
+{
+    static const double edges[] = {0.0,     -0.0,     1.0,  -1.0, NAN,      INFINITY,       -INFINITY, FLT_MIN,
+                                   1e-45,   -1e-40,   0.5,  2.5,  FLT_MAX,  -FLT_MAX,       65504,     1e30,
+                                   1e-30,   16777217, -3.0, 0.1,  -1e-7,    88.0,           -104.0,    3.5};
+    if (extreme) return edges[next_random(in) % (sizeof edges / sizeof *edges)];
+    return ((double)(next_random(in) >> 11) * 0x1p-53 - 0.5) * 4;
+}
+
+static int64_t pick_int(inputs *in, bool extreme)
+{
+    static const int64_t edges[] = {0, 1, -1, 2, 7, 127, -128, 255, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    if (extreme) return edges[next_random(in) % (sizeof edges / sizeof *edges)];
+    return (int64_t)(next_random(in) % 3);
+}
+
+/* Values are what the dtype can hold: inputs are exact. */
+static tensor *make_input(inputs *in, const type *t, bool extreme)
+{
+    int64_t shape[MAX_RANK];
+    uint64_t elements = 1;
+    for (int i = 0; i < t->rank; i++) {
+        if (!dim_eval(in->m->dims, t->shape[i], in->dims, &shape[i]) || shape[i] < 0) return NULL;
+        elements *= (uint64_t)shape[i];
+        if (elements > 100000) return NULL;
+    }
+    tensor *x = tensor_new(in->a, t->dt, t->rank, shape);
+    for (uint64_t i = 0; i < elements; i++)
+        if (dtype_is_float(t->dt)) x->u.f[i] = dtype_round(t->dt, pick_float(in, extreme));
+        else x->u.i[i] = dtype_wrap(t->dt, pick_int(in, extreme));
+    return x;
+}
+
+static bool same_number(double a, double b, pass_numerics numerics)
+{
+    if (a != a || b != b) return a != a && b != b;
+    if (numerics == NUMERICS_EXACT) return !memcmp(&a, &b, sizeof a);
+    return a == b || fabs(a - b) <= 1e-5 * (1 + fabs(a));
+}
+
+static const char *compare_tensors(arena *a, const char *name, const tensor *x, const tensor *y, pass_numerics numerics)
+{
+    if (x->dt != y->dt || x->rank != y->rank || memcmp(x->shape, y->shape, x->rank * sizeof *x->shape))
+        return arena_printf(a, "result %s has another shape", name);
+    uint64_t n = tensor_elements(x);
+    for (uint64_t i = 0; i < n; i++) {
+        if (dtype_is_float(x->dt)) {
+            if (!same_number(x->u.f[i], y->u.f[i], numerics))
+                return arena_printf(a, "result %s, element %llu: %a before, %a after", name, (unsigned long long)i,
+                                    x->u.f[i], y->u.f[i]);
+        } else if (x->u.i[i] != y->u.i[i]) {
+            return arena_printf(a, "result %s, element %llu: %lld before, %lld after", name, (unsigned long long)i,
+                                (long long)x->u.i[i], (long long)y->u.i[i]);
+        }
+    }
+    return NULL;
+}
+
+static const char *compare_function(inputs *in, const function *f, const function *g, bool extreme,
+                                    pass_numerics numerics, uint32_t *compared)
+{
+    arena *a = in->a;
+    if (f->args.len != g->args.len || f->results.len != g->results.len) return "another number of arguments or results";
+    tensor **args = ARENA_ARRAY(a, tensor *, f->args.len);
+    for (uint32_t i = 0; i < f->args.len; i++)
+        if (!(args[i] = make_input(in, &f->args.data[i].v->ty, extreme))) return NULL;
+    for (int round = 0; round < 2; round++) {
+        interp_options o = {.round = round};
+        source_set *sources = source_set_new(a);
+        tensor **x = ARENA_ARRAY(a, tensor *, f->results.len), **y = ARENA_ARRAY(a, tensor *, f->results.len);
+        if (!interp_run(f, args, in->dims, &o, a, diags_new(a, sources, 1), x)) return NULL;
+        diags *d = diags_new(a, sources, 1);
+        if (!interp_run(g, args, in->dims, &o, a, d, y)) {
+            strbuf why = strbuf_new(a);
+            diags_render_text(d, &why);
+            return arena_printf(a, "runs before, not after: %s", why.s);
+        }
+        ++*compared;
+        for (uint32_t i = 0; i < f->results.len; i++) {
+            const char *bad = compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics);
+            if (!bad) continue;
+            strbuf s = strbuf_new(a);
+            for (uint32_t k = 0; k < dim_symbol_count(in->m->dims); k++)
+                strbuf_addf(&s, " %s=%lld", dim_symbol_at(in->m->dims, k)->name, (long long)in->dims[k]);
+            return arena_printf(a, "@%s:%s, %s inputs, %s: %s", f->name, s.s, extreme ? "extreme" : "ordinary",
+                                round ? "rounding" : "not rounding", bad);
+        }
+    }
+    return NULL;
+}
+
+/* The k-th choice of values for all symbols: all smallest, then mixtures of small ones; multiples are kept. */
+static void choose_dims(const module *m, int k, int64_t *dims)
+{
+    for (uint32_t i = 0; i < dim_symbol_count(m->dims); i++) {
+        const dim_symbol *s = dim_symbol_at(m->dims, i);
+        int64_t v = s->min + (k == 0 ? 0 : (k + (int64_t)i * 2) % 5) * s->multiple;
+        v = (v + s->multiple - 1) / s->multiple * s->multiple;
+        dims[i] = v > s->max ? s->max / s->multiple * s->multiple : v;
+    }
+}
+
+const char *compare_modules(arena *a, const module *before, const module *after, pass_numerics numerics, uint32_t *compared)
+{
+    inputs in = {.a = a, .m = before, .random = 0x9e3779b97f4a7c15u};
+    in.dims = ARENA_ARRAY(a, int64_t, dim_symbol_count(before->dims));
+    for (uint32_t i = 0; i < before->functions.len; i++) {
+        const function *f = before->functions.data[i], *g = NULL;
+        for (uint32_t k = 0; k < after->functions.len; k++)
+            if (after->functions.data[k]->name == f->name) g = after->functions.data[k];
+        if (!g) return arena_printf(a, "@%s is gone", f->name);
+        for (int k = 0; k < 4; k++)
+            /* Extremes come in many combinations; a few rounds see most pairs. */
+            for (int round = 0; round < (numerics == NUMERICS_EXACT ? 8 : 1); round++) {
+                choose_dims(before, k, in.dims);
+                const char *bad = compare_function(&in, f, g, round > 0, numerics, compared);
+                if (bad) return bad;
+            }
+    }
+    return NULL;
+}

@@ -24,6 +24,20 @@ static value *identity_transpose(builder *b, node *n)
     return n->operands[0];
 }
 
+/* Only axes of size 1 change places: the elements stay in order. */
+static value *transpose_of_ones(builder *b, node *n)
+{
+    const attr *perm = node_attr(n, ATTR_PERM);
+    dim one = dim_const(b->fn->m->dims, 1);
+    int64_t last = -1;
+    for (int i = 0; i < perm->u.ints.n; i++) {
+        if (n->result->ty.shape[i] == one) continue;
+        if (perm->u.ints.v[i] < last) return NULL;
+        last = perm->u.ints.v[i];
+    }
+    return build_reshape(b, n->operands[0], n->result->ty.rank, n->result->ty.shape);
+}
+
 static value *identity_slice(builder *b, node *n)
 {
     const attr *start = node_attr(n, ATTR_START), *step = node_attr(n, ATTR_STEP);
@@ -184,6 +198,7 @@ const rule view_rules[] = {
     {OP_CAST, identity, "cast to the same dtype => its operand"},
     {OP_SLICE, identity_slice, "slice of everything => its operand"},
     {OP_CONCAT, identity_concat, "concat of one => its operand"},
+    {OP_TRANSPOSE, transpose_of_ones, "transpose of axes of size 1 => reshape"},
     {OP_TRANSPOSE, transpose_twice, "transpose of transpose => one"},
     {OP_RESHAPE, reshape_twice, "reshape of reshape => one"},
     {OP_BROADCAST, broadcast_twice, "broadcast of broadcast => one"},

@@ -17,7 +17,7 @@ typedef struct {
 
 static const char *section(arena *a, const char *text, const char *name)
 {
-    const char *header = arena_printf(a, "== %s\n", name), *at = strstr(text, header);
+    const char *header = arena_printf(a, "\n== %s\n", name), *at = strstr(text, header);
     if (!at) return NULL;
     at += strlen(header);
     const char *end = strstr(at, "\n== ");
@@ -34,9 +34,9 @@ static golden read_golden(arena *a, const char *path)
     for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;) strbuf_add(&b, chunk, n);
     fclose(f);
     golden g = {.path = path};
-    const char *first = strstr(b.s, "== ");
+    const char *first = strstr(b.s, "\n== ");
     if (!first) fail_msg("%s has no section", path);
-    g.comment = arena_strndup(a, b.s, (size_t)(first - b.s));
+    g.comment = arena_strndup(a, b.s, (size_t)(first + 1 - b.s));
     g.in = section(a, b.s, "in.tir");
     g.args = section(a, b.s, "args");
     g.tir = section(a, b.s, "tir");

@@ -8,7 +8,7 @@
 #   == args               further arguments of tfxc
 #   == tir                the tensor IR that must come out, exactly (if the section is there)
 #   == stderr             what is expected, exactly; an error in it means that tfxc must fail, none that it must succeed
-# Without a weights file, parameters are random. DIAG_UPDATE=1 rewrites the expectations instead of comparing.
+# Without a weights file, parameters are random. Only dead code is removed, so that the IR is as the front end made it. DIAG_UPDATE=1 rewrites the expectations instead of comparing.
 set -u
 build=${1:?usage: run_diag.sh BUILD_DIR [CASE]...}
 shift
@@ -67,7 +67,7 @@ for case in "${cases[@]}"; do
     else
         args+=(--weights=random)
     fi
-    (cd "$dir" && "$tfxc" "$main" "${args[@]}" --emit=tir -o out.tir) >"$dir/stdout" 2>"$dir/got"
+    (cd "$dir" && "$tfxc" "$main" "${args[@]}" --run-pass=dce --emit=tir -o out.tir) >"$dir/stdout" 2>"$dir/got"
     status=$?
     if [ -n "${DIAG_UPDATE:-}" ]; then
         {

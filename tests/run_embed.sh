@@ -74,6 +74,12 @@ if [ -x "$build/tfxc" ]; then
                 "$tmp/small.o" -lm -o "$tmp/two_models" && "$tmp/two_models" || fail "two_models, $linker, $std"
         done
     done
+
+    # The program of the documentation.
+    "$build/tfxc" $digits -o "$tmp/digits.o" || fail "digits.o"
+    awk '/^```c$/ { on = !done; next } /^```$/ { if (on) done = 1; on = 0 } on' docs/artefact-abi.md >"$tmp/doc.c"
+    $cc -std=c99 -Wall -Wextra -Werror -pedantic -I"$tmp" "$tmp/doc.c" "$tmp/digits.o" -lm -o "$tmp/doc" && "$tmp/doc" ||
+        fail "the program of docs/artefact-abi.md"
     echo "embed: digits checked"
 else
     echo "embed: tfxc is not built, real models are not checked"

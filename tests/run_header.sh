@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The golden headers of tests/golden/codegen, as a compiler sees them: every one without warnings in C and C++, and toy.h in a
-# program that runs the model it describes. Argument: the build directory.
+# program that runs the model it describes.
 set -eu
-build=$1
 cc=${CC:-cc} cxx=${CXX:-c++}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -14,8 +13,7 @@ for header in tests/golden/codegen/*.h; do
 done
 
 # The toy model as an artefact would be: only names with its prefix are global.
-$cc -O1 -c -I. -Itests tests/unit/runtime/toy_model.c -o "$tmp/toy_model.o"
-(cd "$tmp" && ar x "$build/libtfxrt.a")
+for source in tests/unit/runtime/toy_model.c runtime/rt_*.c; do $cc -O1 -c -I. "$source" -o "$tmp/$(basename "$source" .c).o"; done
 ld -r "$tmp"/*.o -o "$tmp/whole.o"
 sed -n 's/^RT_EXPORT(\([a-z_]*\),.*/rt_export_\1 toy_\1/p' runtime/rt_exports.def >"$tmp/names"
 cut -d' ' -f2 "$tmp/names" >"$tmp/keep"

@@ -334,8 +334,8 @@ void cexpr_print(const cexpr *e, strbuf *out)
         strbuf_add_double(out, e->u.splat);
         return;
     case CE_DATA:
-        strbuf_adds(out, "data ");
-        print_type(e, out);
+        strbuf_addf(out, "data %s", dtype_name(e->dt)); /* rank 0 is i32[], or its sizes would be taken from the data */
+        print_sizes(e->rank, e->shape, out);
         strbuf_addc(out, ' ');
         print_data(e, out);
         return;

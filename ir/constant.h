@@ -81,8 +81,8 @@ bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const cha
 /* Gives the pages of all files behind e back to the system (see weights_done). */
 void cexpr_done(const cexpr *e);
 /* The text form, which ir/parse_constant.c reads back to an equal expression. Leaves but for files carry their type;
- * data are printed by strbuf_add_double (float dtypes) or as decimal integers. A type of rank 0 is the bare dtype;
- * names are quoted by print_quoted (ir/internal.h).
+ * data are printed by strbuf_add_double (float dtypes) or as decimal integers. A type of rank 0 is the bare dtype, but
+ * i32[] for data; names are quoted by print_quoted (ir/internal.h).
  *
  *   file "model.safetensors" "a.weight"
  *   random f32[64, 64] seed 0 stream 1234 scale 0.125        splat f32[64] 1.5        data i32[2, 2] [1, 2, 3, 4]

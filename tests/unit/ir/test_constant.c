@@ -1,6 +1,7 @@
 /* Constant expressions. Streamed reading is compared, for thousands of random nestings and ranges, with a reference
  * that looks up one element at a time by the definition of each operation. */
 #include "ir/constant.h"
+#include "tests/support/tir_session.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -430,7 +431,7 @@ static void test_text(void **state)
     const cexpr *e = cexpr_data(a, DT_I32, 2, two, ints);
     prints(a, e, "data i32[2, 2] [1, -2, 3, 4]");
     prints(a, cexpr_data(a, DT_F32, 2, two, floats), "data f32[2, 2] [1.0, -0.0, inf, 0.10000000149011612]");
-    prints(a, cexpr_data(a, DT_U64, 0, NULL, big), "data u64 [18446744073709551615]");
+    prints(a, cexpr_data(a, DT_U64, 0, NULL, big), "data u64[] [18446744073709551615]");
     prints(a, cexpr_data(a, DT_F32, 1, (const int64_t[]){0}, NULL), "data f32[0] []");
     prints(a, cexpr_splat(a, DT_F32, 1, two, 1.5), "splat f32[2] 1.5");
     prints(a, cexpr_random_stream(a, DT_F32, 2, two, 3, UINT64_MAX, 0.125),
@@ -446,6 +447,30 @@ static void test_text(void **state)
     prints(a, cexpr_stack(a, (const cexpr *[]){s, s}, 2), "stack (splat f32[2, 2] 0.0, splat f32[2, 2] 0.0)");
     prints(a, cexpr_encode(a, s, (encoding){ENC_PANEL, 32}), "encode panel 32 (splat f32[2, 2] 0.0)");
     arena_free(a);
+}
+
+/* What is printed reads back as an equal expression. */
+static void test_text_reads_back(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 400; round++) {
+        tir_session s = tir_open();
+        uint32_t rank = (uint32_t)rnd(4);
+        int64_t shape[MAX_RANK];
+        for (uint32_t k = 0; k < rank; k++) shape[k] = (int64_t)rnd(4);
+        const cexpr *e = random_expression(s.a, (dtype)rnd(DT_COUNT), rank, shape, (int)rnd(4));
+        strbuf out = strbuf_new(s.a);
+        strbuf_addf(&out, "module m\nparam \"p\" : %s", dtype_name(e->dt));
+        for (uint32_t k = 0; k < rank; k++) strbuf_addf(&out, "%s%lld", k ? ", " : "[", (long long)shape[k]);
+        strbuf_adds(&out, rank ? "] = " : " = ");
+        cexpr_print(e, &out);
+        strbuf_addc(&out, '\n');
+        const module *m = tir_parse(&s, out.s);
+        if (!m) fail_msg("%s\n%s", out.s, tir_messages(&s));
+        if (!cexpr_equal(e, m->params.data[0]->value))
+            fail_msg("%s\nread as: %s", out.s, text(s.a, m->params.data[0]->value));
+        tir_close(&s);
+    }
 }
 
 /* ---- files ---- */
@@ -509,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_constructors_leave_out_nothing),
         cmocka_unit_test(test_equality),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_reads_back),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static uint32_t words_intern(arena *a, word_set *s, const uint64_t *words, uint3
     for (; s->slots[at]; at = (at + 1) & (s->cap - 1)) {
         uint32_t id = s->slots[at] - 1;
         const uint64_t *key = s->keys.data[id];
-        if (s->hashes.data[id] == hash && key[0] == n && !memcmp(key + 1, words, n * sizeof *words)) return id;
+        if (s->hashes.data[id] == hash && key[0] == n && (!n || !memcmp(key + 1, words, n * sizeof *words))) return id;
     }
     uint64_t *key = ARENA_ARRAY(a, uint64_t, (size_t)n + 1);
     key[0] = n;

@@ -301,7 +301,8 @@ static int summed(const labels *l, char *out)
     return n;
 }
 
-/* Labels can say any order of an operand's axes. Where several are summed, their order is that of the additions, and stays. */
+/* Labels can say any order of an operand's axes. Where several are summed, their order is that of the additions, and
+ * stays. */
 static value *contract_transposed(builder *b, node *n)
 {
     const labels *l = &node_attr(n, ATTR_LABELS)->u.lab;

@@ -49,9 +49,10 @@ typedef struct {
     void *callback_arg;
 } pass_session;
 
+typedef struct pass_info pass_info;
 typedef struct {
     const pass_session *session;
-    pass_id id;
+    const pass_info *pass;
     arena *scratch; /* freed when the pass returns */
     diags *d;
 } pass_ctx;
@@ -62,14 +63,15 @@ typedef status pass_fn(pass_ctx *ctx, module *m, bool *changed);
 #include "passes/passes.def"
 #undef PASS
 
-typedef struct {
+struct pass_info {
+    pass_id id; /* PASS_COUNT: not of the table */
     const char *name;
     pass_stage stage;
     pass_numerics numerics;
     unsigned flags;
     const char *summary;
     pass_fn *run;
-} pass_info;
+};
 const pass_info *pass_row(pass_id id);
 bool pass_find(const char *name, size_t n, pass_id *out);
 
@@ -88,6 +90,9 @@ void pass_options_help(strbuf *out);
 
 /* Runs the pipeline, or the passes that --run-pass lists, on m. A module without functions is left as it is. */
 status passes_run(module *m, const pass_session *s);
+/* Runs the given passes in order, which need not be of the table (a pass being tried out); skipping, printing and
+ * stopping know those of the table only. */
+status passes_run_rows(module *m, const pass_session *s, const pass_info *const *rows, uint32_t n);
 
 /* ---- the pipeline (pipeline.c) ---- */
 typedef struct {

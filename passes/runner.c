@@ -9,7 +9,7 @@ const pass_info *pass_row(pass_id id)
 {
     static const pass_info rows[PASS_COUNT] = {
 #define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) \
-    [PASS_##NAME] = {#name, STAGE_##STAGE, NUMERICS_##NUMERICS, FLAGS, summary, pass_##name},
+    [PASS_##NAME] = {PASS_##NAME, #name, STAGE_##STAGE, NUMERICS_##NUMERICS, FLAGS, summary, pass_##name},
 #include "passes/passes.def"
 #undef PASS
     };
@@ -37,8 +37,8 @@ void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...)
     const char *message = arena_vprintf(ctx->scratch, fmt, ap);
     va_end(ap);
     span at = n && n->n_sources ? n->sources[0] : (span){0};
-    diag *g = diag_add(ctx->d, DIAG_REMARK, at, "%s: %s", pass_row(ctx->id)->name, message);
-    diag_code(g, pass_row(ctx->id)->name);
+    diag *g = diag_add(ctx->d, DIAG_REMARK, at, "%s: %s", ctx->pass->name, message);
+    diag_code(g, ctx->pass->name);
 }
 
 /* ---- flags ---- */
@@ -143,7 +143,7 @@ flag_result pass_options_flag(pass_options *o, arena *a, diags *d, const char *a
 /* ---- running ---- */
 
 typedef struct {
-    pass_id id;
+    const pass_info *pass;
     double seconds;
     size_t scratch;
     uint32_t nodes_before, nodes_after;
@@ -183,10 +183,10 @@ static void out_of_memory(void *arg)
 
 /* Held against the pass by the runner: a broken invariant of the compiler, told as an error so that the node is seen.
  */
-static bool check_result(runner *r, pass_id id, const strbuf *before, bool changed, arena *a)
+static bool check_result(runner *r, const pass_info *p, const strbuf *before, bool changed, arena *a)
 {
     const pass_session *s = r->s;
-    const char *name = pass_row(id)->name;
+    const char *name = p->name;
     if (!module_verify(r->m, s->d)) {
         diag_error(s->d, (span){0}, "pass %s left invalid IR", name);
         return false;
@@ -200,7 +200,7 @@ static bool check_result(runner *r, pass_id id, const strbuf *before, bool chang
     return false;
 }
 
-static bool check_roundtrip(runner *r, pass_id id, arena *a)
+static bool check_roundtrip(runner *r, const pass_info *p, arena *a)
 {
     const pass_session *s = r->s;
     strbuf text = strbuf_new(a), again = strbuf_new(a);
@@ -211,22 +211,22 @@ static bool check_roundtrip(runner *r, pass_id id, arena *a)
     module *m = f ? module_parse(a, r->m->names, sources, d, f) : NULL;
     if (m) module_print(m, &again);
     if (m && again.len == text.len && !memcmp(again.s, text.s, text.len)) return true;
-    diag *g = diag_error(s->d, (span){0}, "the IR after pass %s does not read back from its text", pass_row(id)->name);
+    diag *g = diag_error(s->d, (span){0}, "the IR after pass %s does not read back from its text", p->name);
     strbuf why = strbuf_new(a);
     diags_render_text(d, &why);
     if (why.len) diag_note(g, "%s", why.s);
     return false;
 }
 
-static void print_module(const runner *r, pass_id id, uint32_t step, uint32_t steps, bool changed, arena *a)
+static void print_module(const runner *r, const pass_info *p, uint32_t step, uint32_t steps, bool changed, arena *a)
 {
     strbuf text = strbuf_new(a);
     module_print(r->m, &text);
-    fprintf(log_of(r->s), "// ---- after %s (step %u of %u, %s)\n%s", pass_row(id)->name, step, steps,
+    fprintf(log_of(r->s), "// ---- after %s (step %u of %u, %s)\n%s", p->name, step, steps,
             changed ? "changed" : "unchanged", text.s);
 }
 
-static bool run_one(runner *r, pass_id id, uint32_t step, uint32_t steps)
+static bool run_one(runner *r, const pass_info *p, uint32_t step, uint32_t steps)
 {
     const pass_session *s = r->s;
     const pass_options *o = s->options;
@@ -238,10 +238,10 @@ static bool run_one(runner *r, pass_id id, uint32_t step, uint32_t steps)
     /* The pass gets an arena of its own, so that its memory is told apart from the runner's. */
     arena *scratch = arena_new(out_of_memory, r->m->a);
     if (!scratch) arena_out_of_memory(r->m->a);
-    pass_ctx ctx = {.session = s, .id = id, .scratch = scratch, .d = s->d};
-    run_record record = {.id = id, .nodes_before = count_nodes(r->m)};
+    pass_ctx ctx = {.session = s, .pass = p, .scratch = scratch, .d = s->d};
+    run_record record = {.pass = p, .nodes_before = count_nodes(r->m)};
     double start = now();
-    bool ok = pass_row(id)->run(&ctx, r->m, &record.changed) == STATUS_OK;
+    bool ok = p->run(&ctx, r->m, &record.changed) == STATUS_OK;
     record.seconds = now() - start;
     record.scratch = arena_bytes(scratch);
     record.nodes_after = count_nodes(r->m);
@@ -249,9 +249,10 @@ static bool run_one(runner *r, pass_id id, uint32_t step, uint32_t steps)
     arena_free(scratch);
 
     /* Print first: of IR that is wrong one wants to see the text. */
-    if (ok && (o->print_after_all || o->print_after[id])) print_module(r, id, step, steps, record.changed, a);
-    if (ok && o->verify_each) ok = check_result(r, id, &before, record.changed, a);
-    if (ok && o->roundtrip_each) ok = check_roundtrip(r, id, a);
+    if (ok && (o->print_after_all || (p->id < PASS_COUNT && o->print_after[p->id])))
+        print_module(r, p, step, steps, record.changed, a);
+    if (ok && o->verify_each) ok = check_result(r, p, &before, record.changed, a);
+    if (ok && o->roundtrip_each) ok = check_roundtrip(r, p, a);
     arena_free(a);
     return ok;
 }
@@ -264,26 +265,34 @@ static void print_times(const runner *r)
     for (uint32_t i = 0; i < r->records.len; i++) {
         const run_record *x = &r->records.data[i];
         total += x->seconds;
-        fprintf(log, "%-16s %10.3f %12.1f %8u -> %6u%s\n", pass_row(x->id)->name, x->seconds * 1e3,
-                (double)x->scratch / 1024, x->nodes_before, x->nodes_after, x->changed ? "" : "  unchanged");
+        fprintf(log, "%-16s %10.3f %12.1f %8u -> %6u%s\n", x->pass->name, x->seconds * 1e3, (double)x->scratch / 1024,
+                x->nodes_before, x->nodes_after, x->changed ? "" : "  unchanged");
     }
     fprintf(log, "%-16s %10.3f\n", "total", total * 1e3);
+}
+
+status passes_run_rows(module *m, const pass_session *s, const pass_info *const *rows, uint32_t n)
+{
+    const pass_options *o = s->options;
+    runner r = {.s = s, .m = m};
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        pass_id id = rows[i]->id;
+        if (id < PASS_COUNT && o->skip[id]) continue;
+        ok = run_one(&r, rows[i], i + 1, n);
+        if (id < PASS_COUNT && o->stop_after == (int)id) break;
+    }
+    if (o->time_passes) print_times(&r);
+    return ok ? STATUS_OK : STATUS_FAILED;
 }
 
 status passes_run(module *m, const pass_session *s)
 {
     const pass_options *o = s->options;
-    runner r = {.s = s, .m = m};
     uint32_t n;
     const pipeline_step *pipeline = pipeline_steps(&n);
     if (o->only) n = o->list.len;
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++) {
-        pass_id id = o->only ? o->list.data[i] : pipeline[i].pass;
-        if (o->skip[id]) continue;
-        ok = run_one(&r, id, i + 1, n);
-        if (o->stop_after == (int)id) break;
-    }
-    if (o->time_passes) print_times(&r);
-    return ok ? STATUS_OK : STATUS_FAILED;
+    const pass_info **rows = ARENA_ARRAY(m->a, const pass_info *, n);
+    for (uint32_t i = 0; i < n; i++) rows[i] = pass_row(o->only ? o->list.data[i] : pipeline[i].pass);
+    return passes_run_rows(m, s, rows, n);
 }

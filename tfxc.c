@@ -5,6 +5,7 @@
 #include "codegen/lower.h"
 #include "frontend/frontend.h"
 #include "ir/interp.h"
+#include "ir/kir/kinterp.h"
 #include "passes/pass.h"
 #include "runtime/npy.h"
 #include "support/embedded.h"
@@ -194,7 +195,7 @@ static bool parse_flag(session *s, const char *arg)
     if (starts(arg, "--linker=", &v)) return o->linker = v, true;
     if (starts(arg, "--interpret=", &v)) {
         o->interpret = v;
-        return !strcmp(v, "tir") || usage_error(s, "--interpret takes tir, not '%s'", v);
+        return !strcmp(v, "tir") || !strcmp(v, "kir") || usage_error(s, "--interpret takes tir or kir, not '%s'", v);
     }
     if (starts(arg, "--input=", &v)) {
         if (!parse_binding(s, v, "--input", &b)) return false;
@@ -467,6 +468,40 @@ static bool interpret_tensors(session *s, module *m)
     return true;
 }
 
+/* The kernels and the plan on real memory. Shapes and dims come from a run of the tensor interpreter's checks. */
+static bool interpret_kernels(session *s, module *m, kmodule *km)
+{
+    const function *f = m->functions.data[0];
+    const kfunction *plan = kmodule_find(km, f->name);
+    tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len);
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    if (!load_inputs(s, f, args) || !interp_dims(f, args, NULL, s->a, s->d, dims)) return false;
+    kbinding *params = ARENA_ARRAY(s->a, kbinding, plan->params.len);
+    for (uint32_t i = 0; i < f->args.len; i++) {
+        uint64_t bytes = dtype_bytes(args[i]->dt, tensor_elements(args[i]));
+        params[i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
+        tensor_to_bytes(args[i], params[i].data);
+    }
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        const type *t = &f->results.data[i].v->ty;
+        int64_t n = 1, size;
+        for (int k = 0; k < t->rank; k++) n *= dim_eval(m->dims, t->shape[k], dims, &size) ? size : 0;
+        uint64_t bytes = dtype_bytes(t->dt, (uint64_t)n);
+        params[f->args.len + i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
+    }
+    kinterp_options o = {0};
+    if (!kinterp_run(plan, dims, params, &o, s->a, s->d, NULL)) return false;
+    for (uint32_t i = 0; i < f->results.len; i++) {
+        const type *t = &f->results.data[i].v->ty;
+        int64_t shape[MAX_RANK];
+        for (int k = 0; k < t->rank; k++)
+            if (!dim_eval(m->dims, t->shape[k], dims, &shape[k])) return false;
+        tensor *r = tensor_from_bytes(s->a, t->dt, t->rank, shape, params[f->args.len + i].data);
+        if (!save_output(s, f->results.data[i].name, r)) return false;
+    }
+    return true;
+}
+
 /* The whole way of one model. */
 static bool compile(session *s)
 {
@@ -481,6 +516,7 @@ static bool compile(session *s)
     }
     kmodule *km = lower(s, m);
     if (!km) return false;
+    if (s->o.interpret) return interpret_kernels(s, m, km);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);
         kmodule_print(km, &b);

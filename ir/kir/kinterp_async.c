@@ -165,7 +165,7 @@ void kasync_contract(kmachine *m, kagent_state *g, const kop *o)
     uint32_t group = g->mmas.committed + 1;
     const kvalue_tag *tag = &g->tags[o->operands[0]->id];
     if (!tag->group && g->fences <= tag->fences)
-        kreport(m, g, o, KREPORT_FENCE, "no fence stands between it and the writing of its accumulator %s",
+        kreport(m, g, o, KREPORT_ACCUMULATOR, "no fence stands between it and the writing of its accumulator %s",
                 kmachine_name(m, o->operands[0]));
     float *av = (float *)m->temp, *bv = av + ktile_elements(a);
     read_operand(m, g, o, kreg(m, g, o->operands[1]), group, av);
@@ -183,7 +183,7 @@ void kasync_check_operands(kmachine *m, const kagent_state *g, const kop *o)
     for (uint32_t i = o->op == KOP_CONTRACT; i < o->n_operands; i++) {
         const kvalue *v = o->operands[i];
         if (g->tags[v->id].group > g->mmas.done)
-            kreport(m, g, o, KREPORT_PENDING, "reads the accumulator %s before a wait has completed its contraction",
+            kreport(m, g, o, KREPORT_ACCUMULATOR, "reads the accumulator %s before a wait has completed its contraction",
                     kmachine_name(m, v));
     }
 }

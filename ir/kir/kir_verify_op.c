@@ -354,6 +354,9 @@ static bool check_view(kverifier *v, const kop *o)
     bool swizzled = b->swizzle.bits || from->swizzle.bits;
     if (swizzled && (!b->dense || !from->dense || b->dt != from->dt))
         return kverify_error(v, o, "a view of a swizzled buffer is dense and of the same dtype");
+    if (b->swizzle.bits != from->swizzle.bits || b->swizzle.base != from->swizzle.base ||
+        b->swizzle.shift != from->swizzle.shift)
+        return kverify_error(v, o, "a view of a swizzled buffer keeps its swizzle");
     return true;
 }
 

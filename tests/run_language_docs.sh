@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# run_language_docs.sh BUILD_DIR: docs/language.md against the compiler. Its complete programs compile, and it mentions every block of
+# the standard library and every built-in function.
+set -u
+build=${1:?usage: run_language_docs.sh BUILD_DIR}
+root=$(cd "$(dirname "$0")/.." && pwd)
+doc=$root/docs/language.md
+tfxc=$(cd "$build" && pwd)/tfxc
+[ -x "$tfxc" ] || { echo "skipped: no $tfxc"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+awk -v dir="$work" '/^```tfx$/ { n++; inside = 1; next } /^```$/ { inside = 0 } inside { print > (dir "/" n ".tfx") }' "$doc"
+programs=0
+for program in "$work"/*.tfx; do
+    programs=$((programs + 1))
+    if ! "$tfxc" "$program" --weights=random --emit=tir -o "$work/out.tir" >"$work/log" 2>&1; then
+        echo "FAIL: a program of docs/language.md does not compile"
+        cat "$program" "$work/log"
+        failed=1
+    fi
+done
+[ "$programs" -ge 4 ] || { echo "FAIL: only $programs programs found"; failed=1; }
+
+names=$(sed -n 's/^block \([a-z0-9_]*\).*/\1/p' "$root"/frontend/std/*.tfx; sed -n 's/^BUILTIN(\([a-z]*\),.*/\1/p' "$root/frontend/builtins.def")
+for name in $names; do
+    grep -q "\b$name\b" "$doc" || { echo "FAIL: docs/language.md does not mention $name"; failed=1; }
+done
+for word in $(sed -n 's/^"\([a-z]*\)" .*return TOK_.*/\1/p' "$root/frontend/lexer.l"); do
+    grep -q "\b$word\b" "$doc" || { echo "FAIL: docs/language.md does not mention the word $word"; failed=1; }
+done
+[ "$failed" -eq 0 ] && echo "language docs: $programs programs, $(echo "$names" | wc -l) names"
+exit "$failed"

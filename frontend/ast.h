@@ -1,8 +1,8 @@
 /* The syntax tree of a .tfx file: exactly what was written, with a span on everything. The parser's actions build it
  * and nothing else; every judgement about names, types and values is sema's.
  *
- * All nodes live in the compilation's arena. Names and string contents are interned. Strings have no escapes: byte i of the
- * contents is byte begin + 1 + i of the source, so that carets can point into a pattern or a path. */
+ * All nodes live in the compilation's arena. Names and string contents are interned. Strings have no escapes: byte i of
+ * the contents is byte begin + 1 + i of the source, so that carets can point into a pattern or a path. */
 #ifndef FRONTEND_AST_H
 #define FRONTEND_AST_H
 
@@ -62,11 +62,36 @@ typedef struct {
 } ast_body;
 
 typedef enum {
-    AST_OR, AST_AND, AST_EQ, AST_NE, AST_LT, AST_LE, AST_GT, AST_GE, AST_ADD, AST_SUB, AST_MUL, AST_DIV, AST_MOD, AST_NOT, AST_NEG
+    AST_OR,
+    AST_AND,
+    AST_EQ,
+    AST_NE,
+    AST_LT,
+    AST_LE,
+    AST_GT,
+    AST_GE,
+    AST_ADD,
+    AST_SUB,
+    AST_MUL,
+    AST_DIV,
+    AST_MOD,
+    AST_NOT,
+    AST_NEG
 } ast_op;
 
 typedef enum {
-    EX_NAME, EX_INT, EX_FLOAT, EX_STRING, EX_BOOL, EX_UNARY, EX_BINARY, EX_FIELD, EX_INDEX, EX_CALL, EX_LIST, EX_BUILDER,
+    EX_NAME,
+    EX_INT,
+    EX_FLOAT,
+    EX_STRING,
+    EX_BOOL,
+    EX_UNARY,
+    EX_BINARY,
+    EX_FIELD,
+    EX_INDEX,
+    EX_CALL,
+    EX_LIST,
+    EX_BUILDER,
     EX_SCAN, /* only directly after 'let ... =' */
 } ast_expr_kind;
 
@@ -147,8 +172,20 @@ typedef struct {
 } ast_sig;
 
 typedef enum {
-    ST_LET, ST_POINT, ST_ASSIGN, ST_PARAM, ST_STATE, ST_CONST, ST_FOR, ST_SCOPE, ST_IF, ST_REQUIRE, ST_RETURN, ST_YIELD,
-    ST_BLOCK, ST_ENTRY, /* only directly in a model's braces */
+    ST_LET,
+    ST_POINT,
+    ST_ASSIGN,
+    ST_PARAM,
+    ST_STATE,
+    ST_CONST,
+    ST_FOR,
+    ST_SCOPE,
+    ST_IF,
+    ST_REQUIRE,
+    ST_RETURN,
+    ST_YIELD,
+    ST_BLOCK,
+    ST_ENTRY, /* only directly in a model's braces */
 } ast_stmt_kind;
 
 struct ast_stmt {
@@ -170,7 +207,7 @@ struct ast_stmt {
             ast_name name;
             ast_type type;
             ast_name path; /* name NULL: none */
-        } param; /* PARAM, STATE */
+        } param;           /* PARAM, STATE */
         struct {
             ast_name var;
             ast_expr *begin, *end; /* end NULL: the '..' is missing */

@@ -1,4 +1,5 @@
-/* One IR node for each node of the elaborated program: sema has already made every broadcast, cast and shape explicit. */
+/* One IR node for each node of the elaborated program: sema has already made every broadcast, cast and shape explicit.
+ */
 #include "frontend/build_ir.h"
 
 #include <assert.h>
@@ -102,7 +103,8 @@ static value *contraction(builder *b, const sema_node *n, value **in)
 
 static value *build(work *w, builder *b, const sema_node *n)
 {
-    static const reduce_kind kinds[] = {[SEMA_SUM] = REDUCE_SUM, [SEMA_MEAN] = REDUCE_MEAN, [SEMA_MAX] = REDUCE_MAX, [SEMA_MIN] = REDUCE_MIN};
+    static const reduce_kind kinds[] = {
+        [SEMA_SUM] = REDUCE_SUM, [SEMA_MEAN] = REDUCE_MEAN, [SEMA_MAX] = REDUCE_MAX, [SEMA_MIN] = REDUCE_MIN};
     static const op_kind scalars[] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [SCALAR_##NAME] = OP_##NAME,
 #include "ir/scalar.def"
@@ -129,20 +131,21 @@ static value *build(work *w, builder *b, const sema_node *n)
     case SN_CONTRACT: return contraction(b, n, in);
     case SN_REDUCE: return build_reduce(b, in[0], kinds[n->axes.reduce], axes, n->axes.n);
     case SN_SOFTMAX: return build_softmax(b, in[0], n->axis);
-    case SN_NORMALIZE: return build_normalize(b, in[0], n->norm.rms ? NORM_RMS : NORM_STANDARD, &n->norm.axis, 1, n->norm.eps);
+    case SN_NORMALIZE:
+        return build_normalize(b, in[0], n->norm.rms ? NORM_RMS : NORM_STANDARD, &n->norm.axis, 1, n->norm.eps);
     case SN_ATTENTION: return build_attention(b, in[0], in[1], in[2], n->n_args == 4 ? in[3] : NULL, n->value);
     case SN_GATHER: return build_gather(b, in[0], in[1], n->axis);
     }
     return NULL;
 }
 
-/* What no result and no point needs is left out: sema makes a node for each number it meets, also for those that end up as
- * part of another. */
+/* What no result and no point needs is left out: sema makes a node for each number it meets, also for those that end up
+ * as part of another. */
 static bool *find_live(work *w, const sema_function *sf)
 {
     bool *live = ARENA_ARRAY(w->s->arena, bool, w->p->n_nodes);
-    vec_foreach(sema_port, r, &sf->results) live[r->node->id] = true;
-    vec_foreach(sema_point, pt, &sf->points) live[pt->node->id] = true;
+    vec_foreach (sema_port, r, &sf->results) live[r->node->id] = true;
+    vec_foreach (sema_point, pt, &sf->points) live[pt->node->id] = true;
     for (uint32_t i = sf->nodes.len; i-- > 0;) {
         const sema_node *n = sf->nodes.data[i];
         for (uint32_t k = 0; live[n->id] && k < n->n_args; k++) live[n->args[k]->id] = true;
@@ -154,9 +157,9 @@ static void build_function(work *w, const sema_function *sf)
 {
     const bool *live = find_live(w, sf);
     function *f = function_new(w->m, sf->name);
-    vec_foreach(sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
+    vec_foreach (sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
     builder b = {.fn = f};
-    vec_foreach(sema_node *, n, &sf->nodes) {
+    vec_foreach (sema_node *, n, &sf->nodes) {
         if (!live[(*n)->id]) continue;
         b.in = region_of(w, f, (*n)->in);
         b.at = (*n)->at;
@@ -166,8 +169,8 @@ static void build_function(work *w, const sema_function *sf)
         (void)want;
         w->values[(*n)->id] = v;
     }
-    vec_foreach(sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
-    vec_foreach(sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
+    vec_foreach (sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
+    vec_foreach (sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
 }
 
 module *build_ir(const frontend_session *s, const sema_program *p, const weights_file *weights, uint64_t seed)
@@ -176,11 +179,12 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
     w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
     w.regions = ARENA_ARRAY(s->arena, region *, p->instances.len);
-    vec_foreach(sema_check, c, &p->checks) {
-        dim_check check = {.lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
+    vec_foreach (sema_check, c, &p->checks) {
+        dim_check check = {
+            .lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
         vec_push(s->arena, &w.m->checks, check);
     }
-    vec_foreach(sema_function *, f, &p->functions) build_function(&w, *f);
+    vec_foreach (sema_function *, f, &p->functions) build_function(&w, *f);
     return w.m;
 }
 

@@ -16,7 +16,8 @@ static const char *beside(const frontend_session *s, const source_file *model, c
     return arena_printf(s->arena, "%.*s/%s", (int)(slash - model->path), model->path, path);
 }
 
-static bool open_weights(void *arg, const source_file *model, const char *clause, span at, weights_view *view, bool *failed)
+static bool open_weights(void *arg, const source_file *model, const char *clause, span at, weights_view *view,
+                         bool *failed)
 {
     const opening *w = arg;
     *failed = false;
@@ -35,12 +36,20 @@ static bool open_weights(void *arg, const source_file *model, const char *clause
     return !*failed;
 }
 
-static sema_program *elaborate(const frontend_session *s, const source_file *file, const frontend_options *o, frontend_result *out)
+static sema_program *elaborate(const frontend_session *s, const source_file *file, const frontend_options *o,
+                               frontend_result *out)
 {
     ast_session as = {s->arena, s->names, s->diags};
     opening w = {s, o, out};
-    sema_options so = {.arena = s->arena, .names = s->names, .sources = s->sources, .diags = s->diags, .dims = s->dims,
-                       .model = o->model, .embedded_only = o->embedded_only, .open_weights = open_weights, .open_arg = &w};
+    sema_options so = {.arena = s->arena,
+                       .names = s->names,
+                       .sources = s->sources,
+                       .diags = s->diags,
+                       .dims = s->dims,
+                       .model = o->model,
+                       .embedded_only = o->embedded_only,
+                       .open_weights = open_weights,
+                       .open_arg = &w};
     return sema_run(&so, ast_parse(&as, file));
 }
 
@@ -71,8 +80,8 @@ bool frontend_compile(const frontend_session *s, const char *path, const fronten
     return file && compile(s, file, o, out);
 }
 
-bool frontend_compile_text(const frontend_session *s, const char *name, const char *text, size_t size, const frontend_options *o,
-                           frontend_result *out)
+bool frontend_compile_text(const frontend_session *s, const char *name, const char *text, size_t size,
+                           const frontend_options *o, frontend_result *out)
 {
     *out = (frontend_result){0};
     const source_file *file = memchr(text, 0, size) ? NULL : source_add(s->sources, name, name, text, size);

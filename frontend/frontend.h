@@ -1,7 +1,7 @@
 /* The front end: from a .tfx file to a module of tensor IR.
  *
- * It reads the file and what it imports, checks everything a user can get wrong, opens the weights file and binds its tensors
- * to parameters. The module refers to the weights file until the artefact is written. */
+ * It reads the file and what it imports, checks everything a user can get wrong, opens the weights file and binds its
+ * tensors to parameters. The module refers to the weights file until the artefact is written. */
 #ifndef FRONTEND_FRONTEND_H
 #define FRONTEND_FRONTEND_H
 
@@ -28,11 +28,12 @@ typedef enum {
 } frontend_weights;
 
 typedef struct {
-    const char *model;        /* which model of the file; NULL: its only one */
+    const char *model; /* which model of the file; NULL: its only one */
     frontend_weights weights;
-    const char *weights_path; /* used instead of the clause's file, relative to the working directory; NULL: the clause's */
-    uint64_t seed;            /* of random weights */
-    bool embedded_only;       /* import nothing from disk */
+    const char
+        *weights_path;  /* used instead of the clause's file, relative to the working directory; NULL: the clause's */
+    uint64_t seed;      /* of random weights */
+    bool embedded_only; /* import nothing from disk */
 } frontend_options;
 
 typedef struct {
@@ -40,12 +41,12 @@ typedef struct {
     struct weights_file *weights; /* to be closed with weights_close once the artefact is written; NULL: none */
 } frontend_result;
 
-/* Compiles the file at `path`. False after adding at least one error to the diags; warnings alone give true. A weights file
- * that was opened before an error was found is in out->weights even then. */
+/* Compiles the file at `path`. False after adding at least one error to the diags; warnings alone give true. A weights
+ * file that was opened before an error was found is in out->weights even then. */
 bool frontend_compile(const frontend_session *s, const char *path, const frontend_options *o, frontend_result *out);
 /* The same for text in memory, shown under `name`. */
-bool frontend_compile_text(const frontend_session *s, const char *name, const char *text, size_t size, const frontend_options *o,
-                           frontend_result *out);
+bool frontend_compile_text(const frontend_session *s, const char *name, const char *text, size_t size,
+                           const frontend_options *o, frontend_result *out);
 /* The elaborated program as text instead of a module (tests, --emit=elaborated). */
 /* ... `*weights` is as in frontend_result. */
 bool frontend_elaborate(const frontend_session *s, const char *path, const frontend_options *o, strbuf *out);

@@ -65,7 +65,8 @@ bool sema_step(sema *s, span at)
 {
     if (s->stopped) return false;
     if (++s->steps <= SEMA_MAX_STEPS && s->program->n_nodes <= SEMA_MAX_NODES) return true;
-    diag *g = sema_error(s, at, "program-too-large", "the model grows too large when its loops and blocks are unrolled");
+    diag *g =
+        sema_error(s, at, "program-too-large", "the model grows too large when its loops and blocks are unrolled");
     diag_note(g, "the limits are %u steps and %u operations", SEMA_MAX_STEPS, SEMA_MAX_NODES);
     s->stopped = true;
     return false;
@@ -104,7 +105,7 @@ static const ast_decl *choose_model(sema *s)
     const ast_decl *found = NULL;
     const ast_decls *decls = &s->root->ast->decls;
     name_list names = {0};
-    vec_foreach(ast_decl *, p, decls) {
+    vec_foreach (ast_decl *, p, decls) {
         const ast_decl *d = *p;
         if (d->kind != DECL_MODEL) continue;
         vec_push(s->a, &names, d->name.name);
@@ -131,7 +132,7 @@ static const ast_decl *choose_model(sema *s)
 
 static void refuse_policies(sema *s)
 {
-    vec_foreach(ast_decl *, p, &s->root->ast->decls)
+    vec_foreach (ast_decl *, p, &s->root->ast->decls)
         if ((*p)->kind == DECL_OPTIMIZE) sema_error(s, (*p)->at, "unsupported", "'optimize' is not supported yet");
 }
 

@@ -1,11 +1,11 @@
 /* Sema: from syntax trees to an elaborated, typed program. Every mistake a user can make is found here.
  *
  * Elaboration runs the model's statements: compile-time values are computed, loops unroll, each block call becomes an
- * instance with a scope path, and each operation on tensors becomes a node with a dtype and symbolic dims. What comes out has
- * no names to resolve and nothing to infer; build_ir turns it into tensor IR node by node.
+ * instance with a scope path, and each operation on tensors becomes a node with a dtype and symbolic dims. What comes
+ * out has no names to resolve and nothing to infer; build_ir turns it into tensor IR node by node.
  *
- * The element types and the scalar operations are the tables ir/dtypes.def and ir/scalar.def, which every room shares; of the
- * IR itself only build_ir.c knows anything. */
+ * The element types and the scalar operations are the tables ir/dtypes.def and ir/scalar.def, which every room shares;
+ * of the IR itself only build_ir.c knows anything. */
 #ifndef FRONTEND_SEMA_H
 #define FRONTEND_SEMA_H
 
@@ -25,7 +25,8 @@ typedef struct {
 typedef struct sema_instance {
     uint32_t id; /* dense in the program */
     struct sema_instance *parent;
-    const char *block;   /* "gelu" (prelude), "bert.layer" (std/bert.tfx), "app.tfx:layer" (a user's file); NULL for a root */
+    const char
+        *block; /* "gelu" (prelude), "bert.layer" (std/bert.tfx), "app.tfx:layer" (a user's file); NULL for a root */
     const char *written; /* the callee as the caller wrote it, for messages */
     const char *path;    /* absolute scope path, "" at the root */
     span call;           /* the call's callee */
@@ -65,14 +66,14 @@ typedef struct sema_weight {
 
 typedef struct {
     uint32_t id;
-    const char *path;  /* its identity; with "{*}" for a stack of tensors */
-    const char *name;  /* as declared */
-    sema_type ty;      /* sizes constant */
-    uint32_t stack;    /* tensors stacked along axis 0 where path has "{*}"; 0: none */
+    const char *path; /* its identity; with "{*}" for a stack of tensors */
+    const char *name; /* as declared */
+    sema_type ty;     /* sizes constant */
+    uint32_t stack;   /* tensors stacked along axis 0 where path has "{*}"; 0: none */
     span declared;
-    sema_instance *in; /* the first instance that declared it */
-    const char *shape_text;    /* "(out, K)": the sizes as declared */
-    const char *tied;          /* a plain map rule's target: parameters with one target share their elements; NULL: none */
+    sema_instance *in;      /* the first instance that declared it */
+    const char *shape_text; /* "(out, K)": the sizes as declared */
+    const char *tied;       /* a plain map rule's target: parameters with one target share their elements; NULL: none */
     const sema_weight *source; /* NULL without a weights file */
 } sema_param;
 
@@ -87,12 +88,12 @@ typedef enum {
 
 /* Elementwise and other ops take operands of exactly the shapes their rules need: broadcasts are explicit nodes. */
 typedef enum {
-    SN_INPUT,     /* input: index of the function's input */
-    SN_PARAM,     /* param */
-    SN_CONST,     /* every element is value (floats) or ivalue (ints, bool) */
-    SN_DIM,       /* rank 0: the value of size, as an integer dtype */
-    SN_IOTA,      /* the index along axis */
-    SN_SCALAR,    /* scalar, a row of scalar.def */
+    SN_INPUT,  /* input: index of the function's input */
+    SN_PARAM,  /* param */
+    SN_CONST,  /* every element is value (floats) or ivalue (ints, bool) */
+    SN_DIM,    /* rank 0: the value of size, as an integer dtype */
+    SN_IOTA,   /* the index along axis */
+    SN_SCALAR, /* scalar, a row of scalar.def */
     SN_CAST,
     SN_BROADCAST, /* axes: operand axis k is result axis axes[k]; sizes equal, or 1 in the operand */
     SN_TRANSPOSE, /* axes: result axis i is operand axis axes[i] */
@@ -148,8 +149,8 @@ struct sema_node {
 
 typedef struct {
     const char *name;
-    sema_type ty;      /* inputs that are `dim` arguments are no tensors: they are symbols of the dim_ctx */
-    sema_node *node;   /* inputs: the SN_INPUT node; results: the value */
+    sema_type ty;    /* inputs that are `dim` arguments are no tensors: they are symbols of the dim_ctx */
+    sema_node *node; /* inputs: the SN_INPUT node; results: the value */
     span at;
 } sema_port;
 
@@ -198,10 +199,11 @@ typedef struct {
     dim_ctx *dims;
     const char *model;  /* which model of the file to compile; NULL: its only one */
     bool embedded_only; /* import nothing from disk (for tests on untrusted text) */
-    /* Called once with the file named by the model's weights clause (NULL: it has none), relative to the model's file. Fills
-     * *out and returns true; or false when there is nothing to check against: then `*failed` tells whether that is an error,
-     * which has been reported. */
-    bool (*open_weights)(void *arg, const source_file *model_file, const char *clause, span at, weights_view *out, bool *failed);
+    /* Called once with the file named by the model's weights clause (NULL: it has none), relative to the model's file.
+     * Fills *out and returns true; or false when there is nothing to check against: then `*failed` tells whether that
+     * is an error, which has been reported. */
+    bool (*open_weights)(void *arg, const source_file *model_file, const char *clause, span at, weights_view *out,
+                         bool *failed);
     void *open_arg;
 } sema_options;
 

@@ -1,8 +1,8 @@
 /* Set-builders: [i: S, j: S | start[i] <= j and j <= i].
  *
- * The expression is elementwise over the builder's axes. A value inside it is a "cell": a tensor with one axis per builder
- * axis, of size 1 where it does not vary. Index variables stay affine expressions until they meet something that is not, so
- * that t[i, j + 1] is a slice and a transposition, never a gather. */
+ * The expression is elementwise over the builder's axes. A value inside it is a "cell": a tensor with one axis per
+ * builder axis, of size 1 where it does not vary. Index variables stay affine expressions until they meet something
+ * that is not, so that t[i, j + 1] is a slice and a transposition, never a gather. */
 #include "frontend/sema_internal.h"
 
 index_expr *index_of_dim(sema *s, dim d)
@@ -100,13 +100,15 @@ sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at)
 {
     const builder_ctx *b = s->frame->builder;
     if (dtype_class_of(dt) != DTC_INT && dtype_class_of(dt) != DTC_UINT) {
-        diag *g = sema_error(s, at, "dtype-mismatch", "an index is an integer: it does not combine with %s", dtype_name(dt));
+        diag *g =
+            sema_error(s, at, "dtype-mismatch", "an index is an integer: it does not combine with %s", dtype_name(dt));
         diag_hint(g, "cast it: %s(...)", dtype_name(dt));
         return NULL;
     }
     if (dt != DT_I64 && !(dt == DT_I32 && index_dtype(s, x) == DT_I32)) {
         dim low, high;
-        int64_t lo, hi, unused, limit = dtype_bits(dt) >= 63 ? INT64_MAX : INT64_C(1) << (dtype_bits(dt) - (dtype_class_of(dt) == DTC_INT));
+        int64_t lo, hi, unused,
+            limit = dtype_bits(dt) >= 63 ? INT64_MAX : INT64_C(1) << (dtype_bits(dt) - (dtype_class_of(dt) == DTC_INT));
         index_bounds(s, x, &low, &high);
         dim_bounds(s->dims, low, &lo, &unused);
         dim_bounds(s->dims, high, &unused, &hi);
@@ -128,7 +130,8 @@ sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at)
         sema_type joined;
         bool fits = sema_join_shapes(s, &sum->ty, &term->ty, at, at, at, &joined);
         assert(fits), (void)fits;
-        sema_node *pair[2] = {sn_stretch(s, sum, joined.rank, joined.shape, at), sn_stretch(s, term, joined.rank, joined.shape, at)};
+        sema_node *pair[2] = {sn_stretch(s, sum, joined.rank, joined.shape, at),
+                              sn_stretch(s, term, joined.rank, joined.shape, at)};
         sum = sn_scalar(s, SCALAR_ADD, pair, 2, dt, at);
     }
     int64_t k;
@@ -187,9 +190,12 @@ static bool plan_walk(sema *s, const index_expr *x, dim size, span at, uint32_t 
     }
     int64_t k;
     if (w->follows < 0 && dim_is_const(s->dims, w->start, &k) && k < 0) w->start = dim_add(s->dims, size, w->start);
-    dim last = dim_add(s->dims, w->start, dim_mul(s->dims, dim_const(s->dims, w->step), dim_sub(s->dims, w->count, one)));
+    dim last =
+        dim_add(s->dims, w->start, dim_mul(s->dims, dim_const(s->dims, w->step), dim_sub(s->dims, w->count, one)));
     if (dim_le(s->dims, zero, w->start) && dim_le(s->dims, dim_add(s->dims, last, one), size)) return true;
-    if (w->follows >= 0 && sema_dims_equal(s, w->count, size) && w->start == zero && w->step == 1 && dim_le(s->dims, w->count, size)) return true;
+    if (w->follows >= 0 && sema_dims_equal(s, w->count, size) && w->start == zero && w->step == 1 &&
+        dim_le(s->dims, w->count, size))
+        return true;
     diag *g = sema_error(s, at, "index-range", "cannot show that this index stays inside of axis %u", axis);
     diag_got(g, "%s..%s", sema_dim_text(s, w->start), sema_dim_text(s, dim_add(s->dims, last, one)));
     diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, t), sema_dim_text(s, size));
@@ -202,8 +208,8 @@ value index_of_tensor(sema *s, const ast_expr *e, value base)
     const sema_type *t = &base.node->ty;
     const ast_indices *list = &e->index.indices;
     if (list->len != t->rank) {
-        diag *g = sema_error(s, e->at, "rank", "inside a set-builder every axis needs an index: %u for %u %s", list->len, t->rank,
-                             t->rank == 1 ? "axis" : "axes");
+        diag *g = sema_error(s, e->at, "rank", "inside a set-builder every axis needs an index: %u for %u %s",
+                             list->len, t->rank, t->rank == 1 ? "axis" : "axes");
         diag_got(g, "%s", sema_type_text(s, t));
         return sema_error_value();
     }
@@ -217,7 +223,8 @@ value index_of_tensor(sema *s, const ast_expr *e, value base)
         if (!tensor_index(s, &list->data[i], &x)) return sema_error_value();
         if (!plan_walk(s, x, t->shape[i], list->data[i].at, i, t, &w)) return sema_error_value();
         if (w.follows >= 0 && axis_of[w.follows] >= 0) {
-            sema_error(s, list->data[i].at, "unsupported", "a diagonal ('%s' used twice) is not supported yet", b->name[w.follows]);
+            sema_error(s, list->data[i].at, "unsupported", "a diagonal ('%s' used twice) is not supported yet",
+                       b->name[w.follows]);
             return sema_error_value();
         }
         if (w.follows >= 0) axis_of[w.follows] = (int)i;

@@ -14,7 +14,7 @@ typedef struct {
 
 struct builtin {
     const char *name;
-    const char *params;    /* NULL: raw, or a scalar op */
+    const char *params; /* NULL: raw, or a scalar op */
     const char *signature;
     value (*fn)(sema *s, args *a);
     value (*raw)(sema *s, const ast_expr *call);
@@ -41,8 +41,20 @@ enum { TABLE_SIZE = sizeof table / sizeof *table };
 static bool is_operator(sema_scalar op)
 {
     switch (op) {
-    case SCALAR_ADD: case SCALAR_SUB: case SCALAR_MUL: case SCALAR_DIV: case SCALAR_MOD: case SCALAR_NEG: case SCALAR_EQ:
-    case SCALAR_NE: case SCALAR_LT: case SCALAR_LE: case SCALAR_GT: case SCALAR_GE: case SCALAR_AND: case SCALAR_OR:
+    case SCALAR_ADD:
+    case SCALAR_SUB:
+    case SCALAR_MUL:
+    case SCALAR_DIV:
+    case SCALAR_MOD:
+    case SCALAR_NEG:
+    case SCALAR_EQ:
+    case SCALAR_NE:
+    case SCALAR_LT:
+    case SCALAR_LE:
+    case SCALAR_GT:
+    case SCALAR_GE:
+    case SCALAR_AND:
+    case SCALAR_OR:
     case SCALAR_NOT: return true;
     default: return false;
     }
@@ -91,19 +103,23 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
     bool ok = true, optional;
     const char *name;
     size_t n;
-    vec_foreach(ast_arg, arg, &e->call.args) {
+    vec_foreach (ast_arg, arg, &e->call.args) {
         uint32_t i = positional;
         if (arg->key.name) {
             for (i = 0; param_at(b->params, i, &name, &n, &optional); i++)
                 if (strlen(arg->key.name) == n && memcmp(arg->key.name, name, n) == 0) break;
             if (!param_at(b->params, i, &name, &n, &optional)) {
-                show_signature(sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", b->name, arg->key.name), b);
+                show_signature(
+                    sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", b->name, arg->key.name),
+                    b);
                 ok = false;
                 continue;
             }
         } else if (!param_at(b->params, positional++, &name, &n, &optional)) {
             uint32_t most = positional - 1;
-            show_signature(sema_error(s, arg->at, "arity", "'%s' takes at most %u argument%s", b->name, most, most == 1 ? "" : "s"), b);
+            show_signature(sema_error(s, arg->at, "arity", "'%s' takes at most %u argument%s", b->name, most,
+                                      most == 1 ? "" : "s"),
+                           b);
             return false;
         }
         if (out->given[i]) {
@@ -118,7 +134,8 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
     }
     for (uint32_t i = 0; ok && param_at(b->params, i, &name, &n, &optional); i++) {
         if (out->given[i] || optional) continue;
-        show_signature(sema_error(s, e->call.callee->at, "arity", "argument '%.*s' of '%s' is missing", (int)n, name, b->name), b);
+        show_signature(
+            sema_error(s, e->call.callee->at, "arity", "argument '%.*s' of '%s' is missing", (int)n, name, b->name), b);
         return false;
     }
     return ok;
@@ -130,9 +147,10 @@ static value call_scalar(sema *s, const builtin *b, const ast_expr *e)
     uint32_t arity;
     if (!scalar_by_name(b->name, &op, &arity)) return sema_error_value();
     bool keyword = false;
-    vec_foreach(ast_arg, arg, &e->call.args) keyword |= arg->key.name != NULL;
+    vec_foreach (ast_arg, arg, &e->call.args) keyword |= arg->key.name != NULL;
     if (e->call.args.len != arity || keyword) {
-        sema_error(s, e->call.callee->at, "arity", "'%s' takes %u argument%s, without names", b->name, arity, arity == 1 ? "" : "s");
+        sema_error(s, e->call.callee->at, "arity", "'%s' takes %u argument%s, without names", b->name, arity,
+                   arity == 1 ? "" : "s");
         return sema_error_value();
     }
     value v[3];
@@ -242,7 +260,8 @@ static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
     bool reduced[SEMA_MAX_RANK] = {0};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t axis;
-        if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis)) return sema_error_value();
+        if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis))
+            return sema_error_value();
         if (reduced[axis]) {
             sema_error(s, a->at[axis_arg], "axis-twice", "axis %u is named twice", axis);
             return sema_error_value();
@@ -274,13 +293,15 @@ static value builtin_mean(sema *s, args *a)
 static value extreme(sema *s, args *a, sema_scalar op, sema_reduce kind)
 {
     if (a->given[1] == a->given[2]) {
-        diag *g = sema_error(s, callee_at(a), "arity", "'%s' takes two operands, or one and an axis", sema_source_text(s, callee_at(a)));
+        diag *g = sema_error(s, callee_at(a), "arity", "'%s' takes two operands, or one and an axis",
+                             sema_source_text(s, callee_at(a)));
         if (a->given[1]) diag_note(g, "a second operand and an axis are both given");
         return sema_error_value();
     }
     if (a->given[2]) return reduce(s, a, kind, 2);
     if (a->v[0].kind == V_INT && a->v[1].kind == V_INT) {
-        dim d = op == SCALAR_MAX ? dim_max(s->dims, a->v[0].size, a->v[1].size) : dim_min(s->dims, a->v[0].size, a->v[1].size);
+        dim d = op == SCALAR_MAX ? dim_max(s->dims, a->v[0].size, a->v[1].size)
+                                 : dim_min(s->dims, a->v[0].size, a->v[1].size);
         if (d != DIM_BAD) return (value){.kind = V_INT, .size = d};
         sema_error(s, a->call->at, "overflow", "this integer is too large");
         return sema_error_value();
@@ -356,8 +377,11 @@ static bool same_dim(sema *s, const args *a, uint32_t p, uint32_t axis, dim want
     if (sema_dims_fit(s, want, got)) return true;
     diag *g;
     if (sema_dims_differ(s, want, got))
-        g = sema_error(s, a->at[p], "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, want), sema_dim_text(s, got));
-    else g = sema_error(s, a->at[p], "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, want), sema_dim_text(s, got));
+        g = sema_error(s, a->at[p], "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, want),
+                       sema_dim_text(s, got));
+    else
+        g = sema_error(s, a->at[p], "dims-not-equal", "cannot show that dims %s and %s are equal",
+                       sema_dim_text(s, want), sema_dim_text(s, got));
     diag_expected(g, "axis %u is %s = %s   (from %s)", axis, name, sema_dim_text(s, want), from);
     diag_got(g, "%s", sema_type_text(s, t));
     sema_explain_dims(s, g, want, got, false);
@@ -379,11 +403,13 @@ static value builtin_attend(sema *s, args *a)
         }
     }
     const dim *q = in[0]->ty.shape, *k = in[1]->ty.shape;
-    if (!same_dim(s, a, 1, 0, q[0], "B", "q") || !same_dim(s, a, 1, 3, q[3], "D", "q") || !same_dim(s, a, 2, 0, q[0], "B", "q") ||
-        !same_dim(s, a, 2, 1, k[1], "G", "k") || !same_dim(s, a, 2, 2, k[2], "K", "k"))
+    if (!same_dim(s, a, 1, 0, q[0], "B", "q") || !same_dim(s, a, 1, 3, q[3], "D", "q") ||
+        !same_dim(s, a, 2, 0, q[0], "B", "q") || !same_dim(s, a, 2, 1, k[1], "G", "k") ||
+        !same_dim(s, a, 2, 2, k[2], "K", "k"))
         return sema_error_value();
     int64_t heads, groups;
-    if (!dim_is_const(s->dims, q[1], &heads) || !dim_is_const(s->dims, k[1], &groups) || groups < 1 || heads % groups != 0) {
+    if (!dim_is_const(s->dims, q[1], &heads) || !dim_is_const(s->dims, k[1], &groups) || groups < 1 ||
+        heads % groups != 0) {
         diag *g = sema_error(s, a->at[1], "heads", "the heads of q must be a multiple of those of k and v");
         diag_line(g, "q", "%s heads", sema_dim_text(s, q[1]));
         diag_line(g, "k", "%s heads", sema_dim_text(s, k[1]));
@@ -579,7 +605,8 @@ static value filled(sema *s, args *a, uint32_t dtype_arg, const value *with, spa
         dt = a->v[dtype_arg].dt;
     }
     value x = sema_cast_value(s, *with, dt, with_at);
-    if (x.kind == V_TENSOR && x.node->ty.rank == 0) return sema_tensor_value(sn_stretch(s, x.node, rank, shape, a->call->at));
+    if (x.kind == V_TENSOR && x.node->ty.rank == 0)
+        return sema_tensor_value(sn_stretch(s, x.node, rank, shape, a->call->at));
     if (x.kind != V_ERROR) {
         diag *g = sema_error(s, with_at, "wrong-type", "one number is needed here");
         diag_got(g, "%s", sema_value_text(s, &x));

@@ -6,7 +6,8 @@ const char *signature_text(sema *s, const char *name, const ast_sig *sig)
     return arena_printf(s->a, "%s%s", name, sema_source_text(s, sig->at));
 }
 
-sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call)
+sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written,
+                                 const char *path, span call)
 {
     sema_instance *in = ARENA_NEW(s->a, sema_instance);
     *in = (sema_instance){s->program->instances.len, parent, block, written, path, call};
@@ -35,7 +36,8 @@ value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *
     diag *g = sema_error(s, at, "wrong-type", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s", want);
     diag_got(g, "%s", sema_value_text(s, &v));
-    if (v.kind == V_INT && strcmp(want, "int") == 0) diag_note(g, "an int is known at compile time; a dim only at run time");
+    if (v.kind == V_INT && strcmp(want, "int") == 0)
+        diag_note(g, "an int is known at compile time; a dim only at run time");
     return sema_error_value();
 }
 
@@ -49,7 +51,7 @@ typedef struct {
 static const char *arity_text(sema *s, const ast_sig *sig)
 {
     uint32_t most = sig->formals.len, least = 0;
-    vec_foreach(ast_formal, f, &sig->formals) least += f->init == NULL;
+    vec_foreach (ast_formal, f, &sig->formals) least += f->init == NULL;
     if (least == most) return arena_printf(s->a, "%u argument%s", most, most == 1 ? "" : "s");
     return arena_printf(s->a, "%u to %u arguments", least, most);
 }
@@ -65,15 +67,16 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
 {
     bool ok = true, keyword_seen = false;
     uint32_t positional = 0;
-    vec_foreach(ast_arg, arg, &e->call.args) {
+    vec_foreach (ast_arg, arg, &e->call.args) {
         int i;
         if (arg->key.name) {
             keyword_seen = true;
             i = find_formal(sig, arg->key.name);
             if (i < 0) {
-                diag *g = sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", callee, arg->key.name);
+                diag *g =
+                    sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", callee, arg->key.name);
                 name_list names = {0};
-                vec_foreach(ast_formal, f, &sig->formals) vec_push(s->a, &names, f->name.name);
+                vec_foreach (ast_formal, f, &sig->formals) vec_push(s->a, &names, f->name.name);
                 const char *near = suggest(arg->key.name, names.data, names.len);
                 diag_line(g, "signature", "%s", signature_text(s, callee, sig));
                 if (near) diag_hint(g, "did you mean '%s'?", near);
@@ -101,7 +104,8 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
         slots[i].arg = arg;
         slots[i].v = eval(s, arg->value);
         if (slots[i].v.kind == V_CELL || slots[i].v.kind == V_INDEX) {
-            diag *g = sema_error(s, arg->at, "wrong-type", "a block takes whole tensors, not elements of a set-builder");
+            diag *g =
+                sema_error(s, arg->at, "wrong-type", "a block takes whole tensors, not elements of a set-builder");
             diag_hint(g, "call '%s' on the built tensor", callee);
             slots[i].v = sema_error_value();
         }
@@ -150,13 +154,15 @@ static const char *origins(sema *s, const ast_formal *formal, const scope *names
             const binding *v = name ? scope_find_here(names, name) : NULL;
             if (!v || !v->origin || v->origin == formal->name.name) continue;
             bool seen = false;
-            vec_foreach(const char *, d, &done) seen |= *d == v->origin && v->origin != origin;
-            vec_foreach(const char *, d, &done) seen |= *d == name;
+            vec_foreach (const char *, d, &done) seen |= *d == v->origin && v->origin != origin;
+            vec_foreach (const char *, d, &done) seen |= *d == name;
             if (seen || (origin && v->origin != origin)) continue;
             if (!origin) strbuf_adds(&b, b.len ? "; " : "   (");
             strbuf_adds(&b, count++ ? ", " : "");
             origin = v->origin;
-            const char *text = v->v.kind == V_DTYPE ? dtype_name(v->v.dt) : v->v.kind == V_INT ? sema_dim_text(s, v->v.size) : name;
+            const char *text = v->v.kind == V_DTYPE ? dtype_name(v->v.dt)
+                               : v->v.kind == V_INT ? sema_dim_text(s, v->v.size)
+                                                    : name;
             strbuf_adds(&b, name);
             if (strcmp(text, name) != 0) strbuf_addf(&b, " = %s", text);
             vec_push(s->a, &done, name);
@@ -169,7 +175,8 @@ static const char *origins(sema *s, const ast_formal *formal, const scope *names
     return b.s ? b.s : "";
 }
 
-static diag *wrong_argument(sema *s, const ast_formal *f, const value *v, span at, const char *callee, const scope *names)
+static diag *wrong_argument(sema *s, const ast_formal *f, const value *v, span at, const char *callee,
+                            const scope *names)
 {
     diag *g = sema_error(s, at, "wrong-argument", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s%s", sema_source_text(s, f->type.at), origins(s, f, names));
@@ -214,7 +221,7 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
         }
     }
     uint32_t written = 0, packs = 0;
-    vec_foreach(ast_dim, d, &ft->dims) *(d->size ? &written : &packs) += 1;
+    vec_foreach (ast_dim, d, &ft->dims) *(d->size ? &written : &packs) += 1;
     if (packs > 1) {
         sema_error(s, ft->at, "rank", "'...' can stand only once in a type");
         return false;
@@ -224,18 +231,20 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
         return false;
     }
     uint32_t axis = 0;
-    vec_foreach(ast_dim, d, &ft->dims) {
+    vec_foreach (ast_dim, d, &ft->dims) {
         if (!d->size) {
             uint32_t n = t->rank - written;
             const char *dots = intern_z(s->names, "...");
             binding *b = scope_find_here(names, dots);
             if (!b) {
                 value pack = {.kind = V_LIST, .list = {ARENA_ARRAY(s->a, value, n), n}};
-                for (uint32_t i = 0; i < n; i++) pack.list.items[i] = (value){.kind = V_INT, .size = t->shape[axis + i]};
+                for (uint32_t i = 0; i < n; i++)
+                    pack.list.items[i] = (value){.kind = V_INT, .size = t->shape[axis + i]};
                 scope_add(s, names, dots, BIND_DIM, pack, at)->origin = formal->name.name;
             } else {
                 bool same = b->v.list.n == n;
-                for (uint32_t i = 0; same && i < n; i++) same = sema_dims_equal(s, b->v.list.items[i].size, t->shape[axis + i]);
+                for (uint32_t i = 0; same && i < n; i++)
+                    same = sema_dims_equal(s, b->v.list.items[i].size, t->shape[axis + i]);
                 if (!same) {
                     wrong_argument(s, formal, v, at, c->callee, names);
                     return false;
@@ -270,8 +279,8 @@ static bool check_tensor(sema *s, const call_ctx *c, const ast_formal *formal, c
             wrong_argument(s, formal, v, at, c->callee, c->f->names);
             return false;
         }
-        diag *g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, want.shape[i]),
-                             sema_dim_text(s, got->shape[i]));
+        diag *g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal",
+                             sema_dim_text(s, want.shape[i]), sema_dim_text(s, got->shape[i]));
         diag_expected(g, "%s%s", sema_source_text(s, formal->type.at), origins(s, formal, c->f->names));
         diag_got(g, "%s", sema_type_text(s, got));
         diag_note(g, "argument '%s' of '%s'", formal->name.name, c->callee);
@@ -361,7 +370,9 @@ static bool check_result(sema *s, const ast_result *r, value *v, span at, const 
     if (fits) return true;
     diag *g;
     if (differ || left == DIM_BAD) g = sema_error(s, at, "wrong-result", "'%s' returns the wrong type", name);
-    else g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, left), sema_dim_text(s, right));
+    else
+        g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, left),
+                       sema_dim_text(s, right));
     const char *declared = sema_source_text(s, r->type.at), *known = sema_type_text(s, &want);
     if (strcmp(declared, known) == 0) diag_expected(g, "%s", declared);
     else diag_expected(g, "%s   (%s)", known, declared);
@@ -391,7 +402,8 @@ value *check_results(sema *s, const ast_sig *sig, const ast_body *body, const ch
     span all = span_join(f->returned_exprs->data[0]->at, f->returned_exprs->data[f->returned_exprs->len - 1]->at);
     if (given == 1 && v[0].kind == V_ERROR) return NULL;
     if (given != n) {
-        diag *g = sema_error(s, all, "wrong-result", "'%s' returns %u result%s, not %u", name, n, n == 1 ? "" : "s", given);
+        diag *g =
+            sema_error(s, all, "wrong-result", "'%s' returns %u result%s, not %u", name, n, n == 1 ? "" : "s", given);
         diag_line(g, "signature", "%s", signature_text(s, name, sig));
         return NULL;
     }
@@ -412,8 +424,9 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
     span at = e->call.callee->at;
     const char *callee = sema_source_text(s, at);
     if (s->frame->depth >= SEMA_MAX_CALL_DEPTH || s->program->instances.len >= SEMA_MAX_INSTANCES) {
-        diag *g = sema_error(s, at, "nesting", s->frame->depth >= SEMA_MAX_CALL_DEPTH ? "blocks call one another too deeply"
-                                                                                       : "too many block calls");
+        diag *g = sema_error(s, at, "nesting",
+                             s->frame->depth >= SEMA_MAX_CALL_DEPTH ? "blocks call one another too deeply"
+                                                                    : "too many block calls");
         diag_note(g, "the limits are %d levels and %u calls", SEMA_MAX_CALL_DEPTH, SEMA_MAX_INSTANCES);
         s->stopped = true;
         return sema_error_value();
@@ -430,8 +443,15 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
         owner = ++s->owners;
     }
     frame *caller = s->frame;
-    frame f = {.caller = caller, .file = b->file, .decl = d, .names = scope_new(s, NULL), .statics = b->statics, .path = path,
-               .path_owner = owner, .call = at, .depth = caller->depth + 1};
+    frame f = {.caller = caller,
+               .file = b->file,
+               .decl = d,
+               .names = scope_new(s, NULL),
+               .statics = b->statics,
+               .path = path,
+               .path_owner = owner,
+               .call = at,
+               .depth = caller->depth + 1};
     f.in = sema_instance_new(s, caller->in, b->canonical, callee, path, at);
     if (!bind_args(s, &f, sig, callee, e, slots)) return sema_error_value();
 
@@ -456,7 +476,8 @@ value eval_call(sema *s, const ast_expr *e)
         return sema_error_value();
     }
     if (e->call.path.name) {
-        diag *g = sema_error(s, e->call.path.at, "no-parameters", "'%s' has no parameters", sema_source_text(s, e->call.callee->at));
+        diag *g = sema_error(s, e->call.path.at, "no-parameters", "'%s' has no parameters",
+                             sema_source_text(s, e->call.callee->at));
         diag_hint(g, "remove the '@'");
         return sema_error_value();
     }

@@ -8,7 +8,7 @@ typedef struct {
     uint32_t n;
     const char *name[MAX_LABELS]; /* NULL: from '...' */
     dim size[MAX_LABELS];
-    uint32_t first_dot, dots;     /* labels that '...' stands for, aligned at the last */
+    uint32_t first_dot, dots; /* labels that '...' stands for, aligned at the last */
 } label_table;
 
 typedef struct {
@@ -41,16 +41,17 @@ static bool agree(sema *s, const label_table *t, int label, dim got, span at, co
     if (sema_dims_fit(s, want, got)) return true;
     diag *g;
     if (sema_dims_differ(s, want, got))
-        g = sema_error(s, at, "dims-not-equal", "axis '%s' is %s here, but %s before", name, sema_dim_text(s, got), sema_dim_text(s, want));
+        g = sema_error(s, at, "dims-not-equal", "axis '%s' is %s here, but %s before", name, sema_dim_text(s, got),
+                       sema_dim_text(s, want));
     else
-        g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s of axis '%s' are equal", sema_dim_text(s, want),
-                       sema_dim_text(s, got), name);
+        g = sema_error(s, at, "dims-not-equal", "cannot show that dims %s and %s of axis '%s' are equal",
+                       sema_dim_text(s, want), sema_dim_text(s, got), name);
     sema_explain_dims(s, g, want, got, false);
     return false;
 }
 
-static bool label_operand(sema *s, const pattern *p, const pattern_side *side, const sema_node *x, span at, label_table *t,
-                          axis_labels *out)
+static bool label_operand(sema *s, const pattern *p, const pattern_side *side, const sema_node *x, span at,
+                          label_table *t, axis_labels *out)
 {
     uint32_t dots = pattern_ellipses(p, side), named = side->n - dots;
     if (dots ? x->ty.rank < named : x->ty.rank != named) {
@@ -105,8 +106,8 @@ static bool wanted_later(uint32_t label, const axis_labels *rest, uint32_t n, co
 }
 
 /* Sums the axes of x that nobody else has. */
-static sema_node *drop_lonely(sema *s, sema_node *x, axis_labels *l, const axis_labels *rest, uint32_t n, const axis_labels *output,
-                              span at)
+static sema_node *drop_lonely(sema *s, sema_node *x, axis_labels *l, const axis_labels *rest, uint32_t n,
+                              const axis_labels *output, span at)
 {
     uint8_t axes[SEMA_MAX_RANK];
     uint32_t count = 0;
@@ -119,8 +120,8 @@ static sema_node *drop_lonely(sema *s, sema_node *x, axis_labels *l, const axis_
     return count ? sn_reduce(s, x, SEMA_SUM, axes, count, at) : x;
 }
 
-static sema_node *contract(sema *s, sema_node *x, const axis_labels *xl, sema_node *y, const axis_labels *yl, const axis_labels *zl,
-                           const label_table *t, span at)
+static sema_node *contract(sema *s, sema_node *x, const axis_labels *xl, sema_node *y, const axis_labels *yl,
+                           const axis_labels *zl, const label_table *t, span at)
 {
     dim shape[SEMA_MAX_RANK];
     for (uint32_t i = 0; i < zl->rank; i++) shape[i] = t->size[zl->label[i]];
@@ -165,7 +166,7 @@ value builtin_einsum(sema *s, const ast_expr *e)
 {
     const ast_args *args = &e->call.args;
     pattern p;
-    vec_foreach(ast_arg, arg, args)
+    vec_foreach (ast_arg, arg, args)
         if (arg->key.name) {
             sema_error(s, arg->key.at, "unknown-argument", "'einsum' takes no named arguments");
             return sema_error_value();
@@ -219,7 +220,8 @@ value builtin_einsum(sema *s, const ast_expr *e)
             for (int o = 0; o < 2; o++) {
                 const axis_labels *from = o ? &l[i] : &l[0];
                 for (uint32_t k = 0; k < from->rank; k++) {
-                    if (has_label(&z, from->label[k]) || !wanted_later(from->label[k], l + i + 1, n - i - 1, &output)) continue;
+                    if (has_label(&z, from->label[k]) || !wanted_later(from->label[k], l + i + 1, n - i - 1, &output))
+                        continue;
                     if (z.rank == SEMA_MAX_RANK) {
                         sema_error(s, p.at, "rank", "an intermediate result has more than %d axes", SEMA_MAX_RANK);
                         return sema_error_value();

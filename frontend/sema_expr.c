@@ -13,7 +13,8 @@ static value eval_field(sema *s, const ast_expr *e)
     bool found;
     value v = sema_file_lookup(s, base.module, e->field.name.name, &found);
     if (found) return v;
-    diag *g = sema_error(s, e->field.name.at, "unknown-name", "%s has no '%s'", base.module->source->name, e->field.name.name);
+    diag *g = sema_error(s, e->field.name.at, "unknown-name", "%s has no '%s'", base.module->source->name,
+                         e->field.name.name);
     name_list names = {0};
     for (uint32_t i = 0; i < ptrmap_len(base.module->decls); i++)
         vec_push(s->a, &names, (const char *)ptrmap_key_at(base.module->decls, i));
@@ -91,8 +92,10 @@ static bool check_bound(sema *s, dim d, dim limit, bool strict, span at, uint32_
     dim upper = strict ? dim_add(s->dims, d, dim_const(s->dims, 1)) : d;
     bool low = dim_le(s->dims, dim_const(s->dims, 0), d), high = dim_le(s->dims, upper, limit);
     if (low && high) return true;
-    bool never = dim_le(s->dims, d, dim_const(s->dims, -1)) || dim_le(s->dims, dim_add(s->dims, limit, dim_const(s->dims, 1)), upper);
-    diag *g = sema_error(s, at, "index-range", never ? "index %s is outside of axis %u" : "cannot show that index %s is inside of axis %u",
+    bool never = dim_le(s->dims, d, dim_const(s->dims, -1)) ||
+                 dim_le(s->dims, dim_add(s->dims, limit, dim_const(s->dims, 1)), upper);
+    diag *g = sema_error(s, at, "index-range",
+                         never ? "index %s is outside of axis %u" : "cannot show that index %s is inside of axis %u",
                          sema_dim_text(s, d), axis);
     diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, of), sema_dim_text(s, limit));
     if (!never) {
@@ -159,18 +162,19 @@ value eval_index(sema *s, const ast_expr *e, value base)
     bool dropped[SEMA_MAX_RANK] = {0};
     const ast_indices *list = &e->index.indices;
     uint32_t written = 0, ellipses = 0;
-    vec_foreach(ast_index, x, list) *(x->kind == INDEX_ELLIPSIS ? &ellipses : &written) += 1;
+    vec_foreach (ast_index, x, list) *(x->kind == INDEX_ELLIPSIS ? &ellipses : &written) += 1;
     if (ellipses > 1) {
         sema_error(s, e->at, "rank", "'...' can stand only once");
         return sema_error_value();
     }
     if (written > t->rank) {
-        diag *g = sema_error(s, e->at, "rank", "too many indices: %u for %u %s", written, t->rank, t->rank == 1 ? "axis" : "axes");
+        diag *g = sema_error(s, e->at, "rank", "too many indices: %u for %u %s", written, t->rank,
+                             t->rank == 1 ? "axis" : "axes");
         diag_got(g, "%s", sema_type_text(s, t));
         return sema_error_value();
     }
     uint32_t axis = 0;
-    vec_foreach(ast_index, x, list) {
+    vec_foreach (ast_index, x, list) {
         switch (x->kind) {
         case INDEX_ELLIPSIS: axis += t->rank - written; continue;
         case INDEX_ALL: break;

@@ -89,7 +89,7 @@ sema_file *sema_file_new(sema *s, ast_file *ast, const char *path, bool embedded
     f->decls = ptrmap_new(s->a);
     f->imports = ptrmap_new(s->a);
     vec_push(s->a, &s->files, f);
-    vec_foreach(ast_decl *, d, &ast->decls)
+    vec_foreach (ast_decl *, d, &ast->decls)
         if ((*d)->kind == DECL_CONST || (*d)->kind == DECL_BLOCK) declare(s, f, *d);
     return f;
 }
@@ -112,7 +112,7 @@ static sema_file *parse_file(sema *s, const source_file *src, const char *path, 
 
 static sema_file *find_loaded(sema *s, const char *path, bool embedded)
 {
-    vec_foreach(sema_file *, f, &s->files)
+    vec_foreach (sema_file *, f, &s->files)
         if ((*f)->embedded == embedded && strcmp((*f)->path, path) == 0) return *f;
     return NULL;
 }
@@ -157,7 +157,7 @@ static sema_file *load(sema *s, const sema_file *from, ast_name import)
 void sema_load_imports(sema *s, sema_file *f)
 {
     f->loading = true;
-    vec_foreach(ast_decl *, p, &f->ast->decls) {
+    vec_foreach (ast_decl *, p, &f->ast->decls) {
         const ast_decl *d = *p;
         if (d->kind != DECL_IMPORT) continue;
         if (ptrmap_has(f->decls, d->name.name) || ptrmap_has(f->imports, d->name.name)) {

@@ -8,7 +8,7 @@
 #include "frontend/sema.h"
 
 /* Limits on what elaboration may grow to: reached only by mistakes (or malice), and reported, never suffered. */
-#define SEMA_MAX_STEPS 4000000u     /* statements executed and expressions evaluated */
+#define SEMA_MAX_STEPS 4000000u /* statements executed and expressions evaluated */
 #define SEMA_MAX_NODES 1000000u
 #define SEMA_MAX_INSTANCES 100000u
 #define SEMA_MAX_CALL_DEPTH 48
@@ -27,16 +27,21 @@ typedef struct builtin builtin;
 /* ---- values ---- */
 
 typedef enum {
-    V_ERROR,   /* a mistake has been reported; everything made of it is V_ERROR too, silently */
-    V_TENSOR,  /* node */
-    V_CELL,    /* node: a tensor inside a set-builder, one axis per builder axis (size 1: does not vary) */
-    V_INDEX,   /* index: an affine expression of a set-builder's variables */
-    V_INT,     /* size: a compile-time integer, or an expression of dims */
-    V_FLOAT, V_BOOL, V_STRING, V_DTYPE,
-    V_COND,    /* cond: a comparison of dims that is not the same for all their values */
-    V_LIST,    /* [a, b] */
-    V_TUPLE,   /* the results of a block that returns several */
-    V_BLOCK, V_BUILTIN, V_MODULE
+    V_ERROR,  /* a mistake has been reported; everything made of it is V_ERROR too, silently */
+    V_TENSOR, /* node */
+    V_CELL,   /* node: a tensor inside a set-builder, one axis per builder axis (size 1: does not vary) */
+    V_INDEX,  /* index: an affine expression of a set-builder's variables */
+    V_INT,    /* size: a compile-time integer, or an expression of dims */
+    V_FLOAT,
+    V_BOOL,
+    V_STRING,
+    V_DTYPE,
+    V_COND,  /* cond: a comparison of dims that is not the same for all their values */
+    V_LIST,  /* [a, b] */
+    V_TUPLE, /* the results of a block that returns several */
+    V_BLOCK,
+    V_BUILTIN,
+    V_MODULE
 } value_kind;
 
 typedef struct index_expr {
@@ -47,8 +52,8 @@ typedef struct index_expr {
 typedef struct block_ref {
     const ast_decl *decl;
     sema_file *file;
-    scope *statics;          /* names of the model around a nested block; NULL: none */
-    const char *canonical;   /* sema_instance.block */
+    scope *statics;        /* names of the model around a nested block; NULL: none */
+    const char *canonical; /* sema_instance.block */
 } block_ref;
 
 typedef struct value {
@@ -80,7 +85,18 @@ typedef struct value {
 
 /* ---- names ---- */
 
-typedef enum { BIND_LET, BIND_POINT, BIND_PARAM, BIND_CONST, BIND_FORMAL, BIND_DIM, BIND_DTYPE, BIND_LOOP, BIND_AXIS, BIND_BLOCK } bind_kind;
+typedef enum {
+    BIND_LET,
+    BIND_POINT,
+    BIND_PARAM,
+    BIND_CONST,
+    BIND_FORMAL,
+    BIND_DIM,
+    BIND_DTYPE,
+    BIND_LOOP,
+    BIND_AXIS,
+    BIND_BLOCK
+} bind_kind;
 typedef enum { BIND_READY, BIND_PENDING, BIND_EVALUATING } bind_state;
 typedef struct {
     const char *name;
@@ -89,9 +105,9 @@ typedef struct {
     value v;
     span at;
     bool used;
-    const ast_formal *formal;   /* PENDING: its default gives the value */
-    const char *origin;         /* DIM, DTYPE: the argument it was found from */
-    frame *owner;               /* PENDING: where the default is evaluated */
+    const ast_formal *formal; /* PENDING: its default gives the value */
+    const char *origin;       /* DIM, DTYPE: the argument it was found from */
+    frame *owner;             /* PENDING: where the default is evaluated */
 } binding;
 
 struct scope {
@@ -136,15 +152,15 @@ struct frame {
     sema_instance *in;
     scope *names;
     scope *statics;
-    const char *path;     /* the current scope path: the instance's, plus `scope` statements */
-    uint32_t path_owner;  /* which explicit naming ('@', scope, root) the path comes from */
+    const char *path;    /* the current scope path: the instance's, plus `scope` statements */
+    uint32_t path_owner; /* which explicit naming ('@', scope, root) the path comes from */
     builder_ctx *builder;
-    span call;            /* the call's callee in the caller */
+    span call; /* the call's callee in the caller */
     uint32_t depth;
     bool returned;
-    bool aborted;         /* a requirement failed: what would follow makes no sense */
-    bool checking_args;   /* the arguments are being compared: mistakes are the caller's, no trace */
-    value *results;       /* one per returned expression */
+    bool aborted;       /* a requirement failed: what would follow makes no sense */
+    bool checking_args; /* the arguments are being compared: mistakes are the caller's, no trace */
+    value *results;     /* one per returned expression */
     const ast_exprs *returned_exprs;
 };
 
@@ -162,19 +178,19 @@ struct sema {
     sema_function *fn; /* being elaborated */
     sema_file *root, *prelude;
     VEC(sema_file *) files;
-    frame *frame;      /* innermost */
+    frame *frame; /* innermost */
     uint32_t steps;
     uint32_t recursion; /* of eval and exec */
-    uint32_t owners;   /* counter for frame.path_owner */
+    uint32_t owners;    /* counter for frame.path_owner */
     uint32_t warnings;
-    bool failed;       /* an error was reported */
-    bool stopped;      /* a limit was reached: everything unwinds */
-    ptrmap *reported;  /* places of errors: one error a place */
-    diags *sink;       /* receives what is not to be shown */
-    diag *open;        /* the last error, waiting for its trace */
+    bool failed;      /* an error was reported */
+    bool stopped;     /* a limit was reached: everything unwinds */
+    ptrmap *reported; /* places of errors: one error a place */
+    diags *sink;      /* receives what is not to be shown */
+    diag *open;       /* the last error, waiting for its trace */
     const char *open_trace;
-    ptrmap *params;    /* path -> param_use */
-    ptrmap *points;    /* place -> sema_point, of the function being elaborated */
+    ptrmap *params; /* path -> param_use */
+    ptrmap *points; /* place -> sema_point, of the function being elaborated */
     VEC(sema_fact) facts;
     VEC(binding *) param_bindings; /* for the warning about unused ones */
     const ast_decl *model;
@@ -219,12 +235,13 @@ sema_type sema_type_of(dtype dt, uint32_t rank, const dim *shape);
 const char *sema_type_text(sema *s, const sema_type *t);
 const char *sema_dim_text(sema *s, dim d);
 const char *sema_value_text(sema *s, const value *v); /* what it is, for "got:" lines: "f32[B, S]", "the integer 3" */
-const char *sema_source_text(sema *s, span at); /* as written, on one line */
-bool sema_dims_equal(sema *s, dim a, dim b);   /* provably, with the facts */
-bool sema_dims_equal_plain(sema *s, dim a, dim b); /* without the facts */
-/* An axis of size `got` can stand where `want` is: it is the same expression, or equal by a fact and can be cut to it. */
+const char *sema_source_text(sema *s, span at);       /* as written, on one line */
+bool sema_dims_equal(sema *s, dim a, dim b);          /* provably, with the facts */
+bool sema_dims_equal_plain(sema *s, dim a, dim b);    /* without the facts */
+/* An axis of size `got` can stand where `want` is: it is the same expression, or equal by a fact and can be cut to it.
+ */
 bool sema_dims_fit(sema *s, dim want, dim got);
-bool sema_dims_differ(sema *s, dim a, dim b);  /* provably */
+bool sema_dims_differ(sema *s, dim a, dim b); /* provably */
 /* "equal only if P == 0; 0 <= P <= 4095" and what to do about it. */
 void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
 bool sema_dtype_by_name(const char *name, dtype *out);
@@ -254,10 +271,12 @@ sema_node *sn_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axe
 
 /* ---- expressions (sema_expr.c, sema_ops.c, sema_index.c, sema_builder.c) ---- */
 value eval(sema *s, const ast_expr *e);
-value eval_int_const(sema *s, const ast_expr *e, int64_t *out); /* V_ERROR after reporting when not a constant integer */
+value eval_int_const(sema *s, const ast_expr *e,
+                     int64_t *out); /* V_ERROR after reporting when not a constant integer */
 value apply_unary(sema *s, const ast_expr *e, value x);
 value apply_binary(sema *s, const ast_expr *e, value x, value y);
-/* One elementwise scalar op on any mix of tensors, cells and compile-time numbers. `at[i]` is the place of operand i. */
+/* One elementwise scalar op on any mix of tensors, cells and compile-time numbers. `at[i]` is the place of operand i.
+ */
 value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_t n, span op_at, span whole);
 value eval_index(sema *s, const ast_expr *e, value base);
 value eval_builder(sema *s, const ast_expr *e);
@@ -268,7 +287,8 @@ value index_of_tensor(sema *s, const ast_expr *e, value base);   /* t[...] insid
 dtype index_dtype(sema *s, const index_expr *x); /* the narrower of i32 and i64 that holds all its values */
 index_expr *index_of_dim(sema *s, dim d);
 /* The common shape of elementwise operands. False after reporting. */
-bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out);
+bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at,
+                      sema_type *out);
 /* Row of scalar.def by the name of its function; false when there is none. */
 bool scalar_by_name(const char *name, sema_scalar *op, uint32_t *arity);
 value sema_cast_value(sema *s, value v, dtype to, span at);
@@ -299,11 +319,13 @@ const char *sema_join_path(sema *s, const char *base, const char *rel);
 void elaborate_model(sema *s);
 void exec_param(sema *s, const ast_stmt *st);
 void warn_unused_params(sema *s);
-/* Where to put the caret for a mistake about a parameter: the innermost call in the user's file, else its declaration. */
+/* Where to put the caret for a mistake about a parameter: the innermost call in the user's file, else its declaration.
+ */
 span param_place(const sema *s, const sema_param *p);
 /* "param 'weight' of 'linear' (std/prelude.tfx:2:3), via std/bert.tfx:3:11" */
 const char *param_story(sema *s, const sema_param *p);
 void check_weights(sema *s);
-sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written, const char *path, span call);
+sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written,
+                                 const char *path, span call);
 
 #endif

@@ -16,7 +16,7 @@ typedef struct {
 
 static bound *bound_of(sema *s, constraints *c, ast_name name)
 {
-    vec_foreach(bound *, b, &c->bounds)
+    vec_foreach (bound *, b, &c->bounds)
         if ((*b)->name == name.name) return *b;
     bound *b = ARENA_NEW(s->a, bound);
     *b = (bound){.name = name.name, .at = name.at, .multiple = 1};
@@ -39,7 +39,7 @@ static bool has_dim_name(sema *s, const ast_expr *e)
     case EX_UNARY: return has_dim_name(s, e->op.right);
     case EX_BINARY: return has_dim_name(s, e->op.left) || has_dim_name(s, e->op.right);
     case EX_CALL:
-        vec_foreach(ast_arg, a, &e->call.args)
+        vec_foreach (ast_arg, a, &e->call.args)
             if (has_dim_name(s, a->value)) return true;
         return false;
     default: return false;
@@ -82,7 +82,8 @@ static bool read_bound(sema *s, constraints *c, const ast_expr *e)
         return true;
     }
     if (!is_dim_name(s, left)) {
-        static const ast_op mirrored[] = {[AST_EQ] = AST_EQ, [AST_LT] = AST_GT, [AST_LE] = AST_GE, [AST_GT] = AST_LT, [AST_GE] = AST_LE};
+        static const ast_op mirrored[] = {
+            [AST_EQ] = AST_EQ, [AST_LT] = AST_GT, [AST_LE] = AST_GE, [AST_GT] = AST_LT, [AST_GE] = AST_LE};
         const ast_expr *t = left;
         left = right;
         right = t;
@@ -135,7 +136,8 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
         return DIM_BAD;
     }
     dim old = dim_find(s->dims, name.name);
-    if (old != DIM_BAD && !same_facts(dim_symbol_at(s->dims, (uint32_t)dim_is_symbol(s->dims, old)), min, max, b->multiple)) {
+    if (old != DIM_BAD &&
+        !same_facts(dim_symbol_at(s->dims, (uint32_t)dim_is_symbol(s->dims, old)), min, max, b->multiple)) {
         diag *g = sema_error(s, name.at, "dim-bounds", "dim '%s' has other bounds in another entry", name.name);
         diag_hint(g, "state the bounds once, in the model's 'where'");
         return DIM_BAD;
@@ -156,7 +158,8 @@ static bool check_findable(sema *s, constraints *c, const ast_expr *e)
     }
     if (e->kind == EX_UNARY || e->kind == EX_BINARY) ok = check_findable(s, c, e->op.right);
     if (e->kind == EX_BINARY) ok &= check_findable(s, c, e->op.left);
-    if (e->kind == EX_CALL) vec_foreach(ast_arg, a, &e->call.args) ok &= check_findable(s, c, a->value);
+    if (e->kind == EX_CALL)
+        vec_foreach (ast_arg, a, &e->call.args) ok &= check_findable(s, c, a->value);
     return ok;
 }
 
@@ -164,7 +167,7 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
 {
     frame *f = s->frame;
     bool ok = true;
-    vec_foreach(ast_formal, formal, &sig->formals) {
+    vec_foreach (ast_formal, formal, &sig->formals) {
         const ast_type *t = &formal->type;
         if (formal->init) {
             sema_error(s, formal->init->at, "wrong-type", "an input of a model has no default");
@@ -184,11 +187,11 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             }
             dim d = make_symbol(s, c, formal->name, 0);
             ok &= d != DIM_BAD;
-            scope_add(s, f->names, formal->name.name, BIND_FORMAL, d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d},
-                      formal->name.at);
+            scope_add(s, f->names, formal->name.name, BIND_FORMAL,
+                      d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d}, formal->name.at);
             continue;
         }
-        vec_foreach(ast_dim, x, &t->dims) {
+        vec_foreach (ast_dim, x, &t->dims) {
             if (!x->size) {
                 sema_error(s, x->at, "rank", "an input of a model has a fixed number of axes");
                 ok = false;
@@ -198,12 +201,12 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             if (scope_find_here(f->names, x->size->name.name)) continue;
             dim d = make_symbol(s, c, x->size->name, 1);
             ok &= d != DIM_BAD;
-            scope_add(s, f->names, x->size->name.name, BIND_DIM, d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d},
-                      x->at);
+            scope_add(s, f->names, x->size->name.name, BIND_DIM,
+                      d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d}, x->at);
         }
     }
-    vec_foreach(ast_formal, formal, &sig->formals)
-        vec_foreach(ast_dim, x, &formal->type.dims)
+    vec_foreach (ast_formal, formal, &sig->formals)
+        vec_foreach (ast_dim, x, &formal->type.dims)
             if (x->size) ok &= check_findable(s, c, x->size);
     return ok;
 }
@@ -212,7 +215,7 @@ static bool declare_inputs(sema *s, const ast_sig *sig)
 {
     frame *f = s->frame;
     bool ok = true;
-    vec_foreach(ast_formal, formal, &sig->formals) {
+    vec_foreach (ast_formal, formal, &sig->formals) {
         if (is_compile_time_type(&formal->type)) continue;
         sema_type t;
         if (!sema_eval_type(s, &formal->type, &t)) {
@@ -230,7 +233,7 @@ static bool declare_inputs(sema *s, const ast_sig *sig)
 
 static void warn_unused_inputs(sema *s, const scope *names)
 {
-    vec_foreach(binding *, b, &names->names)
+    vec_foreach (binding *, b, &names->names)
         if ((*b)->kind == BIND_FORMAL && !(*b)->used && (*b)->v.kind == V_TENSOR)
             sema_warning(s, (*b)->at, "unused-input", "input '%s' is never used", (*b)->name);
 }
@@ -240,7 +243,7 @@ static void warn_unused_inputs(sema *s, const scope *names)
 static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *outer_where, scope *statics)
 {
     const ast_sig *sig = &d->code.sig;
-    vec_foreach(sema_function *, f, &s->program->functions)
+    vec_foreach (sema_function *, f, &s->program->functions)
         if ((*f)->name == d->name.name) {
             sema_error(s, d->name.at, "declared-twice", "entry '%s' is declared twice", d->name.name);
             return;
@@ -249,17 +252,23 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     s->fn->name = d->name.name;
     s->fn->at = d->name.at;
     s->points = ptrmap_new(s->a);
-    frame f = {.file = s->model_file, .decl = d, .names = scope_new(s, NULL), .statics = statics, .path = "", .path_owner = ++s->owners};
+    frame f = {.file = s->model_file,
+               .decl = d,
+               .names = scope_new(s, NULL),
+               .statics = statics,
+               .path = "",
+               .path_owner = ++s->owners};
     s->frame = &f;
     f.in = s->fn->root = sema_instance_new(s, NULL, NULL, NULL, "", (span){0});
 
     constraints c = {0};
     for (int k = 0; k < 2; k++) {
         const ast_exprs *where = k ? &d->code.where : outer_where;
-        if (where) vec_foreach(ast_expr *, e, where) read_where(s, &c, *e);
+        if (where)
+            vec_foreach (ast_expr *, e, where) read_where(s, &c, *e);
     }
     bool ok = declare_dims(s, &c, sig);
-    vec_foreach(bound *, b, &c.bounds) {
+    vec_foreach (bound *, b, &c.bounds) {
         if ((*b)->used || outer_where) continue;
         sema_error(s, (*b)->at, "unknown-name", "no input has a dim '%s'", (*b)->name);
         ok = false;
@@ -273,7 +282,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
             const ast_result *r = &sig->results.data[i];
             const char *name = r->name.name;
             if (!name) name = intern_z(s->names, sig->results.len == 1 ? "result" : arena_printf(s->a, "result%u", i));
-            vec_foreach(sema_port, p, &s->fn->results)
+            vec_foreach (sema_port, p, &s->fn->results)
                 if (p->name == name) sema_error(s, r->at, "declared-twice", "two results are called '%s'", name);
             if (results[i].kind != V_TENSOR) {
                 sema_error(s, r->at, "wrong-type", "the results of a model are tensors");
@@ -297,7 +306,8 @@ static void declare_block(sema *s, scope *statics, const ast_decl *d)
         return;
     }
     block_ref *b = ARENA_NEW(s->a, block_ref);
-    *b = (block_ref){d, s->model_file, statics, arena_printf(s->a, "%s%s.%s", s->model_file->canonical, s->model->name.name, d->name.name)};
+    *b = (block_ref){d, s->model_file, statics,
+                     arena_printf(s->a, "%s%s.%s", s->model_file->canonical, s->model->name.name, d->name.name)};
     scope_add(s, statics, d->name.name, BIND_BLOCK, (value){.kind = V_BLOCK, .block = b}, d->name.at);
 }
 
@@ -306,7 +316,8 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
 {
     if (st->kind == ST_BLOCK || st->kind == ST_ENTRY) return;
     if (st->kind != ST_CONST) {
-        diag *g = sema_error(s, st->at, "no-signature", "a model without a signature holds blocks, constants and entries");
+        diag *g =
+            sema_error(s, st->at, "no-signature", "a model without a signature holds blocks, constants and entries");
         diag_hint(g, "give the model inputs and a result, or move this into an entry");
         return;
     }
@@ -326,7 +337,7 @@ void elaborate_model(sema *s)
     s->program->at = m->name.at;
     scope *statics = scope_new(s, NULL);
     uint32_t entries = 0;
-    vec_foreach(ast_stmt *, st, &m->code.body.stmts) {
+    vec_foreach (ast_stmt *, st, &m->code.body.stmts) {
         if ((*st)->kind == ST_BLOCK) declare_block(s, statics, (*st)->decl);
         if ((*st)->kind == ST_ENTRY) entries++;
         if ((*st)->kind == ST_ENTRY && m->code.sig.present)
@@ -335,8 +346,8 @@ void elaborate_model(sema *s)
     if (m->code.sig.present) {
         elaborate_function(s, m, NULL, statics);
     } else {
-        vec_foreach(ast_stmt *, st, &m->code.body.stmts) declare_shared(s, statics, *st);
-        vec_foreach(ast_stmt *, st, &m->code.body.stmts)
+        vec_foreach (ast_stmt *, st, &m->code.body.stmts) declare_shared(s, statics, *st);
+        vec_foreach (ast_stmt *, st, &m->code.body.stmts)
             if ((*st)->kind == ST_ENTRY && !s->stopped) elaborate_function(s, (*st)->decl, &m->code.where, statics);
         if (entries == 0) {
             diag *g = sema_error(s, m->name.at, "no-entry", "model '%s' has no signature and no entries", m->name.name);

@@ -68,8 +68,8 @@ sema_node *sn_stretch(sema *s, sema_node *a, uint32_t rank, const dim *shape, sp
     if (has_shape(a, rank, shape)) return a;
     if (a->op == SN_CONST) return sn_const(s, sema_type_of(a->ty.dt, rank, shape), a->value, a->ivalue, a->at);
 
-    /* An axis that is only known to be equal through a required fact is cut to the wanted size: the fact is checked when the
-     * model runs, so nothing is lost, and the shapes become the same expression. */
+    /* An axis that is only known to be equal through a required fact is cut to the wanted size: the fact is checked
+     * when the model runs, so nothing is lost, and the shapes become the same expression. */
     uint32_t lead = rank - a->ty.rank;
     dim one = dim_const(s->dims, 1), zero = dim_const(s->dims, 0);
     dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK];

@@ -1,7 +1,7 @@
 /* Elementwise operations: on compile-time numbers, on tensors, and between the two.
  *
- * Numbers have no dtype of their own: they take the dtype of the tensor they meet, if they fit it. Shapes are aligned at their
- * last axes; an axis of size 1 stretches. Everything else is a mistake: there are no implicit casts. */
+ * Numbers have no dtype of their own: they take the dtype of the tensor they meet, if they fit it. Shapes are aligned
+ * at their last axes; an axis of size 1 stretches. Everything else is a mistake: there are no implicit casts. */
 #include "frontend/sema_internal.h"
 #include "ir/scalar_eval.h"
 
@@ -16,11 +16,11 @@ typedef struct {
 } scalar_row;
 
 #define X sc_not_defined(a)
-#define SCALAR(name, NAME, arity, operands, result, f, i, math)                                                        \
-    static double fold_##name(double a, double b, double c)                                                            \
-    {                                                                                                                  \
-        (void)a, (void)b, (void)c;                                                                                     \
-        return (double)(f);                                                                                            \
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) \
+    static double fold_##name(double a, double b, double c)     \
+    {                                                           \
+        (void)a, (void)b, (void)c;                              \
+        return (double)(f);                                     \
     }
 #include "ir/scalar.def"
 #undef SCALAR
@@ -46,9 +46,10 @@ bool scalar_by_name(const char *name, sema_scalar *op, uint32_t *arity)
 static sema_scalar scalar_of(ast_op op)
 {
     static const sema_scalar of[] = {
-        [AST_OR] = SCALAR_OR, [AST_AND] = SCALAR_AND, [AST_EQ] = SCALAR_EQ, [AST_NE] = SCALAR_NE, [AST_LT] = SCALAR_LT,
-        [AST_LE] = SCALAR_LE, [AST_GT] = SCALAR_GT, [AST_GE] = SCALAR_GE, [AST_ADD] = SCALAR_ADD, [AST_SUB] = SCALAR_SUB,
-        [AST_MUL] = SCALAR_MUL, [AST_DIV] = SCALAR_DIV, [AST_MOD] = SCALAR_MOD, [AST_NOT] = SCALAR_NOT, [AST_NEG] = SCALAR_NEG,
+        [AST_OR] = SCALAR_OR,   [AST_AND] = SCALAR_AND, [AST_EQ] = SCALAR_EQ,   [AST_NE] = SCALAR_NE,
+        [AST_LT] = SCALAR_LT,   [AST_LE] = SCALAR_LE,   [AST_GT] = SCALAR_GT,   [AST_GE] = SCALAR_GE,
+        [AST_ADD] = SCALAR_ADD, [AST_SUB] = SCALAR_SUB, [AST_MUL] = SCALAR_MUL, [AST_DIV] = SCALAR_DIV,
+        [AST_MOD] = SCALAR_MOD, [AST_NOT] = SCALAR_NOT, [AST_NEG] = SCALAR_NEG,
     };
     return of[op];
 }
@@ -57,9 +58,9 @@ static sema_scalar scalar_of(ast_op op)
 static const char *op_title(sema_scalar op)
 {
     static const char *const infix[SCALAR_COUNT] = {
-        [SCALAR_OR] = "or", [SCALAR_AND] = "and", [SCALAR_EQ] = "==", [SCALAR_NE] = "!=", [SCALAR_LT] = "<",
-        [SCALAR_LE] = "<=", [SCALAR_GT] = ">", [SCALAR_GE] = ">=", [SCALAR_ADD] = "+", [SCALAR_SUB] = "-",
-        [SCALAR_MUL] = "*", [SCALAR_DIV] = "/", [SCALAR_MOD] = "%", [SCALAR_NOT] = "not", [SCALAR_NEG] = "-",
+        [SCALAR_OR] = "or", [SCALAR_AND] = "and", [SCALAR_EQ] = "==", [SCALAR_NE] = "!=",   [SCALAR_LT] = "<",
+        [SCALAR_LE] = "<=", [SCALAR_GT] = ">",    [SCALAR_GE] = ">=", [SCALAR_ADD] = "+",   [SCALAR_SUB] = "-",
+        [SCALAR_MUL] = "*", [SCALAR_DIV] = "/",   [SCALAR_MOD] = "%", [SCALAR_NOT] = "not", [SCALAR_NEG] = "-",
     };
     return infix[op] ? infix[op] : rows[op].name;
 }
@@ -86,10 +87,11 @@ bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at
         } else {
             diag *g;
             if (sema_dims_differ(s, x, y))
-                g = sema_error(s, op_at, "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, x), sema_dim_text(s, y));
-            else
-                g = sema_error(s, op_at, "dims-not-equal", "cannot show that dims %s and %s are equal", sema_dim_text(s, x),
+                g = sema_error(s, op_at, "dims-not-equal", "dims %s and %s are not equal", sema_dim_text(s, x),
                                sema_dim_text(s, y));
+            else
+                g = sema_error(s, op_at, "dims-not-equal", "cannot show that dims %s and %s are equal",
+                               sema_dim_text(s, x), sema_dim_text(s, y));
             diag_underline(g, a_at);
             diag_underline(g, b_at);
             diag_line(g, "left", "%s", sema_type_text(s, a));
@@ -146,14 +148,15 @@ static sema_node *number_node(sema *s, const value *v, dtype dt, span at)
             return NULL;
         }
         if (!fits_integer(dt, lo, hi)) {
-            diag *g = sema_error(s, at, "does-not-fit", "%s does not fit %s", sema_dim_text(s, v->size), dtype_name(dt));
+            diag *g =
+                sema_error(s, at, "does-not-fit", "%s does not fit %s", sema_dim_text(s, v->size), dtype_name(dt));
             if (!constant) diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, v->size), (long long)hi);
             return NULL;
         }
         return constant ? sn_const(s, scalar, 0, k, at) : sn_dim(s, dt, v->size, at);
     }
-    diag *g = sema_error(s, at, "wrong-type", "%s cannot stand where %s is wanted", sema_value_text(s, v),
-                         dtype_name(dt));
+    diag *g =
+        sema_error(s, at, "wrong-type", "%s cannot stand where %s is wanted", sema_value_text(s, v), dtype_name(dt));
     if (v->kind == V_FLOAT && !is_float) diag_hint(g, "cast the tensor: f32(...)");
     return NULL;
 }
@@ -184,8 +187,8 @@ static sema_node *operand_node(sema *s, const value *v, dtype dt, span at)
 }
 
 /* The dtype that the operands have in common. `first` .. n are the data operands. */
-static bool common_dtype(sema *s, sema_scalar op, const value *args, const span *at, uint32_t first, uint32_t n, span op_at,
-                         dtype *dt)
+static bool common_dtype(sema *s, sema_scalar op, const value *args, const span *at, uint32_t first, uint32_t n,
+                         span op_at, dtype *dt)
 {
     int32_t found = -1;
     for (uint32_t i = first; i < n; i++) {
@@ -199,7 +202,8 @@ static bool common_dtype(sema *s, sema_scalar op, const value *args, const span 
             diag_underline(g, at[i]);
             diag_line(g, n - first == 2 ? "left" : "first", "%s", sema_value_text(s, &args[found]));
             diag_line(g, n - first == 2 ? "right" : "second", "%s", sema_value_text(s, &args[i]));
-            if (dtype_is_float(*dt) || dtype_class_of(args[i].node->ty.dt) == DTC_BOOL || !dtype_is_float(args[i].node->ty.dt))
+            if (dtype_is_float(*dt) || dtype_class_of(args[i].node->ty.dt) == DTC_BOOL ||
+                !dtype_is_float(args[i].node->ty.dt))
                 diag_hint(g, "cast one side: %s(...)", dtype_name(*dt));
             else diag_hint(g, "cast one side: %s(...)", dtype_name(args[i].node->ty.dt));
             return false;
@@ -343,8 +347,7 @@ value sema_cast_value(sema *s, value v, dtype to, span at)
     case V_FLOAT: {
         sema_node *x;
         int64_t k;
-        if (v.kind == V_BOOL && to != DT_BOOL)
-            x = sn_const(s, sema_type_of(to, 0, NULL), v.flag, v.flag, at);
+        if (v.kind == V_BOOL && to != DT_BOOL) x = sn_const(s, sema_type_of(to, 0, NULL), v.flag, v.flag, at);
         else if (v.kind == V_INT && dtype_is_float(to) && dim_is_const(s->dims, v.size, &k))
             x = sn_const(s, sema_type_of(to, 0, NULL), (double)k, 0, at); /* a written cast may round */
         else x = number_node(s, &v, to, at);
@@ -386,8 +389,11 @@ static value int_divide(sema *s, const ast_expr *e, dim a, dim b)
     if (dim_mul(s->dims, q, b) == a) return int_value(q);
     diag *g;
     if (sema_dims_differ(s, dim_mod(s->dims, a, b), dim_const(s->dims, 0)))
-        g = sema_error(s, e->op.op_at, "inexact-division", "%s is not divisible by %s", sema_dim_text(s, a), sema_dim_text(s, b));
-    else g = sema_error(s, e->op.op_at, "inexact-division", "cannot show that %s is divisible by %s", sema_dim_text(s, a), sema_dim_text(s, b));
+        g = sema_error(s, e->op.op_at, "inexact-division", "%s is not divisible by %s", sema_dim_text(s, a),
+                       sema_dim_text(s, b));
+    else
+        g = sema_error(s, e->op.op_at, "inexact-division", "cannot show that %s is divisible by %s",
+                       sema_dim_text(s, a), sema_dim_text(s, b));
     diag_underline(g, e->op.left->at);
     diag_underline(g, e->op.right->at);
     diag_hint(g, "write floordiv(a, b) or ceildiv(a, b) to round");
@@ -458,7 +464,8 @@ value apply_binary(sema *s, const ast_expr *e, value x, value y)
     if ((x.kind == V_INDEX || x.kind == V_INT) && (y.kind == V_INDEX || y.kind == V_INT) &&
         (op == AST_ADD || op == AST_SUB || op == AST_MUL))
         return index_arith(s, e, x, y);
-    if (is_truth(&x) && is_truth(&y) && (op == AST_AND || op == AST_OR) && (!s->frame->builder || x.kind == V_BOOL || y.kind == V_BOOL))
+    if (is_truth(&x) && is_truth(&y) && (op == AST_AND || op == AST_OR) &&
+        (!s->frame->builder || x.kind == V_BOOL || y.kind == V_BOOL))
         return bool_binary(s, e, x, y);
     if (x.kind == V_STRING && y.kind == V_STRING && (op == AST_EQ || op == AST_NE))
         return (value){.kind = V_BOOL, .flag = (x.string.text == y.string.text) == (op == AST_EQ)};
@@ -467,8 +474,9 @@ value apply_binary(sema *s, const ast_expr *e, value x, value y)
     if (x.kind == V_BOOL && y.kind == V_BOOL && (op == AST_EQ || op == AST_NE))
         return (value){.kind = V_BOOL, .flag = (x.flag == y.flag) == (op == AST_EQ)};
     if (is_number(&x) && is_number(&y) && (op == AST_AND || op == AST_OR)) return mismatch(s, e, &x, &y);
-    if (is_number(&x) && is_number(&y) && ((x.kind == V_INT && !dim_is_const(s->dims, x.size, NULL)) ||
-                                           (y.kind == V_INT && !dim_is_const(s->dims, y.size, NULL)))) {
+    if (is_number(&x) && is_number(&y) &&
+        ((x.kind == V_INT && !dim_is_const(s->dims, x.size, NULL)) ||
+         (y.kind == V_INT && !dim_is_const(s->dims, y.size, NULL)))) {
         value r = mismatch(s, e, &x, &y);
         diag_hint(s->open, "a run-time dim becomes a number of the run with f32(...)");
         return r;

@@ -3,7 +3,7 @@
 
 typedef struct {
     sema_param *p;
-    uint32_t owner;      /* of the path it was last declared under */
+    uint32_t owner; /* of the path it was last declared under */
     sema_function *fn;
 } param_use;
 
@@ -21,7 +21,8 @@ const char *param_story(sema *s, const sema_param *p)
     strbuf_addf(&b, "param '%s'", p->name);
     if (p->in->block) strbuf_addf(&b, " of '%s'", p->in->written);
     strbuf_addf(&b, " (%s)", sema_where(s, p->declared));
-    if (p->in->call.begin && p->in->call.begin != param_place(s, p).begin) strbuf_addf(&b, ", via %s", sema_where(s, p->in->call));
+    if (p->in->call.begin && p->in->call.begin != param_place(s, p).begin)
+        strbuf_addf(&b, ", via %s", sema_where(s, p->in->call));
     return b.s;
 }
 
@@ -30,7 +31,8 @@ static const char *shape_text(sema *s, const ast_type *t)
 {
     strbuf b = strbuf_new(s->a);
     strbuf_addc(&b, '(');
-    for (uint32_t i = 0; i < t->dims.len; i++) strbuf_addf(&b, "%s%s", i ? ", " : "", sema_source_text(s, t->dims.data[i].at));
+    for (uint32_t i = 0; i < t->dims.len; i++)
+        strbuf_addf(&b, "%s%s", i ? ", " : "", sema_source_text(s, t->dims.data[i].at));
     strbuf_addc(&b, ')');
     return b.s;
 }
@@ -39,7 +41,8 @@ static bool constant_shape(sema *s, const ast_stmt *st, const sema_type *t)
 {
     for (uint32_t i = 0; i < t->rank; i++) {
         if (dim_is_const(s->dims, t->shape[i], NULL)) continue;
-        diag *g = sema_error(s, st->param.type.at, "wrong-type", "the sizes of a parameter must be known at compile time");
+        diag *g =
+            sema_error(s, st->param.type.at, "wrong-type", "the sizes of a parameter must be known at compile time");
         diag_got(g, "%s", sema_type_text(s, t));
         return false;
     }
@@ -51,8 +54,11 @@ static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
     bool library;
     span call = sema_user_call(s, &library);
     const frame *f = s->frame;
-    diag *g = sema_error(s, library && call.begin ? call : f->call.begin ? f->call : st->at, "ambiguous-parameter",
-                         "two parameters have the path '%s'", u->p->path);
+    diag *g = sema_error(s,
+                         library && call.begin ? call
+                         : f->call.begin       ? f->call
+                                               : st->at,
+                         "ambiguous-parameter", "two parameters have the path '%s'", u->p->path);
     span first = param_place(s, u->p);
     diag_note(g, "the first is made at %s", sema_where(s, first));
     diag_hint(g, "give each call a path of its own: %s(...) @ \"name\"", f->in->written ? f->in->written : "f");
@@ -82,8 +88,13 @@ void exec_param(sema *s, const ast_stmt *st)
     if (!u) {
         u = ARENA_NEW(s->a, param_use);
         u->p = ARENA_NEW(s->a, sema_param);
-        *u->p = (sema_param){.id = s->program->params.len, .path = path, .name = st->param.name.name, .ty = t, .declared = st->at,
-                             .in = f->in, .shape_text = shape_text(s, &st->param.type)};
+        *u->p = (sema_param){.id = s->program->params.len,
+                             .path = path,
+                             .name = st->param.name.name,
+                             .ty = t,
+                             .declared = st->at,
+                             .in = f->in,
+                             .shape_text = shape_text(s, &st->param.type)};
         const char *stack = strstr(path, "{*}");
         if (stack) {
             int64_t n = 0;
@@ -118,9 +129,9 @@ void exec_param(sema *s, const ast_stmt *st)
 void warn_unused_params(sema *s)
 {
     ptrmap *used = ptrmap_new(s->a); /* by place: a declaration that one call uses and another does not is no mistake */
-    vec_foreach(binding *, b, &s->param_bindings)
+    vec_foreach (binding *, b, &s->param_bindings)
         if ((*b)->used) ptrmap_set(used, (const void *)(uintptr_t)(*b)->at.begin, s);
-    vec_foreach(binding *, b, &s->param_bindings)
+    vec_foreach (binding *, b, &s->param_bindings)
         if (!ptrmap_has(used, (const void *)(uintptr_t)(*b)->at.begin))
             sema_warning(s, (*b)->at, "unused-parameter", "parameter '%s' is never used", (*b)->name);
 }

@@ -110,7 +110,8 @@ bool pattern_parse(sema *s, const value *v, span at, bool groups, pattern *out)
 {
     memset(out, 0, sizeof *out);
     if (v->kind != V_STRING) {
-        if (v->kind != V_ERROR) diag_got(sema_error(s, at, "wrong-type", "a pattern is a string"), "%s", sema_value_text(s, v));
+        if (v->kind != V_ERROR)
+            diag_got(sema_error(s, at, "wrong-type", "a pattern is a string"), "%s", sema_value_text(s, v));
         return false;
     }
     out->dots = intern_z(s->names, PATTERN_ELLIPSIS);

@@ -12,7 +12,7 @@
 typedef struct {
     const char *name; /* interned: an axis, "..." or "1" */
     span at;
-    uint8_t group;    /* which top-level position it belongs to: axes in one pair of parentheses share it */
+    uint8_t group; /* which top-level position it belongs to: axes in one pair of parentheses share it */
 } pattern_axis;
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
     uint32_t n_inputs;
     pattern_side input[PATTERN_MAX_SIDES];
     pattern_side output;
-    span at;           /* the whole string */
+    span at;                /* the whole string */
     const char *dots, *one; /* the interned "..." and "1" */
 } pattern;
 

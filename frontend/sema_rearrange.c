@@ -38,8 +38,8 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
         if (w->size[i] != DIM_BAD) {
             known = dim_mul(s->dims, known, w->size[i]);
         } else if (open >= 0) {
-            diag *g = sema_error(s, left->axis[i].at, "pattern", "the sizes of '%s' and '%s' are both unknown", left->axis[open].name,
-                                 left->axis[i].name);
+            diag *g = sema_error(s, left->axis[i].at, "pattern", "the sizes of '%s' and '%s' are both unknown",
+                                 left->axis[open].name, left->axis[i].name);
             diag_hint(g, "add an argument: %s = ...", left->axis[i].name);
             return false;
         } else {
@@ -64,9 +64,11 @@ static bool solve_group(sema *s, work *w, uint32_t first, uint32_t end, dim whol
         return true;
     }
     bool never = dim_is_const(s->dims, whole, NULL) && dim_is_const(s->dims, known, NULL);
-    diag *g = sema_error(s, at, "inexact-division", never ? "%s is not divisible by %s" : "cannot show that %s is divisible by %s",
+    diag *g = sema_error(s, at, "inexact-division",
+                         never ? "%s is not divisible by %s" : "cannot show that %s is divisible by %s",
                          sema_dim_text(s, whole), sema_dim_text(s, known));
-    diag_note(g, "the size of axis '%s' would be %s / %s", left->axis[open].name, sema_dim_text(s, whole), sema_dim_text(s, known));
+    diag_note(g, "the size of axis '%s' would be %s / %s", left->axis[open].name, sema_dim_text(s, whole),
+              sema_dim_text(s, known));
     return false;
 }
 
@@ -149,7 +151,8 @@ static value run(sema *s, work *w, sema_node *x, span at)
         }
         if (!was_dots) result[rank++] = size;
         if (size == DIM_BAD || rank > SEMA_MAX_RANK) {
-            sema_error(s, right->at, "rank", size == DIM_BAD ? "the size of an axis is too large" : "the result has too many axes");
+            sema_error(s, right->at, "rank",
+                       size == DIM_BAD ? "the size of an axis is too large" : "the result has too many axes");
             return sema_error_value();
         }
     }
@@ -171,7 +174,8 @@ value builtin_rearrange(sema *s, const ast_expr *e)
     value x = eval(s, args->data[0].value), text = eval(s, args->data[1].value);
     if (x.kind == V_ERROR || !pattern_parse(s, &text, args->data[1].value->at, true, &w->p)) return sema_error_value();
     if (x.kind != V_TENSOR) {
-        diag_got(sema_error(s, args->data[0].value->at, "wrong-type", "a tensor is needed here"), "%s", sema_value_text(s, &x));
+        diag_got(sema_error(s, args->data[0].value->at, "wrong-type", "a tensor is needed here"), "%s",
+                 sema_value_text(s, &x));
         return sema_error_value();
     }
     if (w->p.n_inputs != 1) {
@@ -187,7 +191,8 @@ value builtin_rearrange(sema *s, const ast_expr *e)
     if (r.kind == V_ERROR) return r;
     for (uint32_t i = 2; i < args->len; i++) {
         if (w->used[i]) continue;
-        sema_error(s, args->data[i].key.at, "unknown-argument", "the pattern has no axis '%s' on its left", args->data[i].key.name);
+        sema_error(s, args->data[i].key.at, "unknown-argument", "the pattern has no axis '%s' on its left",
+                   args->data[i].key.name);
         return sema_error_value();
     }
     return r;

@@ -19,7 +19,7 @@ binding *scope_add(sema *s, scope *in, const char *name, bind_kind kind, value v
         ptrmap_set(in->map, name, b);
     } else if (in->names.len > LINEAR_SCOPE) {
         in->map = ptrmap_new(s->a);
-        vec_foreach(binding *, p, &in->names) ptrmap_set(in->map, (*p)->name, *p);
+        vec_foreach (binding *, p, &in->names) ptrmap_set(in->map, (*p)->name, *p);
     }
     return b;
 }
@@ -42,7 +42,8 @@ binding *scope_find(const scope *in, const char *name)
     return NULL;
 }
 
-/* A formal whose argument was left out is evaluated when it is first needed: defaults may use other formals and dims. */
+/* A formal whose argument was left out is evaluated when it is first needed: defaults may use other formals and dims.
+ */
 value binding_value(sema *s, binding *b)
 {
     b->used = true;
@@ -92,7 +93,8 @@ static value const_value(sema *s, sema_file *file, decl_entry *e)
     f.depth = here ? here->depth + 1 : 0;
     s->frame = &f;
     value v = f.depth > AST_MAX_DEPTH ? sema_error_value() : eval(s, e->decl->value);
-    if (f.depth > AST_MAX_DEPTH) sema_error(s, e->decl->name.at, "nesting", "constants depend on one another too deeply");
+    if (f.depth > AST_MAX_DEPTH)
+        sema_error(s, e->decl->name.at, "nesting", "constants depend on one another too deeply");
     s->frame = here;
     if (e->state == BIND_EVALUATING) {
         e->v = v;
@@ -146,7 +148,7 @@ value sema_lookup(sema *s, ast_name name)
 static void push_scope_names(sema *s, const scope *sc, name_list *out)
 {
     for (; sc; sc = sc->parent)
-        vec_foreach(binding *, b, &sc->names) vec_push(s->a, out, (*b)->name);
+        vec_foreach (binding *, b, &sc->names) vec_push(s->a, out, (*b)->name);
 }
 
 static void push_map_names(sema *s, const ptrmap *m, name_list *out)

@@ -5,7 +5,7 @@ static void exec(sema *s, const ast_stmt *st);
 
 static void run_stmts(sema *s, const ast_body *b)
 {
-    vec_foreach(ast_stmt *, p, &b->stmts) {
+    vec_foreach (ast_stmt *, p, &b->stmts) {
         if (s->stopped || s->frame->returned) return;
         if (!sema_step(s, (*p)->at) || !sema_enter(s, (*p)->at)) return;
         exec(s, *p);
@@ -64,7 +64,8 @@ bool sema_interpolate(sema *s, ast_name text, const char **out)
         }
         bool is_name = n > 0 && !(inner[0] >= '0' && inner[0] <= '9');
         for (size_t k = 0; k < n; k++)
-            is_name &= inner[k] == '_' || (inner[k] >= '0' && inner[k] <= '9') || ((inner[k] | 32) >= 'a' && (inner[k] | 32) <= 'z');
+            is_name &= inner[k] == '_' || (inner[k] >= '0' && inner[k] <= '9') ||
+                       ((inner[k] | 32) >= 'a' && (inner[k] | 32) <= 'z');
         if (!is_name) {
             diag *g = sema_error(s, at, "path", "braces in a path hold one name");
             diag_hint(g, "compute it before: const next = l + 1");
@@ -77,7 +78,8 @@ bool sema_interpolate(sema *s, ast_name text, const char **out)
             strbuf_adds(&b, v.string.text);
         } else {
             if (v.kind != V_ERROR)
-                diag_got(sema_error(s, at, "path", "a path is made of strings and compile-time integers"), "%s", sema_value_text(s, &v));
+                diag_got(sema_error(s, at, "path", "a path is made of strings and compile-time integers"), "%s",
+                         sema_value_text(s, &v));
             return false;
         }
         if (b.len > 4096) {
@@ -108,7 +110,8 @@ static void define(sema *s, const ast_stmt *st, ast_name name, value v)
     }
     if (kind == BIND_POINT) {
         if (v.kind != V_TENSOR && v.kind != V_ERROR) {
-            diag_got(sema_error(s, st->let.value->at, "wrong-type", "a point names a tensor"), "%s", sema_value_text(s, &v));
+            diag_got(sema_error(s, st->let.value->at, "wrong-type", "a point names a tensor"), "%s",
+                     sema_value_text(s, &v));
             v = sema_error_value();
         }
         if (v.kind == V_TENSOR) {
@@ -143,12 +146,14 @@ static void exec_let(sema *s, const ast_stmt *st)
         return;
     }
     if (v.kind != V_ERROR && (v.kind != V_TUPLE || v.list.n != names->len)) {
-        diag *g = sema_error(s, span_join(names->data[0].at, names->data[names->len - 1].at), "arity", "%u names for %u value%s",
-                             names->len, v.kind == V_TUPLE ? v.list.n : 1, v.kind == V_TUPLE && v.list.n != 1 ? "s" : "");
+        diag *g = sema_error(s, span_join(names->data[0].at, names->data[names->len - 1].at), "arity",
+                             "%u names for %u value%s", names->len, v.kind == V_TUPLE ? v.list.n : 1,
+                             v.kind == V_TUPLE && v.list.n != 1 ? "s" : "");
         diag_got(g, "%s", sema_value_text(s, &v));
         v = sema_error_value();
     }
-    for (uint32_t i = 0; i < names->len; i++) define(s, st, names->data[i], v.kind == V_TUPLE ? v.list.items[i] : sema_error_value());
+    for (uint32_t i = 0; i < names->len; i++)
+        define(s, st, names->data[i], v.kind == V_TUPLE ? v.list.items[i] : sema_error_value());
 }
 
 /* ---- x = ... ---- */
@@ -169,7 +174,8 @@ static void exec_assign(sema *s, const ast_stmt *st)
     binding *b = sema_lookup_binding(s, name.name);
     if (st->assign.indexed) {
         if (b && b->v.kind == V_ERROR) return;
-        diag *g = sema_error(s, name.at, "unsupported", b ? "only a state can be assigned to by index" : "unknown name '%s'", name.name);
+        diag *g = sema_error(s, name.at, "unsupported",
+                             b ? "only a state can be assigned to by index" : "unknown name '%s'", name.name);
         if (b) diag_note(g, "'%s' is declared at %s", name.name, sema_where(s, b->at));
         return;
     }
@@ -182,10 +188,12 @@ static void exec_assign(sema *s, const ast_stmt *st)
         return;
     }
     if ((b->kind != BIND_LET && b->kind != BIND_FORMAL) || b->state != BIND_READY) {
-        static const char *const what[] = {[BIND_POINT] = "a point", [BIND_PARAM] = "a parameter", [BIND_CONST] = "a const",
-                                           [BIND_DIM] = "a dim", [BIND_DTYPE] = "a type", [BIND_LOOP] = "a loop variable",
-                                           [BIND_AXIS] = "an axis", [BIND_BLOCK] = "a block", [BIND_FORMAL] = "an argument"};
-        diag *g = sema_error(s, name.at, "not-assignable", "'%s' is %s: it cannot be assigned to", name.name, what[b->kind]);
+        static const char *const what[] = {
+            [BIND_POINT] = "a point", [BIND_PARAM] = "a parameter", [BIND_CONST] = "a const",
+            [BIND_DIM] = "a dim",     [BIND_DTYPE] = "a type",      [BIND_LOOP] = "a loop variable",
+            [BIND_AXIS] = "an axis",  [BIND_BLOCK] = "a block",     [BIND_FORMAL] = "an argument"};
+        diag *g =
+            sema_error(s, name.at, "not-assignable", "'%s' is %s: it cannot be assigned to", name.name, what[b->kind]);
         diag_hint(g, "shadow it: 'let %s = ...'", name.name);
         return;
     }
@@ -194,7 +202,8 @@ static void exec_assign(sema *s, const ast_stmt *st)
         return;
     }
     if (b->v.kind != V_ERROR && !same_type(s, &b->v, &v)) {
-        diag *g = sema_error(s, st->assign.value->at, "changes-type", "this assignment changes the type of '%s'", name.name);
+        diag *g =
+            sema_error(s, st->assign.value->at, "changes-type", "this assignment changes the type of '%s'", name.name);
         diag_expected(g, "%s   (declared at %s)", sema_value_text(s, &b->v), sema_where(s, b->at));
         diag_got(g, "%s", sema_value_text(s, &v));
         diag_hint(g, "make a new one: 'let %s = ...'", name.name);
@@ -221,7 +230,8 @@ static void exec_for(sema *s, const ast_stmt *st)
     scope *outer = f->names;
     for (int64_t i = from; i < to && !f->returned && sema_step(s, st->at); i++) {
         f->names = scope_new(s, outer);
-        scope_add(s, f->names, st->loop.var.name, BIND_LOOP, (value){.kind = V_INT, .size = dim_const(s->dims, i)}, st->loop.var.at);
+        scope_add(s, f->names, st->loop.var.name, BIND_LOOP, (value){.kind = V_INT, .size = dim_const(s->dims, i)},
+                  st->loop.var.at);
         exec_body(s, &st->loop.body);
     }
     f->names = outer;
@@ -264,14 +274,15 @@ static void tell_names(sema *s, const ast_expr *e, strbuf *out, name_list *seen)
         tell_names(s, e->op.right, out, seen);
     }
     if (e->kind != EX_NAME) return;
-    vec_foreach(const char *, n, seen)
+    vec_foreach (const char *, n, seen)
         if (*n == e->name.name) return;
     vec_push(s->a, seen, e->name.name);
     value v = sema_lookup(s, e->name);
     if (v.kind == V_INT) strbuf_addf(out, "%s%s = %s", out->len ? ", " : "", e->name.name, sema_dim_text(s, v.size));
 }
 
-/* What is required of a block is a mistake of its caller, so the caret goes to the call when the block is a library's. */
+/* What is required of a block is a mistake of its caller, so the caret goes to the call when the block is a library's.
+ */
 static void require_failed(sema *s, const ast_expr *e, bool is_where)
 {
     bool library;
@@ -282,7 +293,8 @@ static void require_failed(sema *s, const ast_expr *e, bool is_where)
         g = sema_error(s, call, "requirement", "'%s' requires %s", sema_source_text(s, call), text);
         diag_note(g, "stated at %s", sema_where(s, e->at));
     } else {
-        g = sema_error(s, e->at, "requirement", is_where ? "this condition does not hold" : "this requirement does not hold");
+        g = sema_error(s, e->at, "requirement",
+                       is_where ? "this condition does not hold" : "this requirement does not hold");
     }
     strbuf known = strbuf_new(s->a);
     name_list seen = {0};
@@ -311,7 +323,7 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
         sema_error(s, e->at, "overflow", "this integer is too large");
         return;
     }
-    vec_foreach(sema_check, c, &s->program->checks)
+    vec_foreach (sema_check, c, &s->program->checks)
         if (c->op == check.op && c->left == check.left && c->right == check.right) return;
     vec_push(s->a, &s->program->checks, check);
     if (check.op == SEMA_CHECK_EQ) vec_push(s->a, &s->facts, ((sema_fact){check.left, check.right}));
@@ -340,7 +352,7 @@ static void require(sema *s, const ast_expr *e, bool is_where)
 
 void exec_require(sema *s, const ast_exprs *conds, bool is_where)
 {
-    vec_foreach(ast_expr *, e, conds) require(s, *e, is_where);
+    vec_foreach (ast_expr *, e, conds) require(s, *e, is_where);
 }
 
 /* ---- the rest ---- */
@@ -352,7 +364,8 @@ static void exec_return(sema *s, const ast_stmt *st)
     for (uint32_t i = 0; i < st->values.len; i++) {
         f->results[i] = eval(s, st->values.data[i]);
         if (f->results[i].kind == V_TUPLE && st->values.len > 1) {
-            sema_error(s, st->values.data[i]->at, "arity", "this gives %u values where one is returned", f->results[i].list.n);
+            sema_error(s, st->values.data[i]->at, "arity", "this gives %u values where one is returned",
+                       f->results[i].list.n);
             f->results[i] = sema_error_value();
         }
     }
@@ -377,7 +390,9 @@ static void exec(sema *s, const ast_stmt *st)
     case ST_IF: exec_if(s, st); return;
     case ST_REQUIRE: exec_require(s, &st->values, false); return;
     case ST_RETURN: exec_return(s, st); return;
-    case ST_YIELD: sema_error(s, st->at, "unsupported", "'yield' belongs to 'scan', which is not supported yet"); return;
+    case ST_YIELD:
+        sema_error(s, st->at, "unsupported", "'yield' belongs to 'scan', which is not supported yet");
+        return;
     case ST_BLOCK: return; /* declared before the statements ran */
     case ST_ENTRY: return; /* run as a function of its own */
     }

@@ -46,7 +46,8 @@ const char *sema_value_text(sema *s, const value *v)
     case V_CELL: return arena_printf(s->a, "%s element of a set-builder", dtype_name(v->node->ty.dt));
     case V_INDEX: return "an index of a set-builder";
     case V_INT:
-        if (dim_is_const(s->dims, v->size, NULL)) return arena_printf(s->a, "the integer %s", sema_dim_text(s, v->size));
+        if (dim_is_const(s->dims, v->size, NULL))
+            return arena_printf(s->a, "the integer %s", sema_dim_text(s, v->size));
         return arena_printf(s->a, "the dim %s", sema_dim_text(s, v->size));
     case V_FLOAT: {
         strbuf b = strbuf_new(s->a);
@@ -58,8 +59,8 @@ const char *sema_value_text(sema *s, const value *v)
     case V_STRING: return arena_printf(s->a, "the string \"%s\"", v->string.text);
     case V_DTYPE: return arena_printf(s->a, "the type %s", dtype_name(v->dt));
     case V_COND:
-        return arena_printf(s->a, "%s %s %s, known only at run time", sema_dim_text(s, v->cond.left), ast_op_text(v->cond.op),
-                            sema_dim_text(s, v->cond.right));
+        return arena_printf(s->a, "%s %s %s, known only at run time", sema_dim_text(s, v->cond.left),
+                            ast_op_text(v->cond.op), sema_dim_text(s, v->cond.right));
     case V_LIST: return arena_printf(s->a, "a list of %u", v->list.n);
     case V_TUPLE: return arena_printf(s->a, "%u results", v->list.n);
     case V_BLOCK: return arena_printf(s->a, "the block '%s'", v->block->decl->name.name);
@@ -125,8 +126,8 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
         sema_error(s, t->name.at, "wrong-type", "'%s' is a storage format: nothing is computed in it", name);
     } else {
         diag *g = sema_error(s, t->name.at, "unknown-name", "unknown type '%s'", name);
-        static const char *const candidates[] = {"bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64",
-                                                 "f16", "bf16", "f32", "f64", "int", "float", "dim"};
+        static const char *const candidates[] = {"bool", "i8",  "u8",   "i16", "u16", "i32", "u32",   "i64",
+                                                 "u64",  "f16", "bf16", "f32", "f64", "int", "float", "dim"};
         const char *near = suggest(name, candidates, sizeof candidates / sizeof *candidates);
         if (near) diag_hint(g, "did you mean '%s'?", near);
         else if (name[0] >= 'A' && name[0] <= 'Z') diag_note(g, "a dtype variable is found from an argument's type");
@@ -152,7 +153,7 @@ bool sema_eval_type(sema *s, const ast_type *t, sema_type *out)
     *out = (sema_type){0};
     bool ok = eval_dtype(s, t, &out->dt);
     uint32_t rank = 0;
-    vec_foreach(ast_dim, d, &t->dims) {
+    vec_foreach (ast_dim, d, &t->dims) {
         dim found[SEMA_MAX_RANK];
         uint32_t n = 1;
         if (!d->size) {
@@ -198,7 +199,7 @@ static dim with_facts(sema *s, dim d)
 {
     uint32_t n = dim_symbol_count(s->dims);
     dim *with = ARENA_ARRAY(s->a, dim, n);
-    vec_foreach(sema_fact, f, &s->facts) {
+    vec_foreach (sema_fact, f, &s->facts) {
         for (int side = 0; side < 2; side++) {
             int32_t i = dim_is_symbol(s->dims, side ? f->right : f->left);
             dim other = side ? f->left : f->right;
@@ -290,7 +291,8 @@ value sema_compare_dims(sema *s, ast_op op, dim a, dim b)
     dim one = dim_const(s->dims, 1);
     int known = -1;
     switch (op) {
-    case AST_EQ: case AST_NE:
+    case AST_EQ:
+    case AST_NE:
         known = sema_dims_equal(s, a, b) ? 1 : sema_dims_differ(s, a, b) ? 0 : -1;
         if (op == AST_NE && known >= 0) known = !known;
         break;

@@ -126,7 +126,8 @@ static const char *shape_of(sema *s, const int64_t *shape, uint32_t rank)
     return b.s;
 }
 
-/* The entry that is most likely meant by a name that does not exist: one that ends with it, that it ends with, or a near one. */
+/* The entry that is most likely meant by a name that does not exist: one that ends with it, that it ends with, or a
+ * near one. */
 static const char *nearest(work *w, const char *name)
 {
     size_t n = strlen(name);
@@ -162,7 +163,8 @@ static const sema_weight *slice_view(work *w, const ast_expr *e, const captures 
             sema_error(s, x->at, "wrong-type", "a view of a stored tensor takes ranges: [0..768]");
             return NULL;
         }
-        if (eval_int_const(s, x->begin, &start[i]).kind == V_ERROR || eval_int_const(s, x->end, &to).kind == V_ERROR) return NULL;
+        if (eval_int_const(s, x->begin, &start[i]).kind == V_ERROR || eval_int_const(s, x->end, &to).kind == V_ERROR)
+            return NULL;
         if (start[i] < 0 || to < start[i] || to > base->shape[i]) {
             diag *g = sema_error(s, x->at, "index-range", "this range is outside of axis %u", i);
             diag_note(g, "the stored tensor is %s", shape_of(s, base->shape, base->rank));
@@ -192,7 +194,8 @@ static const sema_weight *transpose_view(work *w, const ast_expr *e, const captu
         ok = v.kind == V_LIST && v.list.n == base->rank;
         for (uint32_t i = 0; ok && i < base->rank; i++) {
             int64_t k = -1;
-            ok = v.list.items[i].kind == V_INT && dim_is_const(s->dims, v.list.items[i].size, &k) && k >= 0 && k < base->rank && !seen[k];
+            ok = v.list.items[i].kind == V_INT && dim_is_const(s->dims, v.list.items[i].size, &k) && k >= 0 &&
+                 k < base->rank && !seen[k];
             if (ok) seen[k] = true, perm[i] = (uint8_t)k;
         }
     }
@@ -214,7 +217,8 @@ static const sema_weight *concat_view(work *w, const ast_expr *e, const captures
     const ast_args *args = &e->call.args;
     int64_t axis = 0;
     const ast_expr *list = args->len ? args->data[0].value : NULL;
-    if (!list || list->kind != EX_LIST || args->len > 2 || (args->len == 2 && eval_int_const(s, args->data[1].value, &axis).kind == V_ERROR)) {
+    if (!list || list->kind != EX_LIST || args->len > 2 ||
+        (args->len == 2 && eval_int_const(s, args->data[1].value, &axis).kind == V_ERROR)) {
         sema_error(s, e->at, "arity", "'concat' takes a list of tensors and an axis");
         return NULL;
     }
@@ -223,10 +227,12 @@ static const sema_weight *concat_view(work *w, const ast_expr *e, const captures
     for (uint32_t i = 0; i < list->list.len; i++) {
         parts[i] = eval_view(w, list->list.data[i], c);
         if (!parts[i]) return NULL;
-        bool ok = axis >= 0 && axis < parts[i]->rank && parts[i]->rank == parts[0]->rank && parts[i]->dt == parts[0]->dt;
+        bool ok =
+            axis >= 0 && axis < parts[i]->rank && parts[i]->rank == parts[0]->rank && parts[i]->dt == parts[0]->dt;
         for (uint32_t k = 0; ok && k < parts[i]->rank; k++) ok = k == axis || parts[i]->shape[k] == parts[0]->shape[k];
         if (!ok) {
-            diag *g = sema_error(s, list->list.data[i]->at, "wrong-type", "these tensors cannot be joined along axis %lld", (long long)axis);
+            diag *g = sema_error(s, list->list.data[i]->at, "wrong-type",
+                                 "these tensors cannot be joined along axis %lld", (long long)axis);
             diag_line(g, "first", "%s%s", dtype_name(parts[0]->dt), shape_of(s, parts[0]->shape, parts[0]->rank));
             diag_line(g, "this", "%s%s", dtype_name(parts[i]->dt), shape_of(s, parts[i]->shape, parts[i]->rank));
             return NULL;
@@ -266,7 +272,7 @@ static const sema_weight *eval_view(work *w, const ast_expr *e, const captures *
 static map_rule *rule_for(work *w, const char *path, captures *c, bool *clash)
 {
     map_rule *found = NULL;
-    vec_foreach(map_rule, r, &w->maps) {
+    vec_foreach (map_rule, r, &w->maps) {
         captures mine = {0};
         if (!match(r->rule->pattern.name, path, &mine, 0)) continue;
         if (found) {
@@ -285,8 +291,8 @@ static map_rule *rule_for(work *w, const char *path, captures *c, bool *clash)
 static bool widens(dtype from, dtype to)
 {
     if (from == to) return true;
-    return dtype_class_of(from) == dtype_class_of(to) && dtype_class_of(to) != DTC_BOOL && dtype_bits(from) < dtype_bits(to) &&
-           !(from == DT_BF16 && to == DT_F16);
+    return dtype_class_of(from) == dtype_class_of(to) && dtype_class_of(to) != DTC_BOOL &&
+           dtype_bits(from) < dtype_bits(to) && !(from == DT_BF16 && to == DT_F16);
 }
 
 /* "h.0.mlp.weight" -> "h.*.mlp.weight" */
@@ -445,8 +451,8 @@ static void report_unused(work *w, const ast_weights *clause)
 {
     sema *s = w->s;
     bool *ignored = ARENA_ARRAY(s->a, bool, w->view->count);
-    vec_foreach(ast_weight_rule, r, &clause->rules) {
-        vec_foreach(ast_name, pat, &r->ignored) {
+    vec_foreach (ast_weight_rule, r, &clause->rules) {
+        vec_foreach (ast_name, pat, &r->ignored) {
             bool any = false;
             for (uint32_t i = 0; i < w->view->count; i++) {
                 captures c = {0};
@@ -470,7 +476,8 @@ static void report_unused(work *w, const ast_weights *clause)
     }
     if (!count) return;
     diag *g = sema_warning(s, clause->present ? clause->file.at : s->model->name.at, "unused-tensor",
-                           count == 1 ? "the model does not use %u tensor of the weights file" : "the model does not use %u tensors of the weights file",
+                           count == 1 ? "the model does not use %u tensor of the weights file"
+                                      : "the model does not use %u tensors of the weights file",
                            count);
     diag_note(g, "%s%s", names.s, count > 3 ? ", ..." : "");
     diag_hint(g, "if that is right, add: ignore %s%s", patterns.s, ptrmap_len(shown) > 4 ? ", ..." : "");
@@ -496,18 +503,18 @@ void check_weights(sema *s)
         for (uint32_t i = 0; i < view->count; i++)
             ptrmap_set(w.by_name, intern_z(s->names, view->entries[i].name), (void *)(uintptr_t)(i + 1));
     }
-    vec_foreach(ast_weight_rule, r, &clause->rules)
+    vec_foreach (ast_weight_rule, r, &clause->rules)
         if (r->is_map) vec_push(s->a, &w.maps, ((map_rule){r, false}));
 
     frame f = {.file = s->root, .decl = s->model, .path = ""};
     s->frame = &f;
-    vec_foreach(sema_param *, p, &s->program->params) bind_param(&w, *p);
+    vec_foreach (sema_param *, p, &s->program->params) bind_param(&w, *p);
     if (have) report_missing(&w);
-    vec_foreach(map_rule, r, &w.maps)
+    vec_foreach (map_rule, r, &w.maps)
         if (!r->used) {
             diag *g = sema_error(s, r->rule->pattern.at, "unused-rule", "this rule maps no parameter");
             name_list paths = {0};
-            vec_foreach(sema_param *, p, &s->program->params) vec_push(s->a, &paths, generalise(s, (*p)->path));
+            vec_foreach (sema_param *, p, &s->program->params) vec_push(s->a, &paths, generalise(s, (*p)->path));
             const char *near = paths.len <= 4096 ? suggest(r->rule->pattern.name, paths.data, paths.len) : NULL;
             if (near) diag_hint(g, "did you mean \"%s\"?", near);
         }

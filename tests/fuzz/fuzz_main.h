@@ -2,9 +2,10 @@
  *
  *     fuzz_x [-seconds N] [-seed S] [-runs N] FILE...
  *
- * Without -seconds and -runs each FILE is run once as it is (to repeat a crash). Else mutants of the files are run: bytes and words
- * changed, ranges removed, doubled, or taken from another file. The input that is running is kept in <name>.current beside the
- * working directory only while it runs, so that a crash leaves it behind. Compile with -DFUZZ_LIBFUZZER to leave main to libFuzzer. */
+ * Without -seconds and -runs each FILE is run once as it is (to repeat a crash). Else mutants of the files are run:
+ * bytes and words changed, ranges removed, doubled, or taken from another file. The input that is running is kept in
+ * <name>.current beside the working directory only while it runs, so that a crash leaves it behind. Compile with
+ * -DFUZZ_LIBFUZZER to leave main to libFuzzer. */
 #ifndef TESTS_FUZZ_MAIN_H
 #define TESTS_FUZZ_MAIN_H
 
@@ -69,8 +70,10 @@ static void fuzz_splice(fuzz_input *b, size_t at, size_t gone, const uint8_t *wi
 
 static void fuzz_mutate(uint64_t *state, fuzz_input *b, const fuzz_input *files, size_t count)
 {
-    static const char *const words[] = {"0", "1", "-1", "9223372036854775807", "4294967296", "1e308", "...", "..", "(", ")", "[", "]",
-                                        "{", "}", "\"", "@ \"a.{l}\"", "|", "->", "0..", " and ", " not ", "\n", "//", "\xC3\xA9", "\xFF"};
+    static const char *const words[] = {
+        "0",   "1", "-1", "9223372036854775807", "4294967296", "1e308", "...", "..",    "(",     ")",  "[",  "]",
+        "{",   "}", "\"", "@ \"a.{l}\"",         "|",          "->",    "0..", " and ", " not ", "\n", "//", "\xC3\xA9",
+        "\xFF"};
     size_t at = fuzz_below(state, b->size + 1), n = fuzz_below(state, 24);
     const fuzz_input *other = &files[fuzz_below(state, count)];
     switch (fuzz_below(state, 7)) {

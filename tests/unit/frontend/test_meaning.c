@@ -6,7 +6,11 @@
 #include "front.h"
 #include "unit/cmocka_all.h"
 
-#define SHAPE(...) (const int64_t[]){__VA_ARGS__}
+#define SHAPE(...)    \
+    (const int64_t[]) \
+    {                 \
+        __VA_ARGS__   \
+    }
 
 static void near(double got, double want)
 {
@@ -24,7 +28,8 @@ static void set_builders(void **state)
 {
     (void)state;
     enum { B = 3, S = 5, P = 4 };
-    front f = front_compile("model m(t: f32[S, B], start: i32[B], P: dim) -> (m: bool[B, S, P + S], pos: i32[B, S], y: f32[B, S], z: f32[B, 2])\n"
+    front f = front_compile("model m(t: f32[S, B], start: i32[B], P: dim) -> (m: bool[B, S, P + S], pos: i32[B, S], y: "
+                            "f32[B, S], z: f32[B, 2])\n"
                             "  where B <= 8, 2 <= S, S <= 16, P <= 9 {\n"
                             "  let m = [b: B, i: S, j: P + S | start[b] <= j and j <= P + i]\n"
                             "  let pos = [b: B, s: S | P + s - start[b]]\n"
@@ -54,11 +59,12 @@ static void einsums(void **state)
 {
     (void)state;
     enum { B = 2, S = 3, D = 4, O = 5 };
-    front f = front_compile("model m(x: f32[B, S, 4], w: f32[5, 4], v: f32[5], y: f32[B, S, 4])\n"
-                            "  -> (a: f32[5, B, S], e: f32[B, S], f: f32[B, 5], g: f32[S, B, 5, 4], h: f32[B]) where B <= 8, S <= 9 {\n"
-                            "  return einsum(\"... k, o k -> o ...\", x, w), einsum(\"b s d, o d, o -> b s\", x, w, v),\n"
-                            "         einsum(\"b s d, o d, b t d -> b o\", x, w, y), einsum(\"b s d, o d -> s b o d\", x, w),\n"
-                            "         einsum(\"b s d -> b\", x) }");
+    front f = front_compile(
+        "model m(x: f32[B, S, 4], w: f32[5, 4], v: f32[5], y: f32[B, S, 4])\n"
+        "  -> (a: f32[5, B, S], e: f32[B, S], f: f32[B, 5], g: f32[S, B, 5, 4], h: f32[B]) where B <= 8, S <= 9 {\n"
+        "  return einsum(\"... k, o k -> o ...\", x, w), einsum(\"b s d, o d, o -> b s\", x, w, v),\n"
+        "         einsum(\"b s d, o d, b t d -> b o\", x, w, y), einsum(\"b s d, o d -> s b o d\", x, w),\n"
+        "         einsum(\"b s d -> b\", x) }");
     tensor *in[] = {front_tensor(&f, DT_F32, 3, SHAPE(B, S, D), 0, 1), front_tensor(&f, DT_F32, 2, SHAPE(O, D), 0, 2),
                     front_tensor(&f, DT_F32, 1, SHAPE(O), 0, 3), front_tensor(&f, DT_F32, 3, SHAPE(B, S, D), 0, 4)};
     tensor **out = front_run(&f, in, NULL);
@@ -110,13 +116,14 @@ static void statements(void **state)
 {
     (void)state;
     enum { B = 3 };
-    front f = front_compile("const N = 3\n"
-                            "block twice(x: T[..., K], n: int = K * 2) -> (a: T[..., K], b: T[..., K]) { return x * n, x - n }\n"
-                            "model m(x: f32[B, 4], k: i64[B]) -> (y: f32[B, 4], z: i64[B], w: f32[B, 1]) where B <= 8 {\n"
-                            "  for i in 0..N { if i % 2 == 0 { x = x + i } else { x = x * 2 } }\n"
-                            "  let p, q = twice(x)\n"
-                            "  let x = p + q\n"
-                            "  return x, max((k - 7) / 2, -2) + k % 4, min(x, axis = 1) }");
+    front f = front_compile(
+        "const N = 3\n"
+        "block twice(x: T[..., K], n: int = K * 2) -> (a: T[..., K], b: T[..., K]) { return x * n, x - n }\n"
+        "model m(x: f32[B, 4], k: i64[B]) -> (y: f32[B, 4], z: i64[B], w: f32[B, 1]) where B <= 8 {\n"
+        "  for i in 0..N { if i % 2 == 0 { x = x + i } else { x = x * 2 } }\n"
+        "  let p, q = twice(x)\n"
+        "  let x = p + q\n"
+        "  return x, max((k - 7) / 2, -2) + k % 4, min(x, axis = 1) }");
     tensor *in[] = {front_tensor(&f, DT_F32, 2, SHAPE(B, 4), 0, 5), front_tensor(&f, DT_I64, 1, SHAPE(B), 30, 6)};
     tensor **out = front_run(&f, in, NULL);
     for (int b = 0; b < B; b++) {
@@ -138,8 +145,9 @@ static void pooling(void **state)
 {
     (void)state;
     enum { B = 2, S = 3, D = 4 };
-    front f = front_compile("model m(x: f32[B, S, 4], mask: bool[B, S]) -> (p: f32[B, 4], n: f32[B, 4]) where B <= 8, S <= 9 {\n"
-                            "  let p = mean_pool(x, mask) return p, l2_normalize(p) }");
+    front f = front_compile(
+        "model m(x: f32[B, S, 4], mask: bool[B, S]) -> (p: f32[B, 4], n: f32[B, 4]) where B <= 8, S <= 9 {\n"
+        "  let p = mean_pool(x, mask) return p, l2_normalize(p) }");
     tensor *in[] = {front_tensor(&f, DT_F32, 3, SHAPE(B, S, D), 0, 5), tensor_new(f.a, DT_BOOL, 2, SHAPE(B, S))};
     in[1]->u.i[0] = in[1]->u.i[2] = 1;
     tensor **out = front_run(&f, in, NULL);
@@ -160,8 +168,9 @@ static void pooling(void **state)
 static void activations(void **state)
 {
     (void)state;
-    front f = front_compile("model m(x: f32[B]) -> (a: f32[B], b: f32[B], c: f32[B], d: f32[B], e: f32[B], g: f32[B]) where B <= 8 {\n"
-                            "  return relu(x), sigmoid(x), silu(x), softplus(x), gelu(x), gelu_tanh(x) }");
+    front f = front_compile(
+        "model m(x: f32[B]) -> (a: f32[B], b: f32[B], c: f32[B], d: f32[B], e: f32[B], g: f32[B]) where B <= 8 {\n"
+        "  return relu(x), sigmoid(x), silu(x), softplus(x), gelu(x), gelu_tanh(x) }");
     tensor *in[] = {tensor_new(f.a, DT_F32, 1, SHAPE(5))};
     static const double xs[] = {-800, -1.5, 0, 0.25, 800};
     memcpy(in[0]->u.f, xs, sizeof xs);
@@ -178,7 +187,8 @@ static void activations(void **state)
     front_close(&f);
 }
 
-/* Sizes of one, the bound itself, primes: a vision transformer block runs at all of them and rows do not depend on each other. */
+/* Sizes of one, the bound itself, primes: a vision transformer block runs at all of them and rows do not depend on each
+ * other. */
 static void batch_rows_are_independent(void **state)
 {
     (void)state;
@@ -203,7 +213,8 @@ static void batch_rows_are_independent(void **state)
 static void run_time_checks(void **state)
 {
     (void)state;
-    front f = front_compile("model m(x: f32[B, S]) -> y: f32[B, S] where B <= 8, S <= 9 { require B <= S, B % 2 == 0 return x + 1 }");
+    front f = front_compile(
+        "model m(x: f32[B, S]) -> y: f32[B, S] where B <= 8, S <= 9 { require B <= S, B % 2 == 0 return x + 1 }");
     if (!f.m) fail_msg("%s", front_messages(&f));
     assert_int_equal(f.m->checks.len, 2);
     static const int64_t good[] = {2, 2}, bad[] = {3, 4}, worse[] = {4, 3};
@@ -237,12 +248,14 @@ static void two_threads(void **state)
     static const char *const programs[] = {
         "import \"std/vit.tfx\" as vit\nmodel a(x: f32[B, S, 8]) -> y: f32[B, S, 8] where B <= 7, S <= 13 {\n"
         "for l in 0..20 { x = vit.layer(x, heads = 2, hidden = 12) @ \"l.{l}\" } return x }",
-        "import \"std/bert.tfx\" as bert\nmodel b(x: f32[N, L, 6], m: bool[N, L]) -> y: f32[N, L, 6] where N <= 7, L <= 13 {\n"
+        "import \"std/bert.tfx\" as bert\nmodel b(x: f32[N, L, 6], m: bool[N, L]) -> y: f32[N, L, 6] where N <= 7, L "
+        "<= 13 {\n"
         "for l in 0..20 { x = bert.layer(x, m, heads = 3, hidden = 12) @ \"l.{l}\" } return x }",
     };
     pthread_t t[2];
     void *together[2];
-    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&t[i], NULL, compile_thread, (void *)(uintptr_t)programs[i]), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, compile_thread, (void *)(uintptr_t)programs[i]), 0);
     for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(t[i], &together[i]), 0);
     for (int i = 0; i < 2; i++) {
         char *alone = compile_thread((void *)(uintptr_t)programs[i]);
@@ -257,9 +270,15 @@ static void two_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(set_builders), cmocka_unit_test(einsums), cmocka_unit_test(rearranging), cmocka_unit_test(statements),
-        cmocka_unit_test(pooling), cmocka_unit_test(activations), cmocka_unit_test(batch_rows_are_independent),
-        cmocka_unit_test(run_time_checks), cmocka_unit_test(two_threads),
+        cmocka_unit_test(set_builders),
+        cmocka_unit_test(einsums),
+        cmocka_unit_test(rearranging),
+        cmocka_unit_test(statements),
+        cmocka_unit_test(pooling),
+        cmocka_unit_test(activations),
+        cmocka_unit_test(batch_rows_are_independent),
+        cmocka_unit_test(run_time_checks),
+        cmocka_unit_test(two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

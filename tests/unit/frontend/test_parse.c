@@ -47,7 +47,7 @@ static void show(const ast_expr *e, strbuf *b)
     case EX_INDEX:
         show(e->index.base, b);
         strbuf_addc(b, '[');
-        vec_foreach(ast_index, x, &e->index.indices) {
+        vec_foreach (ast_index, x, &e->index.indices) {
             if (x != e->index.indices.data) strbuf_adds(b, ", ");
             if (x->kind == INDEX_ALL) strbuf_addc(b, ':');
             if (x->kind == INDEX_ELLIPSIS) strbuf_adds(b, "...");
@@ -60,7 +60,7 @@ static void show(const ast_expr *e, strbuf *b)
     case EX_CALL:
         show(e->call.callee, b);
         strbuf_addc(b, '(');
-        vec_foreach(ast_arg, x, &e->call.args) {
+        vec_foreach (ast_arg, x, &e->call.args) {
             if (x != e->call.args.data) strbuf_adds(b, ", ");
             if (x->key.name) strbuf_addf(b, "%s = ", x->key.name);
             show(x->value, b);
@@ -70,7 +70,7 @@ static void show(const ast_expr *e, strbuf *b)
         break;
     case EX_LIST:
         strbuf_addc(b, '[');
-        vec_foreach(ast_expr *, x, &e->list) {
+        vec_foreach (ast_expr *, x, &e->list) {
             if (x != e->list.data) strbuf_adds(b, ", ");
             show(*x, b);
         }
@@ -78,7 +78,7 @@ static void show(const ast_expr *e, strbuf *b)
         break;
     case EX_BUILDER:
         strbuf_addc(b, '[');
-        vec_foreach(ast_axis, x, &e->builder.axes) {
+        vec_foreach (ast_axis, x, &e->builder.axes) {
             strbuf_addf(b, "%s%s: ", x == e->builder.axes.data ? "" : ", ", x->name.name);
             show(x->extent, b);
         }
@@ -152,22 +152,22 @@ static void whole_language(void **state)
 {
     (void)state;
     front f = front_open();
-    ast_file *file = parse(&f,
-                           "import \"std/x.tfx\" as x\n"
-                           "const C = 1\n"
-                           "block b(x: T[..., K], n: int = K) -> (a: T[K], f32) where K > 1, n < 3 {\n"
-                           "  param w: T[n] @ \"w\" state k: T[2] @ \"k\" state l: T[2]\n"
-                           "  const D = 2 let a, c = f(x) point p = a\n"
-                           "  k[:, 0..2] = a a = c\n"
-                           "  for i in 0..3 { scope \"s{i}\" { if i == 0 { a = c } else if i == 1 { } else { } } }\n"
-                           "  let y, last = scan t: 4 carry h = a, g = c { yield h, g }\n"
-                           "  require a == 1, true return a, c }\n"
-                           "model m where B <= 4 weights \"w\" map \"a.*\" = transpose(\"b.*\"[0..2]) ignore \"c\", \"d\" {\n"
-                           "  block q(x: f32) -> f32 { return x } const E = 3\n"
-                           "  entry one(x: f32[B, 3]) -> y: f32 where B > 1 { return x }\n"
-                           "  entry two() -> f32 { return C } }\n"
-                           "model n(x: bool[2], P: dim) -> y: bool[2] { return x }\n"
-                           "optimize m { merge after \"a.*:p\" (r = 8, 2) expect 12 keep in \"q\" drop linear before \"x\" }\n");
+    ast_file *file =
+        parse(&f, "import \"std/x.tfx\" as x\n"
+                  "const C = 1\n"
+                  "block b(x: T[..., K], n: int = K) -> (a: T[K], f32) where K > 1, n < 3 {\n"
+                  "  param w: T[n] @ \"w\" state k: T[2] @ \"k\" state l: T[2]\n"
+                  "  const D = 2 let a, c = f(x) point p = a\n"
+                  "  k[:, 0..2] = a a = c\n"
+                  "  for i in 0..3 { scope \"s{i}\" { if i == 0 { a = c } else if i == 1 { } else { } } }\n"
+                  "  let y, last = scan t: 4 carry h = a, g = c { yield h, g }\n"
+                  "  require a == 1, true return a, c }\n"
+                  "model m where B <= 4 weights \"w\" map \"a.*\" = transpose(\"b.*\"[0..2]) ignore \"c\", \"d\" {\n"
+                  "  block q(x: f32) -> f32 { return x } const E = 3\n"
+                  "  entry one(x: f32[B, 3]) -> y: f32 where B > 1 { return x }\n"
+                  "  entry two() -> f32 { return C } }\n"
+                  "model n(x: bool[2], P: dim) -> y: bool[2] { return x }\n"
+                  "optimize m { merge after \"a.*:p\" (r = 8, 2) expect 12 keep in \"q\" drop linear before \"x\" }\n");
     if (file->failed) fail_msg("%s", front_messages(&f));
     assert_int_equal(file->decls.len, 6);
     const ast_decl *b = file->decls.data[2], *m = file->decls.data[3], *o = file->decls.data[5];
@@ -206,7 +206,8 @@ static void recovery(void **state)
 }
 
 /* `n` times `open`, then `middle`, then `n` times `close`. */
-static char *nested(arena *a, const char *before, const char *open, const char *middle, const char *close, int n, const char *after)
+static char *nested(arena *a, const char *before, const char *open, const char *middle, const char *close, int n,
+                    const char *after)
 {
     strbuf b = strbuf_new(a);
     strbuf_adds(&b, before);
@@ -217,8 +218,8 @@ static char *nested(arena *a, const char *before, const char *open, const char *
     return b.s;
 }
 
-static void check_nesting(const char *before, const char *open, const char *middle, const char *close, int n, const char *after,
-                          bool fits)
+static void check_nesting(const char *before, const char *open, const char *middle, const char *close, int n,
+                          const char *after, bool fits)
 {
     front f = front_open();
     ast_file *file = parse(&f, nested(f.a, before, open, middle, close, n, after));
@@ -301,8 +302,9 @@ static void sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expressions), cmocka_unit_test(spans), cmocka_unit_test(whole_language), cmocka_unit_test(recovery),
-        cmocka_unit_test(nesting), cmocka_unit_test(bytes), cmocka_unit_test(sizes),
+        cmocka_unit_test(expressions), cmocka_unit_test(spans),   cmocka_unit_test(whole_language),
+        cmocka_unit_test(recovery),    cmocka_unit_test(nesting), cmocka_unit_test(bytes),
+        cmocka_unit_test(sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

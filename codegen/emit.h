@@ -166,7 +166,9 @@ LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d);
 void target_function_attributes(emit_module *m, LLVMValueRef fn);
 
 /* ---- emit_module.c ---- */
-/* An empty LLVM module for the target. Debug info when `k` has sources. */
+/* An empty LLVM module for the target that tm is of. */
+emit_module *emit_module_new_for(arena *a, diags *d, const kmodule *k, const codegen_target *t, LLVMTargetMachineRef tm);
+/* The same for native code, with what its emitters need in every module. Debug info when `k` has sources. */
 emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen_target *t, const codegen_options *o);
 void emit_module_free(emit_module *m); /* NULL is allowed */
 /* Ends debug info, verifies and optimises. False when anything failed. */

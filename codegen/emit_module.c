@@ -17,10 +17,8 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *arg)
     m->failed = true;
 }
 
-emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen_target *t, const codegen_options *o)
+emit_module *emit_module_new_for(arena *a, diags *d, const kmodule *k, const codegen_target *t, LLVMTargetMachineRef tm)
 {
-    LLVMTargetMachineRef tm = target_machine(t, 0, d);
-    if (!tm) return NULL;
     emit_module *m = ARENA_NEW(a, emit_module);
     *m = (emit_module){.a = a, .d = d, .sources = k->sources, .target = t, .ctx = LLVMContextCreate()};
     LLVMContextSetDiagnosticHandler(m->ctx, on_diagnostic, m);
@@ -29,7 +27,6 @@ emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(tm);
     LLVMSetModuleDataLayout(m->mod, layout);
     LLVMDisposeTargetData(layout);
-    LLVMDisposeTargetMachine(tm);
     m->i1 = LLVMInt1TypeInContext(m->ctx);
     m->i8 = LLVMInt8TypeInContext(m->ctx);
     m->i32 = LLVMInt32TypeInContext(m->ctx);
@@ -38,7 +35,15 @@ emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen
     m->f64 = LLVMDoubleTypeInContext(m->ctx);
     m->ptr = LLVMPointerTypeInContext(m->ctx, 0);
     m->void_type = LLVMVoidTypeInContext(m->ctx);
+    return m;
+}
 
+emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen_target *t, const codegen_options *o)
+{
+    LLVMTargetMachineRef tm = target_machine(t, 0, d);
+    if (!tm) return NULL;
+    emit_module *m = emit_module_new_for(a, d, k, t, tm);
+    LLVMDisposeTargetMachine(tm);
     LLVMTypeRef zeros = LLVMArrayType2(m->i8, 128);
     m->zeros = LLVMAddGlobal(m->mod, zeros, "zeros");
     LLVMSetInitializer(m->zeros, LLVMConstNull(zeros));

@@ -213,8 +213,8 @@ void emit_ptx_undefined(emitter *e, const kop *op)
     for (uint32_t i = 0; i < op->n_results; i++) {
         ktile t = op->results[i]->ty.tile;
         cg_value out = cg_tile(e, t);
-        LLVMTypeRef type = t.layout == KL_SHARED ? e->m->i32 : cg_vector_of(cg_scalar_type(e->m, t.dt), out.lanes);
-        for (int r = 0; r < out.chunks; r++) out.v[r] = LLVMGetPoison(type);
+        LLVMTypeRef element = t.layout == KL_SHARED ? e->m->i32 : cg_vector_of(cg_scalar_type(e->m, t.dt), out.lanes);
+        for (int r = 0; r < out.chunks; r++) out.v[r] = LLVMGetPoison(element);
         cg_set(e, op->results[i], out);
     }
 }

@@ -183,8 +183,8 @@ void kasync_check_operands(kmachine *m, const kagent_state *g, const kop *o)
     for (uint32_t i = o->op == KOP_CONTRACT; i < o->n_operands; i++) {
         const kvalue *v = o->operands[i];
         if (g->tags[v->id].group > g->mmas.done)
-            kreport(m, g, o, KREPORT_ACCUMULATOR, "reads the accumulator %s before a wait has completed its contraction",
-                    kmachine_name(m, v));
+            kreport(m, g, o, KREPORT_ACCUMULATOR,
+                    "reads the accumulator %s before a wait has completed its contraction", kmachine_name(m, v));
     }
 }
 

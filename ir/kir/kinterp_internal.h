@@ -156,7 +156,8 @@ typedef enum {
     KREPORT_BARRIER,
     KREPORT_FENCE,
     KREPORT_ALIGN,
-    KREPORT_LIMIT, KREPORT_ACCUMULATOR,
+    KREPORT_LIMIT,
+    KREPORT_ACCUMULATOR,
     KREPORT_OTHER
 } kreport_kind;
 /* Adds a located error unless `o` has had one of this kind; the run is false then. */

@@ -118,7 +118,8 @@ static bool race(kmachine *m, const kagent_state *g, const kaccess *x, uint32_t 
     return false;
 }
 
-/* Accesses before this stamp are over: those of earlier launches, and of earlier blocks to memory that is each block's own. */
+/* Accesses before this stamp are over: those of earlier launches, and of earlier blocks to memory that is each block's
+ * own. */
 static uint32_t since(const kmachine *m, const kaccess *x)
 {
     return x->ref.alive > m->launch_stamp ? x->ref.alive : m->launch_stamp;
@@ -171,8 +172,7 @@ static bool write_granule(kmachine *m, kagent_state *g, const kaccess *x, uint64
     }
     if (ok && x->ref.races) {
         if (unordered_write(m, g, x, k)) ok = race(m, g, x, k->write, k->write_agent, "writes");
-        else if (k->read >= since(m, x) && k->read < m->block_stamp)
-            ok = race(m, g, x, k->read, KAGENTS_MANY, "reads");
+        else if (k->read >= since(m, x) && k->read < m->block_stamp) ok = race(m, g, x, k->read, KAGENTS_MANY, "reads");
         else if (k->read_before >= since(m, x) && k->read_before < m->block_stamp)
             ok = race(m, g, x, k->read_before, KAGENTS_MANY, "reads");
         else if (k->read == m->in->stamp && k->read_agent != g->index)
@@ -299,5 +299,6 @@ void kmemory_view(kmachine *m, kagent_state *g, const kop *o)
         kreport(m, g, o, KREPORT_ALIGN, "the view stands at byte %lld, which is not aligned to %u",
                 (long long)ref->base, align);
     if (b->swizzle.bits && ref->base % limit)
-        kreport(m, g, o, KREPORT_ALIGN, "a view of a swizzled buffer stands at a multiple of %lld bytes", (long long)limit);
+        kreport(m, g, o, KREPORT_ALIGN, "a view of a swizzled buffer stands at a multiple of %lld bytes",
+                (long long)limit);
 }

@@ -59,7 +59,7 @@ static void test_sizes(void **state)
     (void)state;
     session s = session_new();
     kmodule *m = parse_valid(&s, read_golden(&s, "block_sparse_4x4.kir"));
-    static const int64_t sizes[][4] = {{1, 4, 4, 1},    {63, 8, 12, 2},    {64, 28, 128, 3},
+    static const int64_t sizes[][4] = {{1, 4, 4, 1},     {63, 8, 12, 2},     {64, 28, 128, 3},
                                        {65, 20, 132, 5}, {130, 64, 256, 10}, {7, 12, 16, 1000000}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         problem p = problem_new(&s, sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3]);
@@ -86,10 +86,13 @@ static void test_faults(void **state)
 {
     (void)state;
     expect_fault("min %behind, %rows", "max %behind, %rows", "index 34 of axis 0 of %start is outside of its size 34");
-    expect_fault("%r = %first to %last step 1 {", "%r = %first to %last + 1 step 1 {", "index 34 of axis 0 of %start is outside of its size 34");
+    expect_fault("%r = %first to %last step 1 {", "%r = %first to %last + 1 step 1 {",
+                 "index 34 of axis 0 of %start is outside of its size 34");
     /* Tasks that overlap by a block row. */
-    expect_fault("%first = mul %g, %group", "%first = mul %g, %four", "race on %y: another task writes the same memory");
-    expect_fault("load %x[%p, %k, 0]", "load %x[%p, %k + 1, 0]", "elements 17 to 20 of axis 1 of %x are outside of its size 20");
+    expect_fault("%first = mul %g, %group", "%first = mul %g, %four",
+                 "race on %y: another task writes the same memory");
+    expect_fault("load %x[%p, %k, 0]", "load %x[%p, %k + 1, 0]",
+                 "elements 17 to 20 of axis 1 of %x are outside of its size 20");
     expect_fault("load %w[%j, 0, 0]", "load %w[%j + 1, 0, 0]", "of axis 0 of %w is outside of its size");
 }
 
@@ -108,7 +111,7 @@ static void test_wrong_index(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text), cmocka_unit_test(test_sizes), cmocka_unit_test(test_faults), cmocka_unit_test(test_wrong_index)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_sizes),
+                                       cmocka_unit_test(test_faults), cmocka_unit_test(test_wrong_index)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

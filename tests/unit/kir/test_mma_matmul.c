@@ -1,4 +1,5 @@
-/* The tensor-core matmuls (mma.sync with cp.async, and wgmma): against plain loops in f64, and with faults put into their text. */
+/* The tensor-core matmuls (mma.sync with cp.async, and wgmma): against plain loops in f64, and with faults put into
+ * their text. */
 #include "unit/kir/golden.h"
 
 #include "unit/cmocka_all.h"
@@ -37,7 +38,8 @@ static void check_result(const problem *p)
         for (int64_t j = 0; j < p->n; j++) {
             double sum = (double)p->bias[j];
             for (int64_t k = 0; k < p->k; k++) sum += bf16_value(p->a[i * p->k + k]) * bf16_value(p->b[j * p->k + k]);
-            double got = p->c_bytes == 2 ? bf16_value(((uint16_t *)p->c)[i * p->n + j]) : (double)((float *)p->c)[i * p->n + j];
+            double got =
+                p->c_bytes == 2 ? bf16_value(((uint16_t *)p->c)[i * p->n + j]) : (double)((float *)p->c)[i * p->n + j];
             expect_near(got, sum, p->c_bytes == 2 ? 4e-3 : 1e-5, i, j);
         }
 }
@@ -106,18 +108,21 @@ static void test_mma_faults(void **state)
                  "touches %sa where its own asynchronous copy may still be writing: no wait has completed it");
     expect_fault(f, "keep = 1", "keep = 2", "may still be writing: no wait has completed it");
     /* Dropped barrier. */
-    expect_fault(f, "          barrier\n", "", "@mma_matmul: ");
+    expect_fault(f, "          barrier\n", "", "writes the same memory with no barrier between");
     /* A barrier before the wait instead of behind it. */
     expect_fault(f, "          wait {queue = copy, keep = 1}\n          barrier\n",
                  "          barrier\n          wait {queue = copy, keep = 1}\n", "race on %sa: agent ");
     /* Two stages where three are needed: the next copy overwrites what others still read. */
-    expect_fault(f, "%stages = const 3", "%stages = const 2", "@mma_matmul: ");
+    expect_fault(f, "%stages = const 3", "%stages = const 2", "reads the same memory with no barrier between");
+    expect_fault(f, "%stages = const 3", "%stages = const 2", "own asynchronous copy may still be writing");
     /* Only the first warps pass a barrier. */
-    expect_fault(f, "          barrier\n", "          %some = lt %w, %four : bool\n          if %some {\n            barrier\n          }\n",
+    expect_fault(f, "          barrier\n",
+                 "          %some = lt %w, %four : bool\n          if %some {\n            barrier\n          }\n",
                  "waits at a barrier that agent");
     /* Tiles off by one. */
     expect_fault(f, "%wcol = mul %wn, %step", "%wcol = mul %w, %step", " of axis 1 of %sb are outside of its size 128");
-    expect_fault(f, "for %kk = 0 to 32 step 16", "for %kk = 0 to 48 step 16", "elements 32 to 47 of axis 2 of %sa are outside of its size 32");
+    expect_fault(f, "for %kk = 0 to 32 step 16", "for %kk = 0 to 48 step 16",
+                 "elements 32 to 47 of axis 2 of %sa are outside of its size 32");
 }
 
 static void test_wgmma_faults(void **state)
@@ -125,24 +130,32 @@ static void test_wgmma_faults(void **state)
     (void)state;
     const char *f = "wgmma_matmul.kir";
     expect_fault(f, "          wait {queue = copy, keep = 1}\n", "", "may still be writing: no wait has completed it");
-    expect_fault(f, "          wait {queue = mma, keep = 0}\n", "", "reads the accumulator %acc before a wait has completed its contraction");
+    expect_fault(f, "          wait {queue = mma, keep = 0}\n", "",
+                 "reads the accumulator %acc before a wait has completed its contraction");
     expect_fault(f, "          wait {queue = mma, keep = 0}\n", "", "which an asynchronous contraction of agent");
-    expect_fault(f, "          commit {queue = mma}\n", "", "reads the accumulator %acc before a wait has completed its contraction");
-    expect_fault(f, "          fence {queue = mma}\n", "", "no fence stands between it and the writing of its accumulator %s");
+    expect_fault(f, "          commit {queue = mma}\n", "",
+                 "reads the accumulator %acc before a wait has completed its contraction");
+    expect_fault(f, "          fence {queue = mma}\n", "",
+                 "no fence stands between it and the writing of its accumulator %s");
     expect_fault(f, "          fence {queue = mma}\n", "", "no fence stands between it and the write of its operand");
-    expect_fault(f, "          barrier\n", "", "@wgmma_matmul: race on %sb");
-    expect_fault(f, "%stages = const 3", "%stages = const 2", "@wgmma_matmul: ");
-    expect_fault(f, "load %sa[%stage, %own, 0]", "load %sa[%stage, %w, 0]", "a descriptor stands at a multiple of 8 rows");
+    expect_fault(f, "          barrier\n", "",
+                 "has just read it in an asynchronous contraction, with no barrier between");
+    expect_fault(f, "%stages = const 3", "%stages = const 2",
+                 "has just read it in an asynchronous contraction, with no barrier between");
+    expect_fault(f, "load %sa[%stage, %own, 0]", "load %sa[%stage, %w, 0]",
+                 "a descriptor stands at a multiple of 8 rows");
     /* The sums are used while the tensor cores still work on them. */
     expect_fault(f, "          wait {queue = mma, keep = 0}\n          yield %t\n",
-                 "          %early = add %t, %t : f32<64x128, wgmma_c>\n          wait {queue = mma, keep = 0}\n          yield %early\n",
+                 "          %early = add %t, %t : f32<64x128, wgmma_c>\n          wait {queue = mma, keep = 0}\n       "
+                 "   yield %early\n",
                  "reads the accumulator %t before a wait has completed its contraction");
     /* A descriptor that says another swizzle than the rows have. */
     expect_invalid(f, "swizzle(3, 4, 3)", "swizzle(2, 4, 3)", "a descriptor's rows are 32, 64 or 128 bytes with");
     expect_invalid(f, " swizzle(3, 4, 3)", "", "a descriptor's rows are 32, 64 or 128 bytes with");
 }
 
-/* The swizzle is what keeps the banks apart: without it, or with too little of it, the data are right and the machine is slow. */
+/* The swizzle is what keeps the banks apart: without it, or with too little of it, the data are right and the machine
+ * is slow. */
 static void test_bank_conflicts(void **state)
 {
     (void)state;
@@ -152,7 +165,8 @@ static void test_bank_conflicts(void **state)
     } cases[] = {{"", 1000}, {"swizzle(1, 4, 3) ", 500}};
     for (size_t i = 0; i < 2; i++) {
         session s = session_new();
-        kmodule *m = parse_valid(&s, substitute_all(&s, read_golden(&s, "mma_matmul.kir"), "swizzle(2, 4, 3) ", cases[i].swizzle));
+        kmodule *m = parse_valid(
+            &s, substitute_all(&s, read_golden(&s, "mma_matmul.kir"), "swizzle(2, 4, 3) ", cases[i].swizzle));
         problem p = problem_new(&s, 128, 64, 128, 2);
         kinterp_result r;
         assert_true(run(&s, m, &p, 1, &r));
@@ -167,14 +181,18 @@ static void test_wrong_swizzle(void **state)
 {
     (void)state;
     expect_invalid("mma_matmul.kir", "        %zero = const 0.0",
-                   "        %seen = view %sa[0, 0, 0] : bf16 shared[3, 128, 32] swizzle(1, 4, 3) align 512\n        %zero = const 0.0",
+                   "        %seen = view %sa[0, 0, 0] : bf16 shared[3, 128, 32] swizzle(1, 4, 3) align 512\n        "
+                   "%zero = const 0.0",
                    "a view of a swizzled buffer keeps its swizzle");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mma),        cmocka_unit_test(test_wgmma),
-                                       cmocka_unit_test(test_mma_faults), cmocka_unit_test(test_wgmma_faults),
-                                       cmocka_unit_test(test_bank_conflicts), cmocka_unit_test(test_wrong_swizzle)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mma),
+                                       cmocka_unit_test(test_wgmma),
+                                       cmocka_unit_test(test_mma_faults),
+                                       cmocka_unit_test(test_wgmma_faults),
+                                       cmocka_unit_test(test_bank_conflicts),
+                                       cmocka_unit_test(test_wrong_swizzle)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,9 +190,8 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
 
 /* ---- the weights file's table ---- */
 
-weights_file *build_ir_open_weights(const frontend_session *s, const char *path, span at, weights_view *out)
+weights_file *build_ir_open_weights(const frontend_session *s, const char *path, weights_view *out)
 {
-    (void)at;
     weights_file *f = weights_open(s->arena, s->diags, path);
     if (!f) return NULL;
     const char *slash = strrchr(path, '/');

@@ -9,8 +9,8 @@
 struct module *build_ir(const frontend_session *s, const sema_program *p, const struct weights_file *weights,
                         uint64_t seed);
 
-/* Opens the weights file at `path` and makes its table. NULL after reporting (at `at` when it cannot be read at all).
+/* Opens the weights file at `path` and makes its table. NULL after reporting.
  */
-struct weights_file *build_ir_open_weights(const frontend_session *s, const char *path, span at, weights_view *out);
+struct weights_file *build_ir_open_weights(const frontend_session *s, const char *path, weights_view *out);
 
 #endif

@@ -1,5 +1,8 @@
 #include "frontend/frontend.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "frontend/build_ir.h"
 
 typedef struct {
@@ -30,8 +33,17 @@ static bool open_weights(void *arg, const source_file *model, const char *clause
         *failed = true;
         return false;
     }
-    if (!path) path = beside(w->s, model, clause);
-    w->out->weights = build_ir_open_weights(w->s, path, at, view);
+    if (!path) {
+        path = beside(w->s, model, clause);
+        if (access(path, R_OK) != 0) { /* said at the clause; everything else that can be wrong is said of the file */
+            diag *g = diag_error(w->s->diags, at, "cannot read '%s': %s", path, strerror(errno));
+            diag_code(g, "cannot-read");
+            diag_hint(g, "name another file with --weights=FILE, or compile with --weights=random");
+            *failed = true;
+            return false;
+        }
+    }
+    w->out->weights = build_ir_open_weights(w->s, path, view);
     *failed = w->out->weights == NULL;
     return !*failed;
 }

@@ -431,6 +431,10 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
         s->stopped = true;
         return sema_error_value();
     }
+    if (!s->frame->in) {
+        sema_error(s, at, "wrong-type", "a constant is known at compile time: it cannot call blocks");
+        return sema_error_value();
+    }
     slot *slots = ARENA_ARRAY(s->a, slot, sig->formals.len);
     if (!match_args(s, e, sig, callee, slots)) return sema_error_value();
 

@@ -10,6 +10,7 @@
 /* Limits on what elaboration may grow to: reached only by mistakes (or malice), and reported, never suffered. */
 #define SEMA_MAX_STEPS 4000000u /* statements executed and expressions evaluated */
 #define SEMA_MAX_NODES 1000000u
+#define SEMA_MAX_ELEMENTS (INT64_C(1) << 46) /* of one tensor, at the bounds of its dims */
 #define SEMA_MAX_INSTANCES 100000u
 #define SEMA_MAX_CALL_DEPTH 48
 #define SEMA_MAX_RECURSION 1200u
@@ -181,6 +182,7 @@ struct sema {
     frame *frame; /* innermost */
     uint32_t steps;
     uint32_t recursion; /* of eval and exec */
+    uint32_t entries;   /* of the model; 0: it has a signature of its own */
     uint32_t owners;    /* counter for frame.path_owner */
     uint32_t warnings;
     bool failed;      /* an error was reported */

@@ -6,6 +6,7 @@ typedef struct {
     const char *name;
     span at;
     bool has_min, has_max, used;
+    bool shared; /* from the model's where: need not be a dim of every entry */
     int64_t min, max, multiple;
 } bound;
 
@@ -252,6 +253,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     s->fn->name = d->name.name;
     s->fn->at = d->name.at;
     s->points = ptrmap_new(s->a);
+    s->facts.len = 0; /* an entry's facts are its own */
     frame f = {.file = s->model_file,
                .decl = d,
                .names = scope_new(s, NULL),
@@ -262,14 +264,13 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     f.in = s->fn->root = sema_instance_new(s, NULL, NULL, NULL, "", (span){0});
 
     constraints c = {0};
-    for (int k = 0; k < 2; k++) {
-        const ast_exprs *where = k ? &d->code.where : outer_where;
-        if (where)
-            vec_foreach (ast_expr *, e, where) read_where(s, &c, *e);
-    }
+    if (outer_where)
+        vec_foreach (ast_expr *, e, outer_where) read_where(s, &c, *e);
+    vec_foreach (bound *, b, &c.bounds) (*b)->shared = true;
+    vec_foreach (ast_expr *, e, &d->code.where) read_where(s, &c, *e);
     bool ok = declare_dims(s, &c, sig);
     vec_foreach (bound *, b, &c.bounds) {
-        if ((*b)->used || outer_where) continue;
+        if ((*b)->used || (*b)->shared) continue;
         sema_error(s, (*b)->at, "unknown-name", "no input has a dim '%s'", (*b)->name);
         ok = false;
     }
@@ -329,6 +330,19 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
     scope_add(s, statics, st->let.names.data[0].name, BIND_CONST, v, st->let.names.data[0].at);
 }
 
+/* A bound of the model's where that no entry has a dim for is a misspelling. */
+static void check_shared_bounds(sema *s, scope *statics)
+{
+    frame f = {.file = s->model_file, .decl = s->model, .statics = statics, .path = ""};
+    s->frame = &f;
+    constraints c = {0};
+    vec_foreach (ast_expr *, e, &s->model->code.where) read_where(s, &c, *e);
+    vec_foreach (bound *, b, &c.bounds)
+        if (dim_find(s->dims, (*b)->name) == DIM_BAD)
+            sema_error(s, (*b)->at, "unknown-name", "no entry has a dim '%s'", (*b)->name);
+    s->frame = NULL;
+}
+
 void elaborate_model(sema *s)
 {
     const ast_decl *m = s->model;
@@ -336,11 +350,11 @@ void elaborate_model(sema *s)
     s->program->name = m->name.name;
     s->program->at = m->name.at;
     scope *statics = scope_new(s, NULL);
-    uint32_t entries = 0;
     vec_foreach (ast_stmt *, st, &m->code.body.stmts) {
         if ((*st)->kind == ST_BLOCK) declare_block(s, statics, (*st)->decl);
-        if ((*st)->kind == ST_ENTRY) entries++;
-        if ((*st)->kind == ST_ENTRY && m->code.sig.present)
+        if ((*st)->kind != ST_ENTRY) continue;
+        s->entries++;
+        if (m->code.sig.present)
             sema_error(s, (*st)->decl->name.at, "entry", "a model with a signature of its own has no entries");
     }
     if (m->code.sig.present) {
@@ -349,7 +363,8 @@ void elaborate_model(sema *s)
         vec_foreach (ast_stmt *, st, &m->code.body.stmts) declare_shared(s, statics, *st);
         vec_foreach (ast_stmt *, st, &m->code.body.stmts)
             if ((*st)->kind == ST_ENTRY && !s->stopped) elaborate_function(s, (*st)->decl, &m->code.where, statics);
-        if (entries == 0) {
+        if (!s->failed) check_shared_bounds(s, statics);
+        if (s->entries == 0) {
             diag *g = sema_error(s, m->name.at, "no-entry", "model '%s' has no signature and no entries", m->name.name);
             diag_hint(g, "write model %s(x: f32[B, 4]) -> y: f32[B, 4]", m->name.name);
         }

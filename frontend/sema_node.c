@@ -1,6 +1,21 @@
 /* Making nodes. Operands have been checked; results are computed here, so a node's type is always its op's. */
 #include "frontend/sema_internal.h"
 
+/* Sizes and offsets of later stages are 64-bit numbers of bytes: the bound leaves them room. */
+static void check_size(sema *s, const sema_type *t, span at)
+{
+    int64_t elements = 1, lo, hi;
+    bool fits = true;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        dim_bounds(s->dims, t->shape[i], &lo, &hi);
+        fits &= !__builtin_mul_overflow(elements, hi > 1 ? hi : 1, &elements);
+    }
+    if (fits && elements <= SEMA_MAX_ELEMENTS) return;
+    diag *g = sema_error(s, at, "tensor-too-large", "this tensor is too large");
+    diag_got(g, "%s", sema_type_text(s, t));
+    diag_note(g, "at the largest dims it would have more than 2^46 elements");
+}
+
 sema_node *sn_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *args, uint32_t n)
 {
     sema_node *x = ARENA_NEW(s->a, sema_node);
@@ -12,7 +27,9 @@ sema_node *sn_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *
     x->n_args = n;
     x->args = ARENA_ARRAY(s->a, sema_node *, n);
     if (n) memcpy(x->args, args, n * sizeof *args);
-    vec_push(s->a, &s->fn->nodes, x);
+    if (s->frame->in) vec_push(s->a, &s->fn->nodes, x);
+    else sema_error(s, at, "wrong-type", "a constant is known at compile time: it cannot be made of tensors");
+    check_size(s, &x->ty, at);
     return x;
 }
 

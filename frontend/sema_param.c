@@ -61,7 +61,8 @@ static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
                          "ambiguous-parameter", "two parameters have the path '%s'", u->p->path);
     span first = param_place(s, u->p);
     diag_note(g, "the first is made at %s", sema_where(s, first));
-    diag_hint(g, "give each call a path of its own: %s(...) @ \"name\"", f->in->written ? f->in->written : "f");
+    if (u->p->in == f->in) diag_hint(g, "give each a path of its own: param %s: ... @ \"name\"", st->param.name.name);
+    else diag_hint(g, "give each call a path of its own: %s(...) @ \"name\"", f->in->written ? f->in->written : "f");
 }
 
 static void conflicting(sema *s, const ast_stmt *st, const param_use *u, const sema_type *t)

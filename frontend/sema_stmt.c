@@ -323,6 +323,12 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
         sema_error(s, e->at, "overflow", "this integer is too large");
         return;
     }
+    if (s->entries > 1) {
+        diag *g = sema_error(s, e->at, "unsupported",
+                             "a model of several entries cannot have requirements that are checked at run time yet");
+        diag_got(g, "%s", sema_value_text(s, v));
+        return;
+    }
     vec_foreach (sema_check, c, &s->program->checks)
         if (c->op == check.op && c->left == check.left && c->right == check.right) return;
     vec_push(s->a, &s->program->checks, check);

@@ -5,7 +5,7 @@
 # A case is one file: lines beginning with '#' say what it shows, then sections:
 #   == NAME.tfx           a source file; the first is the one compiled
 #   == NAME.safetensors   lines "tensor DTYPE [sizes]": a weights file of zeros is made of them
-#   == args               further arguments of tfxc
+#   == args               further arguments of tfxc ("--weights=" alone takes the clause's file)
 #   == tir                the tensor IR that must come out, exactly (if the section is there)
 #   == stderr             what is expected, exactly; an error in it means that tfxc must fail, none that it must succeed
 # Without a weights file, parameters are random. Only dead code is removed, so that the IR is as the front end made it. DIAG_UPDATE=1 rewrites the expectations instead of comparing.
@@ -48,8 +48,7 @@ passed=0
 failed=0
 for case in "${cases[@]}"; do
     name=$(basename "$case" .txt)
-    dir=$work/$name
-    mkdir "$dir"
+    dir=$(mktemp -d -p "$work")
     awk -v dir="$dir" '
         /^== / { section = substr($0, 4); path = dir "/" section
                  if (section ~ /\//) { sub("/[^/]*$", "", section); system("mkdir -p \"" dir "/" section "\"") }
@@ -64,9 +63,10 @@ for case in "${cases[@]}"; do
             mv "$dir/$w" "$dir/table"
             make_weights "$dir/table" "$dir/$w"
         done
-    else
+    elif [[ ${args[*]-} != *--weights=* ]]; then
         args+=(--weights=random)
     fi
+    [ "${args[*]-}" = --weights= ] && args=()
     (cd "$dir" && "$tfxc" "$main" "${args[@]}" --run-pass=dce --emit=tir -o out.tir) >"$dir/stdout" 2>"$dir/got"
     status=$?
     if [ -n "${DIAG_UPDATE:-}" ]; then

@@ -95,7 +95,7 @@ void emit_describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfu
 void emit_unsupported(emitter *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- emit_value.c: types, values, small helpers ---- */
-LLVMTypeRef cg_scalar_type(emit_module *m, dtype dt);    /* in registers: bool is i1 */
+LLVMTypeRef cg_scalar_type(emit_module *m, dtype dt);    /* in registers: bool is i1, floats below f32 are their bits */
 LLVMTypeRef cg_memory_type(emit_module *m, dtype dt);    /* in memory: bool is i8 */
 LLVMTypeRef cg_vector_of(LLVMTypeRef scalar, int lanes); /* the scalar itself for one lane */
 int cg_chunk_lanes(const cg_value *x, int chunk);

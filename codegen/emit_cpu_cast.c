@@ -1,6 +1,7 @@
 /* Conversions between dtypes, as dtype_store_* and `cast` of kops.def define them. Formats without instructions on every processor
  * (f16, bf16, the 8-bit floats) are packed and unpacked with integer arithmetic on f32's bits: exact, denormals included. (The
- * bf16 conversion instructions of AVX-512 flush denormals, so they cannot serve here.) */
+ * bf16 conversion instructions of AVX-512 flush denormals, so they cannot serve here; for the same reason these formats are held as
+ * integers, since LLVM may move bfloat vectors by converting them.) */
 #include "codegen/emit.h"
 
 #include <assert.h>
@@ -165,24 +166,20 @@ static LLVMValueRef narrow_to_odd(bit_ctx *c, LLVMValueRef x)
     return as_float(c, LLVMBuildSelect(c->b, inexact, cut, u, ""));
 }
 
-static bool bits_in_registers(dtype dt)
-{
-    return dt != DT_F16 && dt != DT_BF16;
-}
-
+/* Between f16's bits and f32, in one instruction where there is one. */
 static LLVMValueRef small_to_f32(bit_ctx *c, LLVMValueRef x, dtype from, small_format f)
 {
-    if (c->e->m->halves && !bits_in_registers(from)) return LLVMBuildFPExt(c->b, x, c->f32, "");
-    LLVMTypeRef raw = cg_vector_of(LLVMIntTypeInContext(c->e->m->ctx, (unsigned)f.bits), c->lanes);
-    return unpack(c, bits_in_registers(from) ? x : LLVMBuildBitCast(c->b, x, raw, ""), f);
+    if (from != DT_F16 || !c->e->m->target->f16) return unpack(c, x, f);
+    LLVMTypeRef half = cg_vector_of(LLVMHalfTypeInContext(c->e->m->ctx), c->lanes);
+    return LLVMBuildFPExt(c->b, LLVMBuildBitCast(c->b, x, half, ""), c->f32, "");
 }
 
 static LLVMValueRef f32_to_small(bit_ctx *c, LLVMValueRef x, dtype to, small_format f)
 {
-    LLVMTypeRef t = cg_vector_of(cg_scalar_type(c->e->m, to), c->lanes);
-    if (c->e->m->halves && !bits_in_registers(to)) return LLVMBuildFPTrunc(c->b, x, t, "");
-    LLVMValueRef v = pack(c, x, f);
-    return bits_in_registers(to) ? v : LLVMBuildBitCast(c->b, v, t, "");
+    if (to != DT_F16 || !c->e->m->target->f16) return pack(c, x, f);
+    LLVMTypeRef half = cg_vector_of(LLVMHalfTypeInContext(c->e->m->ctx), c->lanes);
+    LLVMTypeRef bits = cg_vector_of(LLVMInt16TypeInContext(c->e->m->ctx), c->lanes);
+    return LLVMBuildBitCast(c->b, LLVMBuildFPTrunc(c->b, x, half, ""), bits, "");
 }
 
 /* ---- all pairs ---- */

@@ -101,11 +101,9 @@ void emit_cpu_contract(emitter *e, kop *op)
 
 static LLVMValueRef combine(emitter *e, kreduce kind, dtype dt, LLVMValueRef a, LLVMValueRef b)
 {
-    LLVMValueRef x[3] = {a, b, NULL};
-    if (kind == KREDUCE_ADD) return emit_scalar_op(e, KOP_ADD, dt, x);
-    LLVMValueRef cond = emit_scalar_op(e, kind == KREDUCE_MAX ? KOP_GT : KOP_LT, dt, x);
-    LLVMValueRef y[3] = {cond, a, b};
-    return emit_scalar_op(e, KOP_SELECT, dt, y);
+    static const kop_kind ops[] = {[KREDUCE_ADD] = KOP_ADD, [KREDUCE_MAX] = KOP_MAX, [KREDUCE_MIN] = KOP_MIN};
+    LLVMValueRef x[] = {a, b};
+    return emit_scalar_op(e, ops[kind], dt, x);
 }
 
 /* What an absent element counts as: combining with it changes no element, zeros' signs included. */

@@ -10,9 +10,7 @@ LLVMTypeRef cg_scalar_type(emit_module *m, dtype dt)
     if (dt == DT_BOOL) return m->i1;
     if (dt == DT_F32) return m->f32;
     if (dt == DT_F64) return m->f64;
-    if (dt == DT_F16) return LLVMHalfTypeInContext(m->ctx);
-    if (dt == DT_BF16) return LLVMBFloatTypeInContext(m->ctx);
-    return LLVMIntTypeInContext(m->ctx, dtype_bits(dt)); /* ints, and the small floats as their bits */
+    return LLVMIntTypeInContext(m->ctx, dtype_bits(dt)); /* ints, and the floats below f32 as their bits */
 }
 
 LLVMTypeRef cg_memory_type(emit_module *m, dtype dt)

@@ -223,6 +223,7 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     out->vector_bytes = 16;
     out->registers = 32;
     out->fma = true;
+    out->f16 = true;
     out->required = 0;
     if (arch == ARCH_x86_64) {
         uint64_t has = *base ? listed_features(out->features, 0) : probe_features(triple, out->cpu, out->features);
@@ -231,6 +232,7 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
         out->required = has;
         out->registers = (has & wide) == wide ? 32 : 16;
         out->vector_bytes = (has & wide) == wide ? 64 : has >> RT_CPU_AVX & 1 ? 32 : 16;
+        out->f16 = has >> RT_CPU_F16C & 1;
         out->fma = has >> RT_CPU_FMA & 1 || (has & wide) == wide;
     }
     return true;

@@ -168,7 +168,7 @@ class Bound:
         for o in range(info.n_outputs):
             about = info.outputs[o]
             shape = (c_int64 * max(1, about.rank))()
-            model._check(model._api.shape(model._handle, entry, o, dims, shape))
+            model._check(model._api.shape(model._handle, entry, info.n_inputs + o, dims, shape))
             if about.dtype not in DTYPES:
                 raise Error(f"NumPy lacks the type of output '{about.name.decode()}'")
             array = np.empty(tuple(shape[: about.rank]), DTYPES[about.dtype])

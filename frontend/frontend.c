@@ -29,7 +29,7 @@ static bool open_weights(void *arg, const source_file *model, const char *clause
     if (!path && !clause) {
         diag *g = diag_error(w->s->diags, at, "this model names no weights file");
         diag_code(g, "no-weights");
-        diag_hint(g, "add: weights \"model.safetensors\", or compile with --weights=FILE or --weights=random");
+        diag_hint(g, "add weights \"model.safetensors\", or compile with --weights=FILE or --weights=random");
         *failed = true;
         return false;
     }

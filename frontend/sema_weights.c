@@ -489,7 +489,8 @@ void check_weights(sema *s)
     weights_view *view = ARENA_NEW(s->a, weights_view);
     bool failed = false, have = false;
     if (s->failed) return;
-    if (s->o->open_weights)
+    bool needed = clause->present || s->program->params.len > 0;
+    if (s->o->open_weights && needed)
         have = s->o->open_weights(s->o->open_arg, s->root->source, clause->present ? clause->file.name : NULL,
                                   clause->present ? clause->file.at : s->model->name.at, view, &failed);
     if (failed) {

@@ -8,7 +8,8 @@
 /* A CPU kernel of one task with the given parameters and body. */
 static kmodule *kernel(session *s, const char *params, const char *body)
 {
-    return parse_valid(s, arena_printf(s->a, "kernel @k cpu () (%s) { for %%task = 0 to 1 step 1 parallel { %s } }", params, body));
+    return parse_valid(
+        s, arena_printf(s->a, "kernel @k cpu () (%s) { for %%task = 0 to 1 step 1 parallel { %s } }", params, body));
 }
 
 #define BIND(x) {x, sizeof(x)}
@@ -27,15 +28,16 @@ static void run_bad(session *s, const kmodule *m, const int64_t *dims, const kbi
 /* ---- arithmetic ---- */
 
 /* out = op(x, y) elementwise on 8 elements. */
-static void elementwise(const char *op, const char *dt, const char *result, const void *x, const void *y, size_t bytes, void *out,
-                        size_t out_bytes)
+static void elementwise(const char *op, const char *dt, const char *result, const void *x, const void *y, size_t bytes,
+                        void *out, size_t out_bytes)
 {
     session s = session_new();
-    kmodule *m = kernel(&s, arena_printf(s.a, "%%x: %s global[8] in, %%y: %s global[8] in, %%z: %s global[8] out", dt, dt, result),
-                        arena_printf(s.a,
-                                     "%%a = load %%x[0] : %s<8> %%b = load %%y[0] : %s<8> %%c = %s %%a, %%b : %s<8> "
-                                     "store %%z[0], %%c",
-                                     dt, dt, op, result));
+    kmodule *m = kernel(
+        &s, arena_printf(s.a, "%%x: %s global[8] in, %%y: %s global[8] in, %%z: %s global[8] out", dt, dt, result),
+        arena_printf(s.a,
+                     "%%a = load %%x[0] : %s<8> %%b = load %%y[0] : %s<8> %%c = %s %%a, %%b : %s<8> "
+                     "store %%z[0], %%c",
+                     dt, dt, op, result));
     kbinding params[] = {{(void *)x, bytes}, {(void *)y, bytes}, {out, out_bytes}};
     run_ok(&s, m, NULL, params);
     session_free(&s);
@@ -48,7 +50,8 @@ static void test_floats(void **state)
     float x[8] = {1.0f, 16777216.0f, -0.0f, nan, 3e38f, -5.5f, 1e-45f, inf};
     float y[8] = {0x1p-25f, 1.0f, 0.0f, 1.0f, 3e38f, 2.0f, 1e-45f, -inf}, z[8];
     elementwise("add", "f32", "f32", x, y, sizeof x, z, sizeof z);
-    assert_true(z[0] == 1.0f && z[1] == 16777216.0f && isnan(z[3]) && isinf(z[4]) && z[6] == x[6] + y[6] && isnan(z[7]));
+    assert_true(z[0] == 1.0f && z[1] == 16777216.0f && isnan(z[3]) && isinf(z[4]) && z[6] == x[6] + y[6] &&
+                isnan(z[7]));
     elementwise("max", "f32", "f32", x, y, sizeof x, z, sizeof z);
     assert_true(z[2] == 0 && !signbit(z[2]) && isnan(z[3]) && z[5] == 2.0f);
     elementwise("min", "f32", "f32", x, y, sizeof x, z, sizeof z);
@@ -67,17 +70,19 @@ static void test_narrow_floats(void **state)
 {
     (void)state;
     uint16_t x[8], y[8], z[8];
-    static const double a[8] = {256, 1, 1, 3e38, 0.1, -2, 1.0078125, 0}, b[8] = {1, 0.00390625, 0.01171875, 3e38, 0.2, 2, 1.0078125, -1};
+    static const double a[8] = {256, 1, 1, 3e38, 0.1, -2, 1.0078125, 0},
+                        b[8] = {1, 0.00390625, 0.01171875, 3e38, 0.2, 2, 1.0078125, -1};
     for (uint64_t i = 0; i < 8; i++) dtype_store_f64(DT_BF16, x, i, a[i]), dtype_store_f64(DT_BF16, y, i, b[i]);
     elementwise("add", "bf16", "bf16", x, y, sizeof x, z, sizeof z);
-    assert_true(bf16_value(z[0]) == 256);        /* 257 is a tie between 256 and 258 */
-    assert_true(bf16_value(z[1]) == 1);          /* 1 + 2^-8: a tie, even */
-    assert_true(bf16_value(z[2]) == 1.015625);   /* 1 + 3 * 2^-8: a tie, to the even one above */
+    assert_true(bf16_value(z[0]) == 256);      /* 257 is a tie between 256 and 258 */
+    assert_true(bf16_value(z[1]) == 1);        /* 1 + 2^-8: a tie, even */
+    assert_true(bf16_value(z[2]) == 1.015625); /* 1 + 3 * 2^-8: a tie, to the even one above */
     assert_true(isinf(bf16_value(z[3])));
     elementwise("mul", "bf16", "bf16", x, y, sizeof x, z, sizeof z);
     assert_true(bf16_value(z[6]) == 1.015625);
     uint16_t h[8], k[8], l[8];
-    for (uint64_t i = 0; i < 8; i++) dtype_store_f64(DT_F16, h, i, i == 0 ? 60000 : 2048), dtype_store_f64(DT_F16, k, i, i == 0 ? 60000 : 1);
+    for (uint64_t i = 0; i < 8; i++)
+        dtype_store_f64(DT_F16, h, i, i == 0 ? 60000 : 2048), dtype_store_f64(DT_F16, k, i, i == 0 ? 60000 : 1);
     elementwise("add", "f16", "f16", h, k, sizeof h, l, sizeof l);
     assert_true(isinf(dtype_load_f64(DT_F16, l, 0)) && dtype_load_f64(DT_F16, l, 1) == 2048);
 }
@@ -109,7 +114,8 @@ static void test_casts(void **state)
     (void)state;
     session s = session_new();
     kmodule *m = kernel(&s,
-                        "%x: f32 global[6] in, %i: i8 global[6] out, %u: u8 global[6] out, %b: bool global[6] out, %h: bf16 global[6] out, "
+                        "%x: f32 global[6] in, %i: i8 global[6] out, %u: u8 global[6] out, %b: bool global[6] out, %h: "
+                        "bf16 global[6] out, "
                         "%q: i64 global[1] in, %f: f32 global[1] out, %bits: u32 global[6] out",
                         "%a = load %x[0] : f32<6> "
                         "%c = cast %a : i8<6> store %i[0], %c "
@@ -141,11 +147,12 @@ static void test_reduce_order(void **state)
 {
     (void)state;
     session s = session_new();
-    kmodule *m = kernel(&s, "%x: f32 global[7, 3] in, %r: f32 global[7] out, %c: f32 global[3] out, %h: f32 global[3] out",
-                        "%a = load %x[0, 0] : f32<7x3> "
-                        "%rows = reduce %a {kind = add, axis = 1} : f32<7x1> store %r[0], %rows axes [0, _] "
-                        "%cols = reduce %a {kind = add, axis = 0} : f32<1x3> store %c[0], %cols "
-                        "%most = reduce %a {kind = max, axis = 0} : f32<1x3> store %h[0], %most");
+    kmodule *m =
+        kernel(&s, "%x: f32 global[7, 3] in, %r: f32 global[7] out, %c: f32 global[3] out, %h: f32 global[3] out",
+               "%a = load %x[0, 0] : f32<7x3> "
+               "%rows = reduce %a {kind = add, axis = 1} : f32<7x1> store %r[0], %rows axes [0, _] "
+               "%cols = reduce %a {kind = add, axis = 0} : f32<1x3> store %c[0], %cols "
+               "%most = reduce %a {kind = max, axis = 0} : f32<1x3> store %h[0], %most");
     float x[7][3], r[7], c[3], h[3];
     for (int i = 0; i < 7; i++)
         for (int j = 0; j < 3; j++) x[i][j] = ldexpf((float)(i * 3 + j + 1), (i * 5 + j * 11) % 24);
@@ -166,16 +173,17 @@ static void test_contract(void **state)
 {
     (void)state;
     session s = session_new();
-    kmodule *m = kernel(&s,
-                        "%a: f32 global[3, 5] in, %b: f32 global[5, 4] in, %c: f32 global[3, 4] inout, "
-                        "%p: i8 global[2, 3] in, %q: u8 global[3, 2] in, %r: i32 global[2, 2] out, "
-                        "%x: bf16 global[1, 2] in, %y: bf16 global[2, 1] in, %z: f32 global[1, 1] out",
-                        "%av = load %a[0, 0] : f32<3x5, scalars> %bv = load %b[0, 0] : f32<5x4> %cv = load %c[0, 0] : f32<3x4> "
-                        "%t = contract %cv, %av, %bv : f32<3x4> store %c[0, 0], %t "
-                        "%pv = load %p[0, 0] : i8<2x3> %qv = load %q[0, 0] : u8<3x2> %zero = const 0 : i32<2x2> "
-                        "%u = contract %zero, %pv, %qv : i32<2x2> store %r[0, 0], %u "
-                        "%xv = load %x[0, 0] : bf16<1x2> %yv = load %y[0, 0] : bf16<2x1> %none = const 0.0 : f32<1x1> "
-                        "%v = contract %none, %xv, %yv : f32<1x1> store %z[0, 0], %v");
+    kmodule *m =
+        kernel(&s,
+               "%a: f32 global[3, 5] in, %b: f32 global[5, 4] in, %c: f32 global[3, 4] inout, "
+               "%p: i8 global[2, 3] in, %q: u8 global[3, 2] in, %r: i32 global[2, 2] out, "
+               "%x: bf16 global[1, 2] in, %y: bf16 global[2, 1] in, %z: f32 global[1, 1] out",
+               "%av = load %a[0, 0] : f32<3x5, scalars> %bv = load %b[0, 0] : f32<5x4> %cv = load %c[0, 0] : f32<3x4> "
+               "%t = contract %cv, %av, %bv : f32<3x4> store %c[0, 0], %t "
+               "%pv = load %p[0, 0] : i8<2x3> %qv = load %q[0, 0] : u8<3x2> %zero = const 0 : i32<2x2> "
+               "%u = contract %zero, %pv, %qv : i32<2x2> store %r[0, 0], %u "
+               "%xv = load %x[0, 0] : bf16<1x2> %yv = load %y[0, 0] : bf16<2x1> %none = const 0.0 : f32<1x1> "
+               "%v = contract %none, %xv, %yv : f32<1x1> store %z[0, 0], %v");
     float a[3][5], b[5][4], c[3][4], want[3][4];
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 5; k++) a[i][k] = 1.0f / (float)(i + 2 * k + 3);
@@ -196,7 +204,8 @@ static void test_contract(void **state)
     kbinding params[] = {BIND(a), BIND(b), BIND(c), BIND(p), BIND(q), BIND(r), BIND(x), BIND(y), BIND(z)};
     run_ok(&s, m, NULL, params);
     assert_memory_equal(c, want, sizeof c);
-    assert_true(r[0][0] == -128 * 255 + 127 * 255 + 3 && r[0][1] == -128 + 254 + 4 && r[1][0] == 510 - 765 + 12 && r[1][1] == 2 - 6 + 16);
+    assert_true(r[0][0] == -128 * 255 + 127 * 255 + 3 && r[0][1] == -128 + 254 + 4 && r[1][0] == 510 - 765 + 12 &&
+                r[1][1] == 2 - 6 + 16);
     assert_true(z[0] == 5.0f);
     session_free(&s);
 }
@@ -210,14 +219,16 @@ static void test_loops(void **state)
     kmodule *m = kernel(&s, "%out: i64 global[6] out",
                         /* Values that change places: Fibonacci. */
                         "%zero = const 0 : i64 %one = const 1 : i64 %ten = const 10 : i64 "
-                        "%fa, %fb = for %i = 0 to 10 step 1 carry (%a = %zero, %b = %one) { %n = add %a, %b : i64 yield %b, %n } : i64, i64 "
+                        "%fa, %fb = for %i = 0 to 10 step 1 carry (%a = %zero, %b = %one) { %n = add %a, %b : i64 "
+                        "yield %b, %n } : i64, i64 "
                         "store %out[0], %fa "
                         "%same = for %j = 3 to 3 step 1 carry (%c = %ten) { yield %one } : i64 "
                         "store %out[1], %same "
                         "%last = for %k = -4 to %ten - 1 step 5 carry (%d = %zero) { yield %k } : i64 "
                         "store %out[2], %last "
                         "%yes = lt %zero, %one : bool "
-                        "%r = if %yes { %deep = for %l = 0 to 3 step 1 carry (%e = %one) { %t = add %e, %e : i64 yield %t } : i64 yield %deep } "
+                        "%r = if %yes { %deep = for %l = 0 to 3 step 1 carry (%e = %one) { %t = add %e, %e : i64 yield "
+                        "%t } : i64 yield %deep } "
                         "else { yield %zero } : i64 "
                         "store %out[3], %r "
                         "switch %ten case 1 { store %out[4], %one } case 10 { store %out[4], %ten } default { } "
@@ -261,10 +272,13 @@ static void test_strided_and_packed(void **state)
 {
     (void)state;
     session s = session_new();
-    kmodule *m = kernel(&s, "%x: i16 global[2, 3] strides[4, 1] in, %y: i16 global[3, 2] strides[1, 3] out, %f: f4 global[6] in, %g: f32 global[6] out",
+    kmodule *m = kernel(&s,
+                        "%x: i16 global[2, 3] strides[4, 1] in, %y: i16 global[3, 2] strides[1, 3] out, %f: f4 "
+                        "global[6] in, %g: f32 global[6] out",
                         "%a = load %x[0, 0] : i16<2x3> store %y[0, 0], %a axes [1, 0] "
                         "%v = view %x[1, 1] : i16 global[2] %w = load %v[0] : i16<2> store %y[1, 0], %w axes [1] "
-                        "%h = load %f[1] : f4<5> %i = cast %h : f32<5> store %g[0], %i %j = load %f[0] : f4 %k = cast %j : f32 store %g[5], %k");
+                        "%h = load %f[1] : f4<5> %i = cast %h : f32<5> store %g[0], %i %j = load %f[0] : f4 %k = cast "
+                        "%j : f32 store %g[5], %k");
     int16_t x[] = {1, 2, 3, 99, 4, 5, 6}, y[6];
     uint8_t f[3] = {0x21, 0x43, 0xa5};
     float g[6];
@@ -285,23 +299,34 @@ static void test_uninitialised(void **state)
     kbinding params[] = {BIND(x)};
     run_bad(&s, kernel(&s, "%x: f32 global[8] out", "%a = load %x[0] : f32<8> store %x[0], %a"), NULL, params,
             "reads %x where nothing has been written");
-    run_bad(&s, kernel(&s, "%x: f32 global[8] out", "%b = alloc : f32 stack[4] %o = const 1.0 : f32<3> store %b[1], %o %a = load %b[0] : f32<4> store %x[0], %a"),
+    run_bad(&s,
+            kernel(&s, "%x: f32 global[8] out",
+                   "%b = alloc : f32 stack[4] %o = const 1.0 : f32<3> store %b[1], %o %a = load %b[0] : f32<4> store "
+                   "%x[0], %a"),
             NULL, params, "reads %b where nothing has been written");
     /* Each execution of an alloc is new memory. */
-    run_bad(&s, kernel(&s, "%x: f32 global[8] out",
-                       "%o = const 1.0 : f32 for %i = 0 to 2 step 1 { %c = alloc : f32 stack[1] %first = const 0 : i64 %z = eq %i, %first : bool "
-                       "if %z { store %c[0], %o } %a = load %c[0] : f32 store %x[%i], %a }"),
+    run_bad(&s,
+            kernel(&s, "%x: f32 global[8] out",
+                   "%o = const 1.0 : f32 for %i = 0 to 2 step 1 { %c = alloc : f32 stack[1] %first = const 0 : i64 %z "
+                   "= eq %i, %first : bool "
+                   "if %z { store %c[0], %o } %a = load %c[0] : f32 store %x[%i], %a }"),
             NULL, params, "reads %c where nothing has been written");
     /* Two scratch buffers that were given the same place. */
-    run_bad(&s, kernel(&s, "%x: f32 global[8] out",
-                       "%p = alloc {offset = 0} : f32 scratch[4] %q = alloc {offset = 8} : f32 scratch[4] %o = const 1.0 : f32<4> "
-                       "store %p[0], %o store %q[0], %o %a = load %p[0] : f32<4> store %x[0], %a"),
-            NULL, params, "reads %p where another buffer that shares its memory has been written");
+    run_bad(
+        &s,
+        kernel(
+            &s, "%x: f32 global[8] out",
+            "%p = alloc {offset = 0} : f32 scratch[4] %q = alloc {offset = 8} : f32 scratch[4] %o = const 1.0 : f32<4> "
+            "store %p[0], %o store %q[0], %o %a = load %p[0] : f32<4> store %x[0], %a"),
+        NULL, params, "reads %p where another buffer that shares its memory has been written");
     /* One after the other that is well. */
-    run_ok(&s, kernel(&s, "%x: f32 global[8] out",
-                      "%p = alloc {offset = 0} : f32 scratch[4] %q = alloc {offset = 8} : f32 scratch[4] %o = const 1.0 : f32<4> "
-                      "store %p[0], %o %a = load %p[0] : f32<4> store %q[0], %a %b = load %q[0] : f32<4> store %x[0], %b"),
-           NULL, params);
+    run_ok(
+        &s,
+        kernel(
+            &s, "%x: f32 global[8] out",
+            "%p = alloc {offset = 0} : f32 scratch[4] %q = alloc {offset = 8} : f32 scratch[4] %o = const 1.0 : f32<4> "
+            "store %p[0], %o %a = load %p[0] : f32<4> store %q[0], %a %b = load %q[0] : f32<4> store %x[0], %b"),
+        NULL, params);
     session_free(&s);
 }
 
@@ -315,15 +340,21 @@ static void test_outside(void **state)
     static const struct {
         const char *body, *message;
     } cases[] = {
-        {"%i = const 3 : i64 %a = load %x[%i, 0] : f32<2x2>", "elements 3 to 4 of axis 0 of %x are outside of its size 4"},
+        {"%i = const 3 : i64 %a = load %x[%i, 0] : f32<2x2>",
+         "elements 3 to 4 of axis 0 of %x are outside of its size 4"},
         {"%i = const -1 : i64 %a = load %x[0, %i] : f32", "index -1 of axis 1 of %x is outside of its size 2"},
-        {"%i = const 9223372036854775807 : i64 %a = load %x[%i + 1, 0] : f32", "index 9223372036854775807 of axis 0 of %x"},
-        {"%i = const 2 : i64 %v = view %x[%i, 0] : f32 global[5] %a = load %v[4] : f32", "the view is bytes 16 to 35 of %x, which has 32"},
-        {"%i = const -1 : i64 %v = view %x[%i, 0] : f32 global[4] %a = load %v[0] : f32", "the view is bytes -8 to 7 of %x"},
+        {"%i = const 9223372036854775807 : i64 %a = load %x[%i + 1, 0] : f32",
+         "index 9223372036854775807 of axis 0 of %x"},
+        {"%i = const 2 : i64 %v = view %x[%i, 0] : f32 global[5] %a = load %v[4] : f32",
+         "the view is bytes 16 to 35 of %x, which has 32"},
+        {"%i = const -1 : i64 %v = view %x[%i, 0] : f32 global[4] %a = load %v[0] : f32",
+         "the view is bytes -8 to 7 of %x"},
         {"%i = const 1 : i64 %v = view %x[%i, 1] : f64 global[2] %a = load %v[0] : f64", "which is not aligned to 8"},
-        {"%i = const 7 : i64 %o = const 1.0 : f32<2> store %y[%i], %o", "elements 7 to 8 of axis 0 of %y are outside of its size 8"},
+        {"%i = const 7 : i64 %o = const 1.0 : f32<2> store %y[%i], %o",
+         "elements 7 to 8 of axis 0 of %y are outside of its size 8"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) run_bad(&s, kernel(&s, p, cases[i].body), NULL, params, cases[i].message);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        run_bad(&s, kernel(&s, p, cases[i].body), NULL, params, cases[i].message);
     /* A hint may point anywhere. */
     run_ok(&s, kernel(&s, p, "%i = const 1000 : i64 prefetch %x[%i, -5] {level = 1}"), NULL, params);
     session_free(&s);
@@ -342,8 +373,10 @@ static void test_races(void **state)
     };
     for (uint64_t i = 0; i < 3; i++)
         for (uint64_t seed = 0; seed < 3; seed++) {
-            kmodule *m = parse_valid(&s, arena_printf(s.a, "kernel @k cpu () (%%x: f32 global[9] inout) { for %%t = 0 to 8 step 1 parallel { %s } }",
-                                                      cases[i].body));
+            kmodule *m = parse_valid(
+                &s, arena_printf(
+                        s.a, "kernel @k cpu () (%%x: f32 global[9] inout) { for %%t = 0 to 8 step 1 parallel { %s } }",
+                        cases[i].body));
             float x[9] = {0};
             kbinding params[] = {BIND(x)};
             assert_false(run_kernel(&s, m, NULL, params, seed, NULL));
@@ -358,13 +391,14 @@ static void test_check(void **state)
 {
     (void)state;
     session s = session_new();
-    kmodule *m = parse_valid(&s, "kernel @gather cpu (N in 1..9) (%ids: i64 global[N] in, %x: f32 global[4] in, %y: f32 global[N] out) {"
-                                 "  %n = dim N : i64 %zero = const 0 : i64 %four = const 4 : i64"
-                                 "  for %t = 0 to %n step 1 parallel {"
-                                 "    %id = load %ids[%t] : i64 %a = ge %id, %zero : bool %b = lt %id, %four : bool %ok = and %a, %b : bool"
-                                 "    check %ok, %t, %id, %four {arg = 0}"
-                                 "    %safe = select %ok, %id, %zero : i64 %v = load %x[%safe] : f32 store %y[%t], %v"
-                                 "  } }");
+    kmodule *m = parse_valid(
+        &s, "kernel @gather cpu (N in 1..9) (%ids: i64 global[N] in, %x: f32 global[4] in, %y: f32 global[N] out) {"
+            "  %n = dim N : i64 %zero = const 0 : i64 %four = const 4 : i64"
+            "  for %t = 0 to %n step 1 parallel {"
+            "    %id = load %ids[%t] : i64 %a = ge %id, %zero : bool %b = lt %id, %four : bool %ok = and %a, %b : bool"
+            "    check %ok, %t, %id, %four {arg = 0}"
+            "    %safe = select %ok, %id, %zero : i64 %v = load %x[%safe] : f32 store %y[%t], %v"
+            "  } }");
     int64_t n = 5, ids[5] = {0, 3, 7, -1, 4};
     float x[4] = {1, 2, 3, 4}, y[5];
     kbinding params[] = {BIND(ids), BIND(x), BIND(y)};
@@ -387,7 +421,8 @@ static void test_limits(void **state)
 {
     (void)state;
     session s = session_new();
-    kmodule *m = kernel(&s, "%x: i64 global[1] out", "for %i = 0 to 9223372036854775807 step 1 { } %o = const 1 : i64 store %x[0], %o");
+    kmodule *m = kernel(&s, "%x: i64 global[1] out",
+                        "for %i = 0 to 9223372036854775807 step 1 { } %o = const 1 : i64 store %x[0], %o");
     int64_t x[1];
     kbinding params[] = {BIND(x)};
     kinterp_options o = {.max_ops = 1000};
@@ -396,7 +431,8 @@ static void test_limits(void **state)
     params[0].bytes = 7;
     assert_false(run_kernel(&s, m, NULL, params, 0, NULL));
     expect_message(&s, "the memory given for %x is too small");
-    m = parse_valid(&s, "kernel @k cpu (N in 4..8 multiple 4) (%x: f32 global[N] out) { for %t = 0 to 1 step 1 parallel { } }");
+    m = parse_valid(
+        &s, "kernel @k cpu (N in 4..8 multiple 4) (%x: f32 global[N] out) { for %t = 0 to 1 step 1 parallel { } }");
     float y[8];
     kbinding p[] = {BIND(y)};
     for (int64_t n = 3; n < 13; n++) assert_true(run_kernel(&s, m, &n, p, 0, NULL) == (n == 4 || n == 8));
@@ -409,8 +445,10 @@ static void test_limits(void **state)
 static const char two_launches[] =
     "kernel @scale cpu (N in 1..64) (%x: f32 global[N] in, %w: f32 global[1] in, %y: f32 global[N] out) {"
     "  %n = dim N : i64"
-    "  for %i = 0 to %n step 1 parallel { %a = load %x[%i] : f32 %b = load %w[0] : f32 %c = mul %a, %b : f32 store %y[%i], %c } }"
-    "plan @p (B in 1..8, K in 0..5) (%x: f32 global[B, 4] input \"x\", %w: f32 global[1] weight \"w\" = splat f32[1] 3.0, %y: f32 global[B, 4] output \"y\") {"
+    "  for %i = 0 to %n step 1 parallel { %a = load %x[%i] : f32 %b = load %w[0] : f32 %c = mul %a, %b : f32 store "
+    "%y[%i], %c } }"
+    "plan @p (B in 1..8, K in 0..5) (%x: f32 global[B, 4] input \"x\", %w: f32 global[1] weight \"w\" = splat f32[1] "
+    "3.0, %y: f32 global[B, 4] output \"y\") {"
     "  %h = alloc : f32 workspace[B, 4]"
     "  %flat = view %h[0, 0] : f32 workspace[B * 4]"
     "  launch @scale (N = 4 * B) (%x, %w, %flat)"
@@ -475,12 +513,21 @@ static void test_plan_faults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_floats),   cmocka_unit_test(test_narrow_floats),       cmocka_unit_test(test_ints),
-        cmocka_unit_test(test_casts),    cmocka_unit_test(test_reduce_order),        cmocka_unit_test(test_contract),
-        cmocka_unit_test(test_loops),    cmocka_unit_test(test_bounds),              cmocka_unit_test(test_strided_and_packed),
-        cmocka_unit_test(test_uninitialised), cmocka_unit_test(test_outside),        cmocka_unit_test(test_races),
-        cmocka_unit_test(test_check),    cmocka_unit_test(test_limits),              cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_plan_faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_floats),
+                                       cmocka_unit_test(test_narrow_floats),
+                                       cmocka_unit_test(test_ints),
+                                       cmocka_unit_test(test_casts),
+                                       cmocka_unit_test(test_reduce_order),
+                                       cmocka_unit_test(test_contract),
+                                       cmocka_unit_test(test_loops),
+                                       cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_strided_and_packed),
+                                       cmocka_unit_test(test_uninitialised),
+                                       cmocka_unit_test(test_outside),
+                                       cmocka_unit_test(test_races),
+                                       cmocka_unit_test(test_check),
+                                       cmocka_unit_test(test_limits),
+                                       cmocka_unit_test(test_plan),
+                                       cmocka_unit_test(test_plan_faults)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,17 +4,12 @@
 
 #include <assert.h>
 
-/* The emitter of a group by its root, one row per op that can be a root. */
+/* The emitter of a group by its root. */
 static lower_fn *const root_emitters[OP_COUNT] = {
-    [OP_CONTRACT] = lower_contract,   [OP_REDUCE] = lower_reduce,       [OP_SOFTMAX] = lower_softmax,
-    [OP_NORMALIZE] = lower_normalize, [OP_ATTENTION] = lower_attention, [OP_GATHER] = lower_gather,
-    [OP_CONCAT] = lower_concat,       [OP_RESHAPE] = lower_reshape,
+#define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes([OP_##NAME] = lower_##name, )
+#include "ir/ops.def"
+#undef OP
 };
-
-static span place_of(const node *n)
-{
-    return n->n_sources ? n->sources[0] : (span){0, 0};
-}
 
 static kbuffer public_type(lowering *lw, const type *t)
 {
@@ -75,8 +70,8 @@ static void lower_group(lowering *lw, group *g)
         return;
     }
     lower_fn *emit = root_emitters[g->root->op];
-    if (emit) emit(lw, g);
-    else diag_error(lw->d, place_of(g->root), "op '%s' cannot be compiled", op_row(g->root->op)->name);
+    assert(emit);
+    emit(lw, g);
 }
 
 static void lower_function(lowering *lw, function *f)

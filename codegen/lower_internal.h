@@ -159,9 +159,23 @@ void lower_elementwise(lowering *lw, const group *g);
 /* Copies a view into a window of a plan's buffer with the given strides (concat, stored reshapes, outputs). */
 void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim offset, const dim *stride);
 typedef void lower_fn(lowering *lw, group *g);
-/* One per row of ops.def; views and leaves have none of their own. */
-lower_fn lower_contract, lower_reduce, lower_softmax, lower_normalize, lower_attention, lower_gather, lower_concat,
-    lower_reshape;
+/* lower_##name for each row of ops.def that can be a group's root. Its axes say whether it can: leaves and pointwise ops
+ * are computed inside groups, and views are strides, but for a reshape that no strides express. */
+#define ROOT_X_NONE(...)
+#define ROOT_X_POINTWISE(...)
+#define ROOT_X_BROADCAST(...)
+#define ROOT_X_TRANSPOSE(...)
+#define ROOT_X_SLICE(...)
+#define ROOT_X_RESHAPE(...) __VA_ARGS__
+#define ROOT_X_CONCAT(...) __VA_ARGS__
+#define ROOT_X_LABELS(...) __VA_ARGS__
+#define ROOT_X_REDUCE(...) __VA_ARGS__
+#define ROOT_X_ROWWISE(...) __VA_ARGS__
+#define ROOT_X_ATTENTION(...) __VA_ARGS__
+#define ROOT_X_GATHER(...) __VA_ARGS__
+#define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes(lower_fn lower_##name;)
+#include "ir/ops.def"
+#undef OP
 
 /* Row tiles shared by matmul and attention: all heights that balanced tiles of at most `max` rows of `rows` rows can
  * have. */

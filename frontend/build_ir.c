@@ -88,23 +88,70 @@ static value *dim_value(work *w, builder *b, const sema_node *n)
     return build_reshape(b, v, 0, NULL);
 }
 
-static value *constant_value(builder *b, const sema_node *n)
-{
-    if (dtype_is_float(n->ty.dt)) return build_const(b, n->ty.dt, n->ty.rank, n->ty.shape, n->value);
-    return build_const_int(b, n->ty.dt, n->ty.rank, n->ty.shape, n->ivalue);
-}
-
-static value *contraction(builder *b, const sema_node *n, value **in)
+static labels ir_labels(const sema_node *n)
 {
     labels l = {.rank = {n->args[0]->ty.rank, n->args[1]->ty.rank, n->ty.rank}};
     for (int o = 0; o < 3; o++) memcpy(l.label[o], n->label[o], l.rank[o]);
-    return build_contract(b, in[0], in[1], &l);
+    return l;
+}
+
+/* An attribute of the IR's op, from the node's field for it. */
+static attr ir_attr(work *w, const sema_node *n, attr_name name)
+{
+    static const reduce_kind kinds[] = {
+        [SEMA_SUM] = REDUCE_SUM, [SEMA_MEAN] = REDUCE_MEAN, [SEMA_MAX] = REDUCE_MAX, [SEMA_MIN] = REDUCE_MIN};
+    bool is_float = dtype_is_float(n->ty.dt);
+    attr a = {.name = name, .set = true};
+    switch (name) {
+    case ATTR_PARAM: a.u.p = ir_param(w, n->param); break;
+    case ATTR_VALUE:
+        a.set = is_float;
+        if (a.set) a.u.real = n->value;
+        break;
+    case ATTR_IVALUE:
+        a.set = !is_float;
+        if (a.set) a.u.i = n->ivalue;
+        break;
+    case ATTR_AXIS: a.u.i = n->axis; break;
+    case ATTR_AXES:
+    case ATTR_PERM:
+        a.u.ints.n = n->axes.n;
+        for (uint32_t i = 0; i < n->axes.n; i++) a.u.ints.v[i] = n->axes.v[i];
+        break;
+    case ATTR_START:
+        a.u.dims.n = n->ty.rank;
+        for (uint32_t i = 0; i < n->ty.rank; i++) a.u.dims.v[i] = n->slice.start[i];
+        break;
+    case ATTR_STEP:
+        a.u.ints.n = n->ty.rank;
+        for (uint32_t i = 0; i < n->ty.rank; i++) a.u.ints.v[i] = n->slice.step[i];
+        break;
+    case ATTR_LABELS: a.u.lab = ir_labels(n); break;
+    case ATTR_KIND: a.u.i = kinds[n->axes.reduce]; break;
+    case ATTR_MODE: a.u.i = n->axes.rms ? NORM_RMS : NORM_STANDARD; break;
+    case ATTR_EPS: a.u.real = n->axes.eps; break;
+    case ATTR_SCALE: a.u.real = n->value; break;
+    case ATTR_COUNT: assert(!"an attribute");
+    }
+    return a;
+}
+
+static value *ir_node(work *w, builder *b, const sema_node *n, value *const *in)
+{
+    static const op_kind ops[] = {
+#define OP(name, NAME, lo, hi, props, attrs, axes, math) [SN_##NAME] = OP_##NAME,
+#include "ir/ops.def"
+#undef OP
+    };
+    const op_info *row = op_row(ops[n->op]);
+    attr attrs[MAX_ATTRS] = {{0}};
+    for (int i = 0; i < row->n_attrs; i++) attrs[i] = ir_attr(w, n, (attr_name)row->attrs[i]);
+    type ty = ir_type(&n->ty);
+    return build_op(b, ops[n->op], in, n->n_args, attrs, &ty);
 }
 
 static value *build(work *w, builder *b, const sema_node *n)
 {
-    static const reduce_kind kinds[] = {
-        [SEMA_SUM] = REDUCE_SUM, [SEMA_MEAN] = REDUCE_MEAN, [SEMA_MAX] = REDUCE_MAX, [SEMA_MIN] = REDUCE_MIN};
     static const op_kind scalars[] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [SCALAR_##NAME] = OP_##NAME,
 #include "ir/scalar.def"
@@ -112,31 +159,12 @@ static value *build(work *w, builder *b, const sema_node *n)
     };
     value **in = ARENA_ARRAY(w->s->arena, value *, n->n_args);
     for (uint32_t i = 0; i < n->n_args; i++) in[i] = w->values[n->args[i]->id];
-    int axes[MAX_RANK];
-    bool has_axes = n->op == SN_BROADCAST || n->op == SN_TRANSPOSE || n->op == SN_REDUCE;
-    for (uint32_t i = 0; has_axes && i < n->axes.n; i++) axes[i] = n->axes.v[i];
     switch (n->op) {
     case SN_INPUT: return b->fn->args.data[n->input].v;
-    case SN_PARAM: return build_param(b, ir_param(w, n->param));
-    case SN_CONST: return constant_value(b, n);
     case SN_DIM: return dim_value(w, b, n);
-    case SN_IOTA: return build_iota(b, n->ty.dt, n->ty.rank, n->ty.shape, n->axis);
     case SN_SCALAR: return build_scalar(b, scalars[n->scalar], in, n->n_args);
-    case SN_CAST: return build_cast(b, in[0], n->ty.dt);
-    case SN_BROADCAST: return build_broadcast(b, in[0], axes, n->ty.rank, n->ty.shape);
-    case SN_TRANSPOSE: return build_transpose(b, in[0], axes);
-    case SN_RESHAPE: return build_reshape(b, in[0], n->ty.rank, n->ty.shape);
-    case SN_SLICE: return build_slice(b, in[0], n->slice.start, n->ty.shape, n->slice.step);
-    case SN_CONCAT: return build_concat(b, in, n->n_args, n->axis);
-    case SN_CONTRACT: return contraction(b, n, in);
-    case SN_REDUCE: return build_reduce(b, in[0], kinds[n->axes.reduce], axes, n->axes.n);
-    case SN_SOFTMAX: return build_softmax(b, in[0], n->axis);
-    case SN_NORMALIZE:
-        return build_normalize(b, in[0], n->norm.rms ? NORM_RMS : NORM_STANDARD, &n->norm.axis, 1, n->norm.eps);
-    case SN_ATTENTION: return build_attention(b, in[0], in[1], in[2], n->n_args == 4 ? in[3] : NULL, n->value);
-    case SN_GATHER: return build_gather(b, in[0], in[1], n->axis);
+    default: return ir_node(w, b, n, in);
     }
-    return NULL;
 }
 
 /* What no result and no point needs is left out: sema makes a node for each number it meets, also for those that end up

@@ -102,13 +102,3 @@ bool frontend_compile_text(const frontend_session *s, const char *name, const ch
     diag_in_file(g, name);
     return false;
 }
-
-bool frontend_elaborate(const frontend_session *s, const char *path, const frontend_options *o, strbuf *out)
-{
-    frontend_result unused = {0};
-    const source_file *file = read_root(s, path);
-    sema_program *p = file ? elaborate(s, file, o, &unused) : NULL;
-    if (!p) return false;
-    sema_program_print(p, out);
-    return true;
-}

@@ -47,8 +47,5 @@ bool frontend_compile(const frontend_session *s, const char *path, const fronten
 /* The same for text in memory, shown under `name`. */
 bool frontend_compile_text(const frontend_session *s, const char *name, const char *text, size_t size,
                            const frontend_options *o, frontend_result *out);
-/* The elaborated program as text instead of a module (tests, --emit=elaborated). */
-/* ... `*weights` is as in frontend_result. */
-bool frontend_elaborate(const frontend_session *s, const char *path, const frontend_options *o, strbuf *out);
 
 #endif

@@ -4,8 +4,8 @@
  * instance with a scope path, and each operation on tensors becomes a node with a dtype and symbolic dims. What comes
  * out has no names to resolve and nothing to infer; build_ir turns it into tensor IR node by node.
  *
- * The element types and the scalar operations are the tables ir/dtypes.def and ir/scalar.def, which every room shares;
- * of the IR itself only build_ir.c knows anything. */
+ * The element types and the operations are the tables ir/dtypes.def, ir/ops.def and ir/scalar.def, which every room
+ * shares; of the IR itself only build_ir.c knows anything. */
 #ifndef FRONTEND_SEMA_H
 #define FRONTEND_SEMA_H
 
@@ -86,26 +86,15 @@ typedef enum {
     SCALAR_COUNT
 } sema_scalar;
 
-/* Elementwise and other ops take operands of exactly the shapes their rules need: broadcasts are explicit nodes. */
+/* What a node does: the op of ir/ops.def of that name, or one of the three below. Operands have exactly the shapes that
+ * the op needs: broadcasts are explicit nodes. */
 typedef enum {
-    SN_INPUT,  /* input: index of the function's input */
-    SN_PARAM,  /* param */
-    SN_CONST,  /* every element is value (floats) or ivalue (ints, bool) */
-    SN_DIM,    /* rank 0: the value of size, as an integer dtype */
-    SN_IOTA,   /* the index along axis */
-    SN_SCALAR, /* scalar, a row of scalar.def */
-    SN_CAST,
-    SN_BROADCAST, /* axes: operand axis k is result axis axes[k]; sizes equal, or 1 in the operand */
-    SN_TRANSPOSE, /* axes: result axis i is operand axis axes[i] */
-    SN_RESHAPE,   /* same elements, row-major */
-    SN_SLICE,     /* start, step per axis */
-    SN_CONCAT,    /* axis */
-    SN_CONTRACT,  /* label: a letter per axis of operand 0, operand 1 and the result */
-    SN_REDUCE,    /* reduce over axes; the axes are dropped */
-    SN_SOFTMAX,   /* axis */
-    SN_NORMALIZE, /* along axis: (a - mean) / sqrt(var + eps), or with rms a / sqrt(mean(a*a) + eps) */
-    SN_ATTENTION, /* q[B,H,S,D] k[B,G,T,D] v[B,G,T,E], optional mask bool[B,S,T]; value: the scale */
-    SN_GATHER,    /* operand 0 indexed along axis by operand 1, whose axes replace that axis */
+#define OP(name, NAME, lo, hi, props, attrs, axes, math) SN_##NAME,
+#include "ir/ops.def"
+#undef OP
+    SN_INPUT,  /* an input of the function */
+    SN_DIM,    /* rank 0: the value of a dim, as an integer dtype */
+    SN_SCALAR, /* a row of scalar.def */
 } sema_op;
 
 typedef enum { SEMA_SUM, SEMA_MEAN, SEMA_MAX, SEMA_MIN } sema_reduce;
@@ -119,29 +108,26 @@ struct sema_node {
     sema_instance *in;
     uint32_t n_args;
     sema_node **args;
-    union {
-        uint32_t input;
-        sema_param *param;
-        double value;
-        int64_t ivalue;
-        dim size;
-        int axis;
+    union { /* what the op needs beside its operands; its attributes in the IR are made of it (build_ir.c) */
+        uint32_t input; /* INPUT: index of the function's input */
+        dim size;       /* DIM */
         sema_scalar scalar;
-        struct {
+        sema_param *param;
+        double value;   /* CONST of a float dtype; the scale of ATTENTION */
+        int64_t ivalue; /* CONST of another dtype */
+        int axis;       /* of ops with one axis */
+        struct {        /* of ops with several */
             uint8_t n;
             uint8_t v[SEMA_MAX_RANK];
-            sema_reduce reduce;
+            sema_reduce reduce; /* REDUCE */
+            bool rms;           /* NORMALIZE */
+            double eps;
         } axes;
         struct {
             dim start[SEMA_MAX_RANK];
             int64_t step[SEMA_MAX_RANK];
         } slice;
-        char label[3][SEMA_MAX_RANK];
-        struct {
-            int axis;
-            bool rms;
-            double eps;
-        } norm;
+        char label[3][SEMA_MAX_RANK]; /* CONTRACT: a letter per axis of operand 0, operand 1 and the result */
     };
 };
 
@@ -212,7 +198,5 @@ sema_program *sema_run(const sema_options *o, ast_file *root);
 
 /* "f32[B, S, 384]" */
 void sema_type_print(const dim_ctx *c, const sema_type *t, strbuf *out);
-/* The elaborated program as text, one node a line: for tests and for looking at. */
-void sema_program_print(const sema_program *p, strbuf *out);
 
 #endif

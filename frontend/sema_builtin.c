@@ -361,9 +361,9 @@ static value builtin_normalize(sema *s, args *a)
         return sema_error_value();
     }
     sema_node *n = sn_new(s, SN_NORMALIZE, x->ty, a->call->at, &x, 1);
-    n->norm.axis = (int)axis;
-    n->norm.rms = !center;
-    n->norm.eps = eps;
+    n->axes.v[n->axes.n++] = (uint8_t)axis;
+    n->axes.rms = !center;
+    n->axes.eps = eps;
     return sema_tensor_value(n);
 }
 

@@ -38,8 +38,7 @@ value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, co
     return x->result;
 }
 
-/* build_node for operands that are known to fit. */
-static value *build(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty)
+value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty)
 {
     const char *why = NULL;
     value *v = build_node(b, op, operands, n, attrs, ty, &why);
@@ -85,7 +84,7 @@ static attr attr_axes(attr_name name, const int *v, uint32_t n)
 value *build_param(builder *b, param *p)
 {
     attr a = {.name = ATTR_PARAM, .set = true, .u.p = p};
-    return build(b, OP_PARAM, NULL, 0, &a, &p->ty);
+    return build_op(b, OP_PARAM, NULL, 0, &a, &p->ty);
 }
 
 value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v)
@@ -93,7 +92,7 @@ value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double
     assert(dtype_is_float(dt));
     attr a[2] = {attr_real(ATTR_VALUE, v), {.name = ATTR_IVALUE}};
     type t = type_make(dt, rank, shape);
-    return build(b, OP_CONST, NULL, 0, a, &t);
+    return build_op(b, OP_CONST, NULL, 0, a, &t);
 }
 
 value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v)
@@ -101,14 +100,14 @@ value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, in
     assert(!dtype_is_float(dt));
     attr a[2] = {{.name = ATTR_VALUE}, attr_int(ATTR_IVALUE, v)};
     type t = type_make(dt, rank, shape);
-    return build(b, OP_CONST, NULL, 0, a, &t);
+    return build_op(b, OP_CONST, NULL, 0, a, &t);
 }
 
 value *build_iota(builder *b, dtype dt, uint32_t rank, const dim *shape, int axis)
 {
     attr a = attr_int(ATTR_AXIS, axis);
     type t = type_make(dt, rank, shape);
-    return build(b, OP_IOTA, NULL, 0, &a, &t);
+    return build_op(b, OP_IOTA, NULL, 0, &a, &t);
 }
 
 value *build_cast(builder *b, value *a, dtype to)
@@ -116,26 +115,26 @@ value *build_cast(builder *b, value *a, dtype to)
     if (a->ty.dt == to) return a;
     type t = a->ty;
     t.dt = to;
-    return build(b, OP_CAST, &a, 1, NULL, &t);
+    return build_op(b, OP_CAST, &a, 1, NULL, &t);
 }
 
 value *build_broadcast(builder *b, value *a, const int *axes, uint32_t rank, const dim *shape)
 {
     attr x = attr_axes(ATTR_AXES, axes, a->ty.rank);
     type t = type_make(a->ty.dt, rank, shape);
-    return build(b, OP_BROADCAST, &a, 1, &x, &t);
+    return build_op(b, OP_BROADCAST, &a, 1, &x, &t);
 }
 
 value *build_transpose(builder *b, value *a, const int *perm)
 {
     attr x = attr_axes(ATTR_PERM, perm, a->ty.rank);
-    return build(b, OP_TRANSPOSE, &a, 1, &x, NULL);
+    return build_op(b, OP_TRANSPOSE, &a, 1, &x, NULL);
 }
 
 value *build_reshape(builder *b, value *a, uint32_t rank, const dim *shape)
 {
     type t = type_make(a->ty.dt, rank, shape);
-    return build(b, OP_RESHAPE, &a, 1, NULL, &t);
+    return build_op(b, OP_RESHAPE, &a, 1, NULL, &t);
 }
 
 value *build_slice(builder *b, value *a, const dim *start, const dim *size, const int64_t *step)
@@ -147,53 +146,53 @@ value *build_slice(builder *b, value *a, const dim *start, const dim *size, cons
         x[1].u.ints.v[i] = step ? step[i] : 1;
     }
     type t = type_make(a->ty.dt, a->ty.rank, size);
-    return build(b, OP_SLICE, &a, 1, x, &t);
+    return build_op(b, OP_SLICE, &a, 1, x, &t);
 }
 
 value *build_concat(builder *b, value *const *parts, uint32_t n, int axis)
 {
     attr a = attr_int(ATTR_AXIS, axis);
-    return build(b, OP_CONCAT, parts, n, &a, NULL);
+    return build_op(b, OP_CONCAT, parts, n, &a, NULL);
 }
 
 value *build_contract(builder *b, value *x, value *y, const labels *l)
 {
     attr a = {.name = ATTR_LABELS, .set = true, .u.lab = *l};
-    return build(b, OP_CONTRACT, (value *[]){x, y}, 2, &a, NULL);
+    return build_op(b, OP_CONTRACT, (value *[]){x, y}, 2, &a, NULL);
 }
 
 value *build_reduce(builder *b, value *a, reduce_kind k, const int *axes, uint32_t n)
 {
     attr x[2] = {attr_int(ATTR_KIND, k), attr_axes(ATTR_AXES, axes, n)};
-    return build(b, OP_REDUCE, &a, 1, x, NULL);
+    return build_op(b, OP_REDUCE, &a, 1, x, NULL);
 }
 
 value *build_softmax(builder *b, value *a, int axis)
 {
     attr x = attr_int(ATTR_AXIS, axis);
-    return build(b, OP_SOFTMAX, &a, 1, &x, NULL);
+    return build_op(b, OP_SOFTMAX, &a, 1, &x, NULL);
 }
 
 value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps)
 {
     attr x[3] = {attr_int(ATTR_MODE, mode), attr_axes(ATTR_AXES, axes, n), attr_real(ATTR_EPS, eps)};
-    return build(b, OP_NORMALIZE, &a, 1, x, NULL);
+    return build_op(b, OP_NORMALIZE, &a, 1, x, NULL);
 }
 
 value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale)
 {
     attr x = attr_real(ATTR_SCALE, scale);
-    return build(b, OP_ATTENTION, (value *[]){q, k, v, mask}, mask ? 4 : 3, &x, NULL);
+    return build_op(b, OP_ATTENTION, (value *[]){q, k, v, mask}, mask ? 4 : 3, &x, NULL);
 }
 
 value *build_gather(builder *b, value *table, value *ids, int axis)
 {
     attr x = attr_int(ATTR_AXIS, axis);
-    return build(b, OP_GATHER, (value *[]){table, ids}, 2, &x, NULL);
+    return build_op(b, OP_GATHER, (value *[]){table, ids}, 2, &x, NULL);
 }
 
 value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n)
 {
     assert(op_row(op)->props & P_ELEMENTWISE);
-    return build(b, op, operands, n, NULL, NULL);
+    return build_op(b, op, operands, n, NULL, NULL);
 }

@@ -240,7 +240,7 @@ typedef struct {
 /* The builder of nodes before `n`, marked like it. */
 builder builder_before(node *n);
 
-/* Typed builders, one per op; operands must already fit (the frontend has checked them): a violation is an assert. */
+/* Typed builders of what passes and tests make; operands must already fit: a violation is an assert. */
 value *build_param(builder *b, param *p);
 value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v);       /* float dtypes */
 value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v);  /* int and bool dtypes */
@@ -261,6 +261,8 @@ value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n);
 /* Any op from parts, the result type inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need it).
  * NULL with *why set (in the module's arena) when the operands do not fit: used by the parser and by generic rewrites. */
 value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty, const char **why);
+/* build_node for operands that are known to fit: a violation is an assert. */
+value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty);
 
 /* ---- access and change ---- */
 const attr *node_attr(const node *n, attr_name name);   /* asserts that the op has it */

@@ -68,6 +68,18 @@ static void map_attention(const node *n, axis_info *x)
         for (int i = 0; i < n->operands[o]->ty.rank; i++) x->operand_axis[o][i] = maps[o][i];
 }
 
+/* The operand axes that attribute `axis` or `axes` names. */
+static void mark_attr_axes(const node *n, bool *marked)
+{
+    const op_info *row = op_row(n->op);
+    for (int i = 0; i < row->n_attrs; i++) {
+        const attr *a = &n->attrs[i];
+        if (a->name == ATTR_AXIS) marked[a->u.i] = true;
+        if (a->name == ATTR_AXES)
+            for (int k = 0; k < a->u.ints.n; k++) marked[a->u.ints.v[k]] = true;
+    }
+}
+
 void node_axes(module *m, const node *n, axis_info *x)
 {
     const type *r = &n->result->ty;
@@ -107,25 +119,20 @@ void node_axes(module *m, const node *n, axis_info *x)
         break;
     case X_LABELS: map_labels(n, x); break;
     case X_REDUCE: {
-        const attr *axes = node_attr(n, ATTR_AXES);
-        int next = 0, kept = 0;
-        for (int k = 0; k < n->operands[0]->ty.rank; k++) {
-            bool reduced = next < axes->u.ints.n && axes->u.ints.v[next] == k;
-            next += reduced;
+        bool reduced[MAX_RANK] = {0};
+        int kept = 0;
+        mark_attr_axes(n, reduced);
+        for (int k = 0; k < n->operands[0]->ty.rank; k++)
             x->operand_axis[0][k] =
-                (int8_t)(reduced ? add_axis(x, AXIS_REDUCTION, n->operands[0]->ty.shape[k]) : kept++);
-        }
+                (int8_t)(reduced[k] ? add_axis(x, AXIS_REDUCTION, n->operands[0]->ty.shape[k]) : kept++);
         break;
     }
     case X_ROWWISE: {
+        bool in_row[MAX_RANK] = {0};
         map_all(x, n);
-        const op_info *row = op_row(n->op);
-        for (int i = 0; i < row->n_attrs; i++) {
-            const attr *a = &n->attrs[i];
-            if (a->name == ATTR_AXIS) x->role[a->u.i] = AXIS_REDUCTION;
-            if (a->name == ATTR_AXES)
-                for (int k = 0; k < a->u.ints.n; k++) x->role[a->u.ints.v[k]] = AXIS_REDUCTION;
-        }
+        mark_attr_axes(n, in_row);
+        for (int k = 0; k < r->rank; k++)
+            if (in_row[k]) x->role[k] = AXIS_REDUCTION;
         break;
     }
     case X_ATTENTION: map_attention(n, x); break;

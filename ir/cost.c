@@ -46,9 +46,11 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
     c.bytes_written = bytes(m, &n->result->ty, dims);
     for (uint32_t i = 0; i < n->n_operands; i++) c.bytes_read += bytes(m, &n->operands[i]->ty, dims);
 
-    double results = elements(m, &n->result->ty, dims);
+    /* One operation a point, but for: */
+    double points = iterations(m, n, dims);
+    c.flops = points;
     switch (n->op) {
-    case OP_CONTRACT: c.flops = 2 * iterations(m, n, dims); break;
+    case OP_CONTRACT: c.flops = 2 * points; break;
     case OP_ATTENTION: {
         /* Both products, and per score: scale, maximum, exponential, sum. */
         const type *q = &n->operands[0]->ty;
@@ -63,15 +65,15 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
         c.flops = elements(m, &rows, dims) * (double)keys * (2 * (double)size + 2 * (double)values + 4);
         break;
     }
-    case OP_SOFTMAX: c.flops = 4 * results; break;
-    case OP_NORMALIZE: c.flops = (node_attr(n, ATTR_MODE)->u.i == NORM_STANDARD ? 6 : 3) * results; break;
-    case OP_REDUCE: c.flops = elements(m, &n->operands[0]->ty, dims); break;
+    case OP_SOFTMAX: c.flops = 4 * points; break;
+    case OP_NORMALIZE: c.flops = (node_attr(n, ATTR_MODE)->u.i == NORM_STANDARD ? 6 : 3) * points; break;
     case OP_GATHER: /* reads the rows that are asked for, not the table */
         c.bytes_read = c.bytes_written + bytes(m, &n->operands[1]->ty, dims);
+        c.flops = 0;
         break;
-    case OP_CONCAT: break;
-    case OP_FMA: c.flops = 2 * results; break;
-    default: c.flops = results; break;
+    case OP_CONCAT: c.flops = 0; break;
+    case OP_FMA: c.flops = 2 * points; break;
+    default: break;
     }
     return c;
 }

@@ -373,8 +373,7 @@ static bool infer_scalar(const inputs *in, type *out)
 
 bool op_needs_type(op_kind op)
 {
-    return op == OP_PARAM || op == OP_CONST || op == OP_IOTA || op == OP_CAST || op == OP_BROADCAST ||
-           op == OP_RESHAPE || op == OP_SLICE;
+    return op_row(op)->props & P_TYPED;
 }
 
 /* A list of words of an enumeration is closed: text and passes may only give what attrs.c can print. */

@@ -1,0 +1,37 @@
+/* A compilation session for PTX tests, and kernels run twice: by the kernel interpreter, and as PTX by the simulator. */
+#ifndef TESTS_UNIT_PTX_SESSION_H
+#define TESTS_UNIT_PTX_SESSION_H
+
+#include "codegen/ptx.h"
+
+typedef struct {
+    arena *a;
+    interner *names;
+    source_set *sources;
+    diags *d;
+} session;
+
+session session_new(void);
+void session_free(session *s);
+const char *session_messages(session *s);
+/* Parsed and verified, functions expanded; fails the test otherwise. */
+kmodule *session_parse(session *s, const char *text);
+kmodule *session_read(session *s, const char *path);
+codegen_ptx session_emit(session *s, const kmodule *m, const char *sm); /* fails the test with the diagnostics */
+
+typedef struct {
+    const char *kernel;       /* NULL: the module's first */
+    const char *sm;
+    const int64_t *dims;
+    double tolerance;         /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
+    int64_t ints_below;       /* int inputs are in 0..ints_below-1; 0: all values */
+    int64_t faulty;           /* not 0: every 7th int input is this number */
+} ptx_case;
+
+/* Runs the kernel on random inputs by the interpreter and by the simulator (with early and with late asynchronous work) on memory
+ * that is aligned no better than promised, and compares everything written, and the fault. */
+void expect_same_run(session *s, const kmodule *m, ptx_case c);
+/* What the simulator says of the kernel, asynchronous work landing late; NULL: nothing. */
+const char *simulate_late(session *s, const kmodule *m, ptx_case c);
+
+#endif

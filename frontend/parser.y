@@ -10,10 +10,6 @@
 %locations
 %param {parse_ctx *ctx}
 
-%code top {
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-}
 %code requires {
 #include "frontend/parse.h"
 }

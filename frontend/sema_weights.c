@@ -1,7 +1,7 @@
 /* Weights: every parameter against the file's table, through the model's map rules; and what the file has besides. */
 #include "frontend/sema_internal.h"
 
-enum { MAX_CAPTURES = 8, MAX_DEEP = 3, MAX_MISSING_SHOWN = 8 };
+enum { MAX_CAPTURES = 8, MAX_DEEP = 2, MAX_MISSING_SHOWN = 8 };
 
 typedef struct {
     const char *s[MAX_CAPTURES];
@@ -26,39 +26,62 @@ typedef struct {
 
 /* ---- patterns: '*' is one segment, '**' any number ---- */
 
-static bool match(const char *p, const char *t, captures *c, uint32_t deep)
+/* What follows the first segment; NULL when nothing does. */
+static const char *next_segment(const char *s)
 {
-    for (;;) {
-        size_t pn = strcspn(p, "."), tn = strcspn(t, ".");
+    s += strcspn(s, ".");
+    return *s ? s + 1 : NULL;
+}
+
+static void capture(captures *c, uint32_t slot, const char *from, size_t n)
+{
+    c->s[slot] = from;
+    c->n[slot] = n;
+    c->count = slot + 1;
+}
+
+/* p and t are NULL past their last segment. Wildcards beyond MAX_CAPTURES match nothing: check_pattern has refused
+ * them. */
+static bool match(const char *p, const char *t, captures *c)
+{
+    for (; p; p = next_segment(p), t = next_segment(t)) {
+        size_t pn = strcspn(p, ".");
         if (pn == 2 && p[0] == '*' && p[1] == '*') {
-            if (deep == MAX_DEEP || c->count == MAX_CAPTURES) return false;
-            uint32_t slot = c->count++;
-            for (const char *end = t;;) { /* the shortest that lets the rest match */
-                c->s[slot] = t;
-                c->n[slot] = (size_t)(end - t) - (end > t && end[-1] == '.');
-                captures saved = *c;
-                bool done = end == t ? false : end[-1] != '.';
-                if (!p[pn] && !*end) return true;
-                if (p[pn] && !done && *end && match(p + pn + 1, end, c, deep + 1)) return true;
-                *c = saved;
-                if (!*end) return false;
-                end += strcspn(end, ".");
-                if (*end == '.') end++;
+            uint32_t slot = c->count;
+            if (slot == MAX_CAPTURES) return false;
+            for (const char *rest = t;; rest = next_segment(rest)) { /* the fewest segments that let the rest match */
+                capture(c, slot, t ? t : "", !t || rest == t ? 0 : rest ? (size_t)(rest - t) - 1 : strlen(t));
+                if (match(next_segment(p), rest, c)) return true;
+                if (!rest) return false;
             }
         }
-        if (pn == 1 && p[0] == '*' && tn) {
+        if (!t) return false;
+        size_t tn = strcspn(t, ".");
+        if (pn == 1 && p[0] == '*') {
             if (c->count == MAX_CAPTURES) return false;
-            c->s[c->count] = t;
-            c->n[c->count++] = tn;
+            capture(c, c->count, t, tn);
         } else if (pn != tn || memcmp(p, t, pn) != 0) {
             return false;
         }
-        p += pn;
-        t += tn;
-        if (!*p || !*t) return !*p && !*t;
-        p++;
-        t++;
     }
+    return !t;
+}
+
+/* Matching tries all ways to divide a path, so a pattern may not have many wildcards. */
+static bool check_pattern(sema *s, ast_name pattern)
+{
+    uint32_t all = 0, deep = 0;
+    for (const char *p = pattern.name; *p;) {
+        size_t n = strcspn(p, ".");
+        bool one = n == 1 && p[0] == '*', any = n == 2 && p[0] == '*' && p[1] == '*';
+        all += one || any;
+        deep += any;
+        p += n + (p[n] == '.');
+    }
+    if (all <= MAX_CAPTURES && deep <= MAX_DEEP) return true;
+    diag *g = sema_error(s, pattern.at, "pattern", "this pattern has too many wildcards");
+    diag_note(g, "the limits are %d, and %d '**'", MAX_CAPTURES, MAX_DEEP);
+    return false;
 }
 
 /* The k-th wildcard of `text` becomes the k-th capture. */
@@ -66,17 +89,17 @@ static const char *substitute(sema *s, const char *text, const captures *c)
 {
     strbuf b = strbuf_new(s->a);
     uint32_t k = 0;
-    for (const char *p = text; *p;) {
+    for (const char *p = text; p; p = next_segment(p)) {
         size_t n = strcspn(p, ".");
+        const char *with = p;
         bool wild = (n == 1 && p[0] == '*') || (n == 2 && p[0] == '*' && p[1] == '*');
         if (wild && k < c->count) {
-            strbuf_add(&b, c->s[k], c->n[k]);
-            k++;
-        } else {
-            strbuf_add(&b, p, n);
+            with = c->s[k];
+            n = c->n[k++];
+            if (n == 0) continue; /* '**' that stands for nothing */
         }
-        p += n;
-        if (*p) strbuf_addc(&b, *p++);
+        if (b.len) strbuf_addc(&b, '.');
+        strbuf_add(&b, with, n);
     }
     return intern_z(s->names, b.s);
 }
@@ -274,7 +297,7 @@ static map_rule *rule_for(work *w, const char *path, captures *c, bool *clash)
     map_rule *found = NULL;
     vec_foreach (map_rule, r, &w->maps) {
         captures mine = {0};
-        if (!match(r->rule->pattern.name, path, &mine, 0)) continue;
+        if (!match(r->rule->pattern.name, path, &mine)) continue;
         if (found) {
             diag *g = sema_error(w->s, r->rule->pattern.at, "map-twice", "two rules map '%s'", path);
             diag_note(g, "the other is at %s", sema_where(w->s, found->rule->at));
@@ -454,9 +477,10 @@ static void report_unused(work *w, const ast_weights *clause)
     vec_foreach (ast_weight_rule, r, &clause->rules) {
         vec_foreach (ast_name, pat, &r->ignored) {
             bool any = false;
+            if (!check_pattern(s, *pat)) continue;
             for (uint32_t i = 0; i < w->view->count; i++) {
                 captures c = {0};
-                if (!match(pat->name, w->view->entries[i].name, &c, 0)) continue;
+                if (!match(pat->name, w->view->entries[i].name, &c)) continue;
                 any = ignored[i] = true;
             }
             if (!any) sema_warning(s, pat->at, "unused-rule", "nothing in the weights file matches '%s'", pat->name);
@@ -505,7 +529,7 @@ void check_weights(sema *s)
             ptrmap_set(w.by_name, intern_z(s->names, view->entries[i].name), (void *)(uintptr_t)(i + 1));
     }
     vec_foreach (ast_weight_rule, r, &clause->rules)
-        if (r->is_map) vec_push(s->a, &w.maps, ((map_rule){r, false}));
+        if (r->is_map && check_pattern(s, r->pattern)) vec_push(s->a, &w.maps, ((map_rule){r, false}));
 
     frame f = {.file = s->root, .decl = s->model, .path = ""};
     s->frame = &f;

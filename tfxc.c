@@ -3,6 +3,7 @@
 #include "codegen/describe.h"
 #include "codegen/header.h"
 #include "codegen/lower.h"
+#include "codegen/ptx.h"
 #include "frontend/frontend.h"
 #include "ir/interp.h"
 #include "ir/kir/kinterp.h"
@@ -28,6 +29,7 @@ typedef enum {
     EMIT_ASM,
     EMIT_TIR,
     EMIT_KIR,
+    EMIT_PTX,
     EMIT_HEADER,
     EMIT_NOTHING,
     EMIT_COUNT
@@ -42,6 +44,7 @@ static const struct {
     [EMIT_ASM] = {"s", ".s", "assembly"},
     [EMIT_TIR] = {"tir", ".tir", "tensor IR, after the passes"},
     [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled"},
+    [EMIT_PTX] = {"ptx", ".ptx", "PTX of the GPU kernels in a .kir file (-mcpu=sm_90a picks the target)"},
     [EMIT_HEADER] = {"h", ".h", "the C header alone"},
     [EMIT_NOTHING] = {"nothing", NULL, "check the program only"},
 };
@@ -502,9 +505,33 @@ static bool interpret_kernels(session *s, module *m, kmodule *km)
     return true;
 }
 
+/* A .kir file: its kernels as they stand. */
+static bool compile_kernels(session *s)
+{
+    const char *path = s->o.input, *why;
+    const source_file *f = source_read(s->sources, path, path, &why);
+    if (!f) return file_error(s, path, why);
+    kmodule *km = kmodule_parse(s->a, s->names, s->sources, s->d, f);
+    if (!km || !kmodule_verify(km, s->d)) return false;
+    strbuf b = strbuf_new(s->a);
+    if (s->o.emit == EMIT_PTX) {
+        codegen_ptx_options o = {.sm = s->o.target.cpu, .features = s->o.target.features, .opt = s->o.target.opt};
+        codegen_ptx ptx;
+        expand_math(km);
+        if (!codegen_emit_ptx(km, &o, s->a, s->d, &ptx)) return false;
+        strbuf_add(&b, ptx.text, ptx.size);
+    } else if (s->o.emit == EMIT_KIR) {
+        kmodule_print(km, &b);
+    } else if (s->o.emit != EMIT_NOTHING) {
+        return usage_error(s, "kernels alone can be written as kir and ptx, not as %s", emit_rows[s->o.emit].name);
+    }
+    return s->o.emit == EMIT_NOTHING || write_text(s, s->o.output, &b);
+}
+
 /* The whole way of one model. */
 static bool compile(session *s)
 {
+    if (has_extension(s->o.input, ".kir")) return compile_kernels(s);
     module *m = read_model(s);
     if (!m || !run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret_tensors(s, m);
@@ -514,6 +541,8 @@ static bool compile(session *s)
         module_print(m, &b);
         return write_text(s, s->o.output, &b);
     }
+    if (s->o.emit == EMIT_PTX)
+        return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
     kmodule *km = lower(s, m);
     if (!km) return false;
     if (s->o.interpret) return interpret_kernels(s, m, km);

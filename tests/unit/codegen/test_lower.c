@@ -1,18 +1,25 @@
-/* Lowering against the truth: every function of tests/programs/<name>.tir is lowered, and its plan run by the kernel interpreter on
- * random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with the tensor interpreter. The kernel
- * interpreter also reports what hardware would not: accesses out of bounds, races between tasks, reads of unwritten memory. */
+/* Lowering against the truth: every function of every tests/programs/<name>.tir is lowered, and its plan run by the kernel interpreter
+ * on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with the tensor interpreter. The kernel
+ * interpreter also reports what hardware would not: accesses out of bounds, races between tasks, reads of unwritten memory. The
+ * program's shared object must then give the kernel interpreter's results bit for bit. */
 #include "codegen/codegen.h"
+#include "codegen/describe.h"
 #include "codegen/lower.h"
 #include "ir/interp.h"
 #include "ir/kir/kinterp.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#define PROGRAMS "tests/programs"
 
 typedef struct {
     arena *a;
@@ -21,6 +28,9 @@ typedef struct {
     diags *d;
     module *m;
     kmodule *km;
+    void *library; /* the shared object */
+    tfx_model *model;
+    bool exact; /* compiled code has the fused multiply-add that the kernels ask for */
 } lowered;
 
 static void show(lowered *l)
@@ -30,24 +40,57 @@ static void show(lowered *l)
     print_error("%s", b.s);
 }
 
-static lowered lower_program(const char *name, bool math)
+static lowered lower_program(const char *name)
 {
     lowered l = {.a = arena_new(NULL, NULL)};
     l.names = interner_new(l.a);
     l.sources = source_set_new(l.a);
     l.d = diags_new(l.a, l.sources, 0);
-    const char *why = NULL, *path = arena_printf(l.a, "tests/programs/%s.tir", name);
+    const char *why = NULL, *path = arena_printf(l.a, PROGRAMS "/%s", name);
     const source_file *f = source_read(l.sources, path, path, &why);
     if (!f) fail_msg("%s: %s", path, why);
     l.m = module_parse(l.a, l.names, l.sources, l.d, f);
     lower_target t = {.vector_floats = 16, .registers = 32};
     if (l.m && module_verify(l.m, l.d)) l.km = lower_module(l.m, l.a, l.d, &t);
-    if (l.km && math) expand_math(l.km);
     if (!l.km || !kmodule_verify(l.km, l.d)) {
         show(&l);
         fail_msg("%s cannot be lowered", name);
     }
     return l;
+}
+
+/* Compiles the kernels as they stand and opens the model. */
+static void load(lowered *l)
+{
+    char path[] = "/tmp/tfxc-program-XXXXXX", message[256] = "";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    codegen_options o = {.opt = 2};
+    codegen_output out = {.kind = CODEGEN_SO, .path = path, .prefix = l->m->name};
+    codegen_target target;
+    bool ok = codegen_target_describe(&o, l->a, l->d, &target) &&
+              codegen_emit(l->km, codegen_describe(l->m, l->km, "", "test", l->a), &o, &out, l->a, l->d);
+    l->exact = ok && target.fma;
+    if (ok) l->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    unlink(path);
+    if (!l->library) {
+        show(l);
+        fail_msg("%s cannot be compiled or loaded: %s", l->m->name, ok ? dlerror() : "see above");
+    }
+    tfx_model_v1_fn *api = (tfx_model_v1_fn *)(uintptr_t)dlsym(l->library, TFX_MODEL_SYMBOL);
+    assert_non_null(api);
+    tfx_options open = TFX_OPTIONS_INIT;
+    open.message = message;
+    open.message_bytes = sizeof message;
+    if (api()->open(&open, &l->model) != TFX_OK) fail_msg("%s", message);
+}
+
+static void release(lowered *l)
+{
+    if (l->model) l->model->api->close(l->model);
+    if (l->library) dlclose(l->library);
+    arena_free(l->a);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -58,7 +101,18 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static tensor *random_tensor(lowered *l, const type *t, const int64_t *dims, uint64_t *state)
+/* Ordinary numbers; numbers of which many are equal; with NaN and infinities among them. */
+typedef enum { INPUT_SPREAD, INPUT_TIED, INPUT_SPECIAL, INPUT_KINDS } input_kind;
+
+static double random_float(input_kind kind, uint64_t r)
+{
+    static const double special[] = {NAN, INFINITY, -INFINITY, -0.0};
+    if (kind == INPUT_SPECIAL && r % 64 < 4) return special[r % 64];
+    if (kind == INPUT_TIED) return (double)(r >> 11 & 7) / 2 - 2;
+    return (double)(float)((double)(r >> 11) * 0x1p-51 - 2.0);
+}
+
+static tensor *random_tensor(lowered *l, const type *t, const int64_t *dims, input_kind kind, uint64_t *state)
 {
     int64_t shape[MAX_RANK];
     for (int i = 0; i < t->rank; i++) assert_true(dim_eval(l->m->dims, t->shape[i], dims, &shape[i]));
@@ -66,7 +120,7 @@ static tensor *random_tensor(lowered *l, const type *t, const int64_t *dims, uin
     uint64_t n = tensor_elements(x);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t r = next_random(state);
-        if (dtype_is_float(t->dt)) x->u.f[i] = (double)(float)((double)(r >> 11) * 0x1p-51 - 2.0);
+        if (dtype_is_float(t->dt)) x->u.f[i] = random_float(kind, r);
         else x->u.i[i] = t->dt == DT_BOOL ? (int64_t)(r % 4 != 0) : (int64_t)(r % 11);
     }
     return x;
@@ -80,7 +134,8 @@ static kbinding bind_tensor(lowered *l, const tensor *x)
     return b;
 }
 
-static void compare(const char *what, const tensor *want, const tensor *got)
+/* Floats may differ by `tolerance` (1 + |expected|). */
+static void compare(const char *what, const tensor *want, const tensor *got, double tolerance)
 {
     uint64_t n = tensor_elements(want);
     for (uint64_t i = 0; i < n; i++) {
@@ -92,98 +147,116 @@ static void compare(const char *what, const tensor *want, const tensor *got)
         }
         double w = want->u.f[i], g = got->u.f[i];
         if (isnan(w) && isnan(g)) continue;
-        if (!(w == g) && !(fabs(w - g) <= 2e-5 * (1 + fabs(w))))
+        if (!(w == g) && !(fabs(w - g) <= tolerance * (1 + fabs(w))))
             fail_msg("%s: element %llu is %.9g, expected %.9g", what, (unsigned long long)i, g, w);
     }
 }
 
-static void check_function(lowered *l, const function *f, const int64_t *dims, uint64_t seed)
+/* One call of a function: packed inputs, the truth, and room for the results that others compute. */
+typedef struct {
+    const function *f;
+    uint32_t entry, n_args, n_results;
+    tensor **args, **want;
+    kbinding *params;
+    const char *what;
+} call;
+
+static void clear_results(const call *c)
 {
-    const kfunction *plan = kmodule_find(l->km, f->name);
-    uint32_t n_args = f->args.len, n_results = f->results.len;
-    tensor **args = ARENA_ARRAY(l->a, tensor *, n_args), **want = ARENA_ARRAY(l->a, tensor *, n_results);
-    kbinding *params = ARENA_ARRAY(l->a, kbinding, plan->params.len);
-    char what[128];
-    for (uint32_t i = 0; i < n_args; i++) {
-        args[i] = random_tensor(l, &f->args.data[i].v->ty, dims, &seed);
-        params[i] = bind_tensor(l, args[i]);
-    }
-    interp_options io = {0};
-    bool ok = interp_run(f, args, dims, &io, l->a, l->d, want);
-    for (uint32_t i = 0; ok && i < n_results; i++) {
-        params[n_args + i] = bind_tensor(l, want[i]);
-        memset(params[n_args + i].data, 0x5a, params[n_args + i].bytes);
-    }
-    kinterp_options ko = {.seed = seed | 1};
-    ok = ok && kinterp_run(plan, dims, params, &ko, l->a, l->d, NULL);
-    if (!ok) {
-        show(l);
-        fail_msg("%s failed at sizes %lld, %lld", f->name, (long long)dims[0], (long long)dims[1]);
-    }
-    for (uint32_t i = 0; i < n_results; i++) {
-        tensor *got = tensor_from_bytes(l->a, want[i]->dt, want[i]->rank, want[i]->shape, params[n_args + i].data);
-        snprintf(what, sizeof what, "%s.%s at sizes %lld, %lld", f->name, f->results.data[i].name, (long long)dims[0],
-                 (long long)dims[1]);
-        compare(what, want[i], got);
-    }
+    for (uint32_t i = 0; i < c->n_results; i++) memset(c->params[c->n_args + i].data, 0x5a, c->params[c->n_args + i].bytes);
 }
 
-static void check_program(const char *name)
+static tensor *result(lowered *l, const call *c, uint32_t i)
+{
+    const tensor *like = c->want[i];
+    return tensor_from_bytes(l->a, like->dt, like->rank, like->shape, c->params[c->n_args + i].data);
+}
+
+/* The compiled function on the same arguments: its results are the kernel interpreter's, `kernels`. */
+static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
+{
+    uint32_t n = c->n_args + c->n_results;
+    tfx_tensor *t = ARENA_ARRAY(l->a, tfx_tensor, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const tensor *x = i < c->n_args ? c->args[i] : c->want[i - c->n_args];
+        t[i] = (tfx_tensor){.data = c->params[i].data, .shape = x->shape, .dtype = (int32_t)x->dt, .rank = x->rank};
+    }
+    clear_results(c);
+    tfx_args args = {t, t + c->n_args, NULL, c->n_args, c->n_results, 0, 0};
+    if (tfx_run(l->model, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(l->model));
+    for (uint32_t i = 0; i < c->n_results; i++)
+        compare(arena_printf(l->a, "%s, compiled, result %u", c->what, i), kernels[i], result(l, c, i), l->exact ? 0 : 2e-5);
+}
+
+static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
+{
+    const function *f = l->m->functions.data[entry];
+    const kfunction *plan = kmodule_find(l->km, f->name);
+    call c = {.f = f, .entry = entry, .n_args = f->args.len, .n_results = f->results.len};
+    c.args = ARENA_ARRAY(l->a, tensor *, c.n_args);
+    c.want = ARENA_ARRAY(l->a, tensor *, c.n_results);
+    c.params = ARENA_ARRAY(l->a, kbinding, plan->params.len);
+    c.what = arena_printf(l->a, "%s at sizes %lld, %lld with inputs %d", f->name, (long long)dims[0], (long long)dims[1], kind);
+    for (uint32_t i = 0; i < c.n_args; i++) {
+        c.args[i] = random_tensor(l, &f->args.data[i].v->ty, dims, kind, &seed);
+        c.params[i] = bind_tensor(l, c.args[i]);
+    }
+    interp_options io = {0};
+    bool ok = interp_run(f, c.args, dims, &io, l->a, l->d, c.want);
+    for (uint32_t i = 0; ok && i < c.n_results; i++) c.params[c.n_args + i] = bind_tensor(l, c.want[i]);
+    if (ok) clear_results(&c);
+    kinterp_options ko = {.seed = seed | 1};
+    ok = ok && kinterp_run(plan, dims, c.params, &ko, l->a, l->d, NULL);
+    if (!ok) {
+        show(l);
+        fail_msg("%s failed", c.what);
+    }
+    tensor **kernels = ARENA_ARRAY(l->a, tensor *, c.n_results);
+    for (uint32_t i = 0; i < c.n_results; i++) {
+        kernels[i] = result(l, &c, i);
+        compare(arena_printf(l->a, "%s, result %u", c.what, i), c.want[i], kernels[i], 2e-5);
+    }
+    check_compiled(l, &c, kernels);
+}
+
+/* Attention multiplies the values of keys that the mask leaves out by 0, where the truth does not look at them, and takes a row whose
+ * scores are all -inf for one without keys. */
+static bool finite_only(const char *program)
+{
+    return !strcmp(program, "attention.tir");
+}
+
+static void check_program(void **state)
 {
     static const int64_t sizes[] = {0, 1, 2, 3, 13, 32, 45, 65, 67, 131};
-    lowered l = lower_program(name, true);
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    lowered l = lower_program(*state);
+    expand_math(l.km);
+    load(&l);
     uint32_t symbols = dim_symbol_count(l.m->dims);
     int64_t *dims = ARENA_ARRAY(l.a, int64_t, symbols + 2);
     for (uint32_t i = 0; i < l.m->functions.len; i++) {
         uint64_t seed = i;
-        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        for (size_t k = 0; k < SIZES; k++) {
             for (uint32_t s = 0; s < symbols; s++) { /* the first dim (a batch) stays small; the others take the sizes in turn */
                 const dim_symbol *d = dim_symbol_at(l.m->dims, s);
-                int64_t v = sizes[(k + 3 * s) % (sizeof sizes / sizeof *sizes)];
+                int64_t v = sizes[(k + 3 * s) % SIZES];
                 if (s == 0) v = 1 + (int64_t)(k % 3);
                 dims[s] = v < d->min ? d->min : v > d->max ? d->max : v;
             }
-            check_function(&l, l.m->functions.data[i], dims, seed++);
+            input_kind kind = (input_kind)((k + i) % INPUT_KINDS);
+            if (kind == INPUT_SPECIAL && finite_only(*state)) kind = INPUT_SPREAD;
+            check_call(&l, i, dims, kind, seed++);
         }
     }
-    arena_free(l.a);
-}
-
-static void test_elementwise(void **state)
-{
-    (void)state;
-    check_program("elementwise");
-}
-
-static void test_move(void **state)
-{
-    (void)state;
-    check_program("move");
-}
-
-static void test_contract(void **state)
-{
-    (void)state;
-    check_program("contract");
-}
-
-static void test_rows(void **state)
-{
-    (void)state;
-    check_program("rows");
-}
-
-static void test_attention(void **state)
-{
-    (void)state;
-    check_program("attention");
+    release(&l);
 }
 
 /* Layers of one shape share one kernel: the two equal projections of `linear` programs below do. */
 static void test_kernels_are_shared(void **state)
 {
     (void)state;
-    lowered l = lower_program("elementwise", false);
+    lowered l = lower_program("elementwise.tir");
     uint32_t kernels = 0, launches = 0;
     for (uint32_t i = 0; i < l.km->functions.len; i++) {
         const kfunction *f = l.km->functions.data[i];
@@ -192,14 +265,28 @@ static void test_kernels_are_shared(void **state)
             kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
     }
     assert_true(kernels < launches);
-    arena_free(l.a);
+    release(&l);
+}
+
+static int is_program(const struct dirent *e)
+{
+    size_t n = strlen(e->d_name);
+    return n > 4 && !strcmp(e->d_name + n - 4, ".tir");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_move),      cmocka_unit_test(test_contract),
-        cmocka_unit_test(test_rows),        cmocka_unit_test(test_attention), cmocka_unit_test(test_kernels_are_shared),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    struct dirent **programs;
+    int n = scandir(PROGRAMS, &programs, is_program, alphasort);
+    if (n <= 0) return perror(PROGRAMS), 1;
+    struct CMUnitTest *tests = calloc((size_t)n + 1, sizeof *tests);
+    if (!tests) return perror("calloc"), 1;
+    for (int i = 0; i < n; i++)
+        tests[i] = (struct CMUnitTest){.name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
+    tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 1, NULL, NULL);
+    for (int i = 0; i < n; i++) free(programs[i]);
+    free(programs);
+    free(tests);
+    return failed;
 }

@@ -132,25 +132,30 @@ void node_erase(node *n)
 
 void node_add_sources(module *m, node *n, const node *from)
 {
-    span *all = ARENA_ARRAY(m->a, span, (size_t)n->n_sources + from->n_sources);
-    uint32_t len = 0;
-    for (uint32_t k = 0; k < 2; k++) {
-        const node *x = k ? from : n;
-        for (uint32_t i = 0; i < x->n_sources; i++) {
-            bool known = false;
-            for (uint32_t j = 0; j < len && !known; j++)
-                known = all[j].begin == x->sources[i].begin && all[j].end == x->sources[i].end;
-            if (!known) all[len++] = x->sources[i];
-        }
+    /* A constant that every layer of a deep model shares has hundreds of places; more say nothing more. */
+    enum { MAX_SOURCES = 256 };
+    uint32_t len = n->n_sources, most = len + from->n_sources;
+    if (most > MAX_SOURCES) most = MAX_SOURCES;
+    if (most <= len) return;
+    span *all = ARENA_ARRAY(m->a, span, most); /* builders share lists between nodes: they are never changed in place */
+    if (len) memcpy(all, n->sources, len * sizeof *all);
+    for (uint32_t i = 0; i < from->n_sources && len < most; i++) {
+        bool known = false;
+        for (uint32_t j = 0; j < len && !known; j++)
+            known = all[j].begin == from->sources[i].begin && all[j].end == from->sources[i].end;
+        if (!known) all[len++] = from->sources[i];
     }
     n->sources = all;
     n->n_sources = len;
 }
 
-bool value_const_splat(const value *v, double *out)
+/* Chains of views and casts that a model has are short; text may hold any. */
+enum { MAX_VIEWS = 64 };
+
+static bool const_splat(const value *v, double *out, int depth)
 {
     const node *n = v->def;
-    if (!n) return false;
+    if (!n || depth == MAX_VIEWS) return false;
     switch (n->op) {
     case OP_CONST:
         if (dtype_is_float(v->ty.dt)) {
@@ -162,11 +167,11 @@ bool value_const_splat(const value *v, double *out)
     case OP_BROADCAST:
     case OP_RESHAPE:
     case OP_TRANSPOSE:
-    case OP_SLICE: return value_const_splat(n->operands[0], out);
+    case OP_SLICE: return const_splat(n->operands[0], out, depth + 1);
     case OP_CAST: {
         /* Only a cast that keeps the number: then it does not matter how the cast rounds. */
         double x;
-        if (!value_const_splat(n->operands[0], &x)) return false;
+        if (!const_splat(n->operands[0], &x, depth + 1)) return false;
         dtype to = v->ty.dt;
         if (dtype_is_float(to)) {
             double r = dtype_round(to, x);
@@ -180,4 +185,9 @@ bool value_const_splat(const value *v, double *out)
     }
     default: return false;
     }
+}
+
+bool value_const_splat(const value *v, double *out)
+{
+    return const_splat(v, out, 0);
 }

@@ -205,8 +205,7 @@ static bool check_requirements(const binding *b)
     return ok;
 }
 
-bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d,
-                      int64_t *values)
+bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d, int64_t *values)
 {
     uint32_t n = dim_symbol_count(f->m->dims);
     binding b = {.f = f, .dims = f->m->dims, .args = args, .a = a, .d = d, .values = values, .n = n};

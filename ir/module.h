@@ -174,6 +174,7 @@ struct module {
     VEC(region *) regions;
     /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
     VEC(dim_check) checks;
+    VEC(struct weights_file *) files; /* opened by module_parse for its constants */
     uint32_t n_values, n_nodes;
 };
 
@@ -271,7 +272,7 @@ bool value_is_output(const value *v);
 void value_replace(function *f, value *old, value *with); /* all uses, results and points */
 void node_set_operand(node *n, uint32_t i, value *v);
 void node_erase(node *n);                                  /* asserts that its result has no uses */
-void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' */
+void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' (up to 256) */
 bool value_const_splat(const value *v, double *out);     /* v is a const (through broadcast/cast) */
 
 #define function_foreach(n, f) for (node *n = (f)->first, *n##_next; n && (n##_next = n->next, true); n = n##_next)
@@ -303,8 +304,11 @@ void node_axes(module *m, const node *n, axis_info *out);
 /* ---- text, verification, interpretation ---- */
 void module_print(const module *m, strbuf *out);
 void node_print(const node *n, strbuf *out); /* one line without indentation; values numbered as module_print does */
-/* Parses what module_print prints (the .tir form). NULL with diagnostics on a mistake. */
+/* Parses what module_print prints (the .tir form). NULL with diagnostics on a mistake. Weights files that it names stay
+ * mapped until module_close. */
 module *module_parse(arena *a, interner *names, source_set *sources, diags *d, const source_file *f);
+/* Unmaps the weights files that module_parse opened; constants that read them are dead then. */
+void module_close(module *m);
 /* Checks every invariant. False with one message per violation added to `d` (node printed). */
 bool module_verify(const module *m, diags *d);
 module *module_clone(const module *m, arena *a);

@@ -267,6 +267,15 @@ module *module_parse(arena *a, interner *names, source_set *sources, diags *d, c
     const char *name;
     if (!text_expect_keyword(&p.t, "module") || !(name = text_name(&p.t, "the module's name"))) return NULL;
     p.m = module_new(a, names, sources, dims_new(a, names), name);
-    if (!parse_module(&p)) return NULL;
-    return module_verify(p.m, d) ? p.m : NULL;
+    bool ok = parse_module(&p) && module_verify(p.m, d);
+    for (uint32_t i = 0; i < p.t.files.len; i++) vec_push(a, &p.m->files, p.t.files.data[i]);
+    if (ok) return p.m;
+    module_close(p.m);
+    return NULL;
+}
+
+void module_close(module *m)
+{
+    for (uint32_t i = 0; i < m->files.len; i++) weights_close(m->files.data[i]);
+    m->files.len = 0;
 }

@@ -49,9 +49,8 @@ static bool constant_type(const module *from, const type *t, dim_ctx *to, type *
 
 /* Runs a copy of n, its result of type t, on known operands in a module of its own. NULL when the interpreter refuses.
  */
-static tensor *evaluate(const folder *x, const node *n, const type *t, tensor *const *operands, bool round)
+static tensor *evaluate_in(arena *a, const folder *x, const node *n, const type *t, tensor *const *operands, bool round)
 {
-    arena *a = x->ctx->scratch;
     source_set *sources = source_set_new(a);
     module *m = module_new(a, x->m->names, sources, dims_new(a, x->m->names), "fold");
     function *f = function_new(m, "fold");
@@ -79,6 +78,23 @@ static tensor *evaluate(const folder *x, const node *n, const type *t, tensor *c
     interp_options o = {.round = round};
     tensor *y = NULL;
     return interp_run(f, operands, NULL, &o, a, diags_new(a, sources, 1), &y) ? y : NULL;
+}
+
+static void out_of_memory(void *arg)
+{
+    arena_out_of_memory(arg);
+}
+
+/* The same with only the result left in the pass's memory. */
+static tensor *evaluate(const folder *x, const node *n, const type *t, tensor *const *operands, bool round)
+{
+    arena *a = arena_new(out_of_memory, x->ctx->scratch);
+    if (!a) arena_out_of_memory(x->ctx->scratch);
+    const tensor *y = evaluate_in(a, x, n, t, operands, round);
+    tensor *kept = y ? tensor_new(x->ctx->scratch, y->dt, y->rank, y->shape) : NULL;
+    if (y) memcpy(kept->u.f, y->u.f, tensor_elements(y) * sizeof *y->u.f); /* int64_t elements are as wide */
+    arena_free(a);
+    return kept;
 }
 
 static bool same_number(double a, double b)
@@ -245,10 +261,13 @@ static void fold_tables(folder *x, function *f)
 /* The expression of a parameter that nothing but this operand reads. */
 static const cexpr *owned_constant(const folder *x, const value *v)
 {
+    enum { MAX_DEPTH = 32 }; /* operations in one expression; alternating views in hostile text could go on for ever */
     const node *p = match_op(v, OP_PARAM);
     if (!p || !match_single_use(v) || v->ty.enc.kind != ENC_ROWS) return NULL;
     const param *q = node_attr(p, ATTR_PARAM)->u.p;
-    return x->readers[q->id] == 1 ? q->value : NULL;
+    int depth = 0;
+    for (const cexpr *e = q->value; e->n_args && depth < MAX_DEPTH; e = e->args[0]) depth++;
+    return x->readers[q->id] == 1 && depth < MAX_DEPTH ? q->value : NULL;
 }
 
 static const cexpr *slice_of(const folder *x, const node *n, const cexpr *e, arena *a)

@@ -3,10 +3,11 @@
 
 static const pipeline_step steps[] = {
     /* 1 */ {PASS_CANONICALISE, "the frontend writes what the program says; every later pattern expects one spelling"},
-    /* 2 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
-    /* 3 */ {PASS_CANONICALISE, "removes the identities that folding made"},
-    /* 4 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
-    /* 5 */ {PASS_DCE, "last: all passes above leave unused nodes behind"},
+    /* 2 */ {PASS_DCE, "what composing left behind still reads parameters; folding asks who reads them"},
+    /* 3 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
+    /* 4 */ {PASS_CANONICALISE, "removes the identities that folding made"},
+    /* 5 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
+    /* 6 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

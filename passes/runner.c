@@ -209,7 +209,10 @@ static bool check_roundtrip(runner *r, const pass_info *p, arena *a)
     diags *d = diags_new(a, sources, 1);
     const source_file *f = source_add(sources, "<printed>", "<printed>", text.s, text.len);
     module *m = f ? module_parse(a, r->m->names, sources, d, f) : NULL;
-    if (m) module_print(m, &again);
+    if (m) {
+        module_print(m, &again);
+        module_close(m);
+    }
     if (m && again.len == text.len && !memcmp(again.s, text.s, text.len)) return true;
     diag *g = diag_error(s->d, (span){0}, "the IR after pass %s does not read back from its text", p->name);
     strbuf why = strbuf_new(a);

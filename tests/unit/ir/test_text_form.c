@@ -1,11 +1,13 @@
 /* The .tir form: printing what was parsed gives the same bytes, whatever the module holds; mistakes and hostile text end in a
  * located message. */
+#include "ir/constant.h"
 #include "ir/internal.h"
 #include "tests/support/tir_session.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -298,6 +300,46 @@ static void damaged_text_is_refused_or_sound(void **state)
     }
 }
 
+/* A parameter from a weights file: opened once, read, printed as it was written, closed with the module. */
+static void weights_files_are_opened(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_text_form_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    FILE *f = fdopen(fd, "wb");
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
+    uint64_t n = sizeof header - 1;
+    fwrite(&n, 8, 1, f);
+    fwrite(header, 1, n, f);
+    fwrite((float[]){1.5f, -2, 3, 0.25f}, 4, 4, f);
+    fclose(f);
+
+    tir_session s = tir_open();
+    char *text = arena_printf(s.a, "module m\nparam \"x\" : f32[2] = file \"%s\" \"a\"\nparam \"y\" : f32[1] = slice [1] [1] (file \"%s\" \"b\")\n",
+                              path, path);
+    module *m = tir_parse(&s, text);
+    assert_string_equal(tir_messages(&s), "");
+    assert_string_equal(tir_text(&s, m), text);
+    assert_int_equal(m->files.len, 1);
+    float v[2];
+    const char *why;
+    assert_true(cexpr_read(m->params.data[0]->value, 0, 2, v, &why));
+    assert_true(v[0] == 1.5f && v[1] == -2);
+    assert_true(cexpr_read(m->params.data[1]->value, 0, 1, v, &why));
+    assert_true(v[0] == 0.25f);
+    module_close(m);
+
+    assert_null(tir_parse(&s, arena_printf(s.a, "module m\nparam \"x\" : f32[2] = file \"%s\" \"c\"\n", path)));
+    assert_non_null(strstr(tir_messages(&s), "has no tensor \"c\""));
+    tir_forget(&s);
+    assert_null(tir_parse(&s, arena_printf(s.a, "module m\nparam \"x\" : f32[3] = file \"%s\" \"a\"\n", path)));
+    assert_non_null(strstr(tir_messages(&s), "the value of parameter \"x\" is not f32[3]"));
+    tir_close(&s);
+    unlink(path);
+}
+
 static void reals_keep_their_bits(void **state)
 {
     (void)state;
@@ -325,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_message_shows_the_place),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(damaged_text_is_refused_or_sound),
+        cmocka_unit_test(weights_files_are_opened),
         cmocka_unit_test(reals_keep_their_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,12 +185,47 @@ static void the_comparison_can_fail(void **state)
     }
 }
 
+/* Text may nest deeper than any model: chains of casts, views, concats and additions end, and take no stack. */
+static void long_chains(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *odd, *even, *shape; /* @: the operand */
+    } links[] = {
+        {"cast @ : f64[4]", "cast @ : f32[4]", "4"},
+        {"reshape @ : f32[2, 2]", "transpose @ {perm = [1, 0]} : f32[2, 2]", "2, 2"},
+        {"neg @ : f32[4]", "abs @ : f32[4]", "4"},
+        {"concat @ {axis = 0} : f32[4]", "reshape @ : f32[4]", "4"},
+    };
+    for (size_t k = 0; k < sizeof links / sizeof *links; k++)
+        for (int leaf = 0; leaf < 2; leaf++) {
+            tir_session s = tir_open();
+            enum { LENGTH = 20000 };
+            strbuf b = strbuf_new(s.a);
+            strbuf_addf(&b, "module m param \"w\" : f32[%s] func @f() -> (y: f32[%s]) {\n%%0 = %s : f32[%s]\n", links[k].shape,
+                        links[k].shape, leaf ? "param \"w\"" : "const {value = 0.1}", links[k].shape);
+            for (int i = 1; i <= LENGTH; i++) {
+                const char *link = i & 1 ? links[k].odd : links[k].even, *mark = strchr(link, '@');
+                strbuf_addf(&b, "%%%d = %.*s%%%d%s\n", i, (int)(mark - link), link, i - 1, mark + 1);
+            }
+            strbuf_addf(&b, "return %%%d }", LENGTH);
+            module *m = tir_parse(&s, b.s);
+            if (!m) fail_msg("%s", tir_messages(&s));
+            pass_options o = pass_options_default();
+            pass_session ps = {.d = s.d, .options = &o};
+            assert_int_equal(passes_run(m, &ps), STATUS_OK);
+            assert_true(module_verify(m, s.d));
+            tir_close(&s);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_cases),
         cmocka_unit_test(every_rule_is_reached),
         cmocka_unit_test(the_comparison_can_fail),
+        cmocka_unit_test(long_chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -329,7 +329,7 @@ static void test_files_that_cannot_be_opened(void **state)
     (void)state;
     cannot_open("/nonexistent/m.safetensors", "/nonexistent/m.safetensors: error: No such file or directory\n");
     cannot_open("/tmp", "/tmp: error: is a directory\n");
-    cannot_open("/dev/null", "/dev/null: error: is not a regular file\n");
+    cannot_open("/dev/zero", "/dev/zero: error: is not a regular file\n");
     cannot_open("", ": error: No such file or directory\n");
     char path[64], want[128];
     write_file(path, "", 0);

@@ -30,7 +30,7 @@ typedef struct {
     LLVMTypeRef i1, i8, i32, i64, f32, f64, ptr, void_type;
     emit_debug *debug;               /* NULL: no debug info */
     LLVMValueRef zeros;              /* a constant of as many zero bytes as a vector: what absent elements are read from */
-    bool halves;                     /* f16 and bf16 convert by instructions of the target that keep denormals */
+    bool bf16;                       /* bf16 and f32 convert by instructions, which keep denormals */
     bool failed;                     /* a diagnostic was added: the module is not to be used */
 } emit_module;
 
@@ -55,6 +55,7 @@ struct emitter {
     emit_module *m;
     emit_fn *const *table;           /* the target's column: one function an op */
     cg_value (*tile)(emitter *e, ktile t); /* the target's form of a tile, without values yet; NULL: the CPU form */
+    void (*enter)(emitter *e, const kblock *b); /* before each time that a nested block is emitted; may be NULL */
     const kfunction *f;
     LLVMValueRef fn;
     LLVMBuilderRef b;                /* at the end of the block that ops go to */

@@ -166,20 +166,26 @@ static LLVMValueRef narrow_to_odd(bit_ctx *c, LLVMValueRef x)
     return as_float(c, LLVMBuildSelect(c->b, inexact, cut, u, ""));
 }
 
-/* Between f16's bits and f32, in one instruction where there is one. */
+/* LLVM's own type of a small float whose conversions are instructions; else NULL. */
+static LLVMTypeRef native_float(bit_ctx *c, dtype dt)
+{
+    const emit_module *m = c->e->m;
+    if (dt == DT_F16 && m->target->f16) return cg_vector_of(LLVMHalfTypeInContext(m->ctx), c->lanes);
+    if (dt == DT_BF16 && m->bf16) return cg_vector_of(LLVMBFloatTypeInContext(m->ctx), c->lanes);
+    return NULL;
+}
+
+/* Between a small float's bits and f32. */
 static LLVMValueRef small_to_f32(bit_ctx *c, LLVMValueRef x, dtype from, small_format f)
 {
-    if (from != DT_F16 || !c->e->m->target->f16) return unpack(c, x, f);
-    LLVMTypeRef half = cg_vector_of(LLVMHalfTypeInContext(c->e->m->ctx), c->lanes);
-    return LLVMBuildFPExt(c->b, LLVMBuildBitCast(c->b, x, half, ""), c->f32, "");
+    LLVMTypeRef native = native_float(c, from);
+    return native ? LLVMBuildFPExt(c->b, LLVMBuildBitCast(c->b, x, native, ""), c->f32, "") : unpack(c, x, f);
 }
 
 static LLVMValueRef f32_to_small(bit_ctx *c, LLVMValueRef x, dtype to, small_format f)
 {
-    if (to != DT_F16 || !c->e->m->target->f16) return pack(c, x, f);
-    LLVMTypeRef half = cg_vector_of(LLVMHalfTypeInContext(c->e->m->ctx), c->lanes);
-    LLVMTypeRef bits = cg_vector_of(LLVMInt16TypeInContext(c->e->m->ctx), c->lanes);
-    return LLVMBuildBitCast(c->b, LLVMBuildFPTrunc(c->b, x, half, ""), bits, "");
+    LLVMTypeRef native = native_float(c, to), bits = cg_vector_of(cg_scalar_type(c->e->m, to), c->lanes);
+    return native ? LLVMBuildBitCast(c->b, LLVMBuildFPTrunc(c->b, x, native, ""), bits, "") : pack(c, x, f);
 }
 
 /* ---- all pairs ---- */

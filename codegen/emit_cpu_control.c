@@ -49,6 +49,7 @@ static carried yielded(emitter *e, const kblock *b, kvalue *const *like)
 static carried emit_nested(emitter *e, const kblock *b, kvalue *const *like)
 {
     uint32_t mark = e->rebound.len;
+    if (e->enter) e->enter(e, b);
     emit_block(e, b);
     carried c = yielded(e, b, like);
     cg_unbind(e, mark);

@@ -28,6 +28,7 @@ typedef struct {
     uint32_t n_launches;
 } ptx_module;
 
+typedef struct ptx_order ptx_order;
 typedef struct ptx_state {
     ptx_module *pm;
     codegen_ptx_launch *launch;
@@ -38,6 +39,8 @@ typedef struct ptx_state {
     LLVMValueRef shared;             /* all shared buffers of a block together */
     ptrmap *offsets;                 /* result of an alloc -> its offset in there + 1 */
     ptrmap *multiples;               /* scalar -> power of two that divides it */
+    uint8_t *accessed;               /* by kvalue id, of buffers: emit_ptx_order.c */
+    ptx_order *order;                /* of the op whose blocks are being emitted */
 } ptx_state;
 
 extern emit_fn *const emit_ptx_table[KOP_COUNT];
@@ -108,6 +111,16 @@ ptx_offset ptx_lane_offset(emitter *e, const ptx_access *a, ptx_offset rows, ptx
 LLVMValueRef ptx_address(emitter *e, const ptx_access *a, ptx_offset lane, int64_t row, int64_t col);
 int64_t ptx_alignment(const ptx_access *a, ptx_offset lane, int64_t row, int64_t col); /* of that address */
 LLVMValueRef ptx_shared_window(emitter *e, LLVMValueRef ptr); /* i32 address as instructions on shared memory take it */
+
+/* ---- emit_ptx_order.c: called before the access is emitted ---- */
+void ptx_order_read(emitter *e, const kvalue *buffer);
+void ptx_order_write(emitter *e, const kvalue *buffer);
+void ptx_order_copy(emitter *e, const kvalue *to, const kvalue *from);
+void ptx_order_copied(emitter *e);                     /* at a wait for copies */
+void ptx_order_barrier(emitter *e);
+void ptx_order_open(emitter *e, const kop *op);        /* around an op with blocks */
+void ptx_order_enter(emitter *e, const kblock *b);     /* before each time that one of its blocks is emitted */
+void ptx_order_close(emitter *e);
 
 /* ---- emit_ptx_mma.c, emit_ptx_wgmma.c ---- */
 /* Loads a tile in layout mma_a or mma_b by ldmatrix. False, with nothing emitted, when the rectangle is no matter for it. */

@@ -16,19 +16,27 @@ void emit_ptx_for(emitter *e, kop *op)
         /* As many agents as the loop has rounds: verified. */
         cg_set_affine(e, body->args[0], LLVMBuildZExt(e->b, e->ptx->agent, e->m->i64, ""), 0);
         break;
-    default: emit_cpu_for(e, op); return;
+    default:
+        ptx_order_open(e, op);
+        emit_cpu_for(e, op);
+        ptx_order_close(e);
+        return;
     }
     emit_block(e, body);
 }
 
 void emit_ptx_if(emitter *e, kop *op)
 {
+    ptx_order_open(e, op);
     emit_cpu_if(e, op);
+    ptx_order_close(e);
 }
 
 void emit_ptx_switch(emitter *e, kop *op)
 {
+    ptx_order_open(e, op);
     emit_cpu_switch(e, op);
+    ptx_order_close(e);
 }
 
 void emit_ptx_yield(emitter *e, kop *op)

@@ -152,6 +152,7 @@ void emit_ptx_copy(emitter *e, kop *op)
     c.dst = ptx_access_begin(e, &op->mem[0], op->shape);
     c.src = ptx_access_begin(e, &op->mem[1], op->shape);
     if (!choose_piece(&c)) return;
+    ptx_order_copy(e, op->mem[0].buf, op->mem[1].buf);
     deal(&c);
     int rows = e->ptx->lanes / c.across, cols = c.across * c.elements;
     for (int row = 0; row < c.rows; row += rows)
@@ -171,8 +172,12 @@ void emit_ptx_commit(emitter *e, kop *op)
 void emit_ptx_wait(emitter *e, kop *op)
 {
     int keep = (int)op->at.keep;
-    if (op->at.queue == KQUEUE_COPY) plain(e, arena_printf(e->m->a, "cp.async.wait_group %d;", keep));
-    else ptx_emit_ordered(e, op, arena_printf(e->m->a, "wgmma.wait_group.sync.aligned %d;", keep));
+    if (op->at.queue == KQUEUE_COPY) {
+        plain(e, arena_printf(e->m->a, "cp.async.wait_group %d;", keep));
+        ptx_order_copied(e);
+        return;
+    }
+    ptx_emit_ordered(e, op, arena_printf(e->m->a, "wgmma.wait_group.sync.aligned %d;", keep));
 }
 
 /* Registers first, then what ordinary instructions wrote to shared memory: wgmma reads it through another path. */
@@ -185,4 +190,5 @@ void emit_ptx_barrier(emitter *e, kop *op)
 {
     (void)op;
     plain(e, "bar.sync 0;");
+    ptx_order_barrier(e);
 }

@@ -221,10 +221,12 @@ LLVMValueRef emit_ptx_kernel(emit_module *m, ptx_module *pm, const kfunction *f)
     *l = (codegen_ptx_launch){.kernel = f, .name = entry_name(m->a, f->name), .threads = f->warps * 32};
     LLVMValueRef fn = add_entry(m, pm, f, l);
     ptx_state s = {.pm = pm, .launch = l, .lanes = lanes_of(f), .offsets = ptrmap_new(m->a), .multiples = ptrmap_new(m->a)};
+    s.accessed = ARENA_ARRAY(m->a, uint8_t, f->n_values);
     emitter e;
     emit_begin(&e, m, f, fn);
     e.table = emit_ptx_table;
     e.tile = ptx_tile;
+    e.enter = ptx_order_enter;
     e.ptx = &s;
     LLVMBasicBlockRef body = emit_new_block(&e, "body");
     emit_to(&e, body);

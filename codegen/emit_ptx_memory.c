@@ -305,6 +305,7 @@ void emit_ptx_load(emitter *e, kop *op)
         load_reference(e, op, &a);
         return;
     }
+    ptx_order_read(e, op->mem[0].buf);
     cg_value x = cg_tile(e, tile);
     ptx_layout l = ptx_layout_at(e, tile);
     if (!ptx_load_matrices(e, &a, &l, &x)) {
@@ -317,6 +318,7 @@ void emit_ptx_load(emitter *e, kop *op)
 void emit_ptx_store(emitter *e, kop *op)
 {
     const kvalue *v = op->operands[0];
+    ptx_order_write(e, op->mem[0].buf);
     ptx_access a = ptx_access_begin(e, &op->mem[0], v->ty.tile);
     transfer t = transfer_begin(e, &a, v->ty.tile);
     store_tile(&t, cg_get(e, v));

@@ -79,8 +79,9 @@ typedef struct {
 
 static LLVMValueRef operand(product *p, LLVMValueRef pair)
 {
-    /* The f16 form takes vectors, the bf16 form words. */
-    return p->dt == DT_F16 ? pair : LLVMBuildBitCast(p->e->b, pair, p->e->m->i32, "");
+    /* The f16 form takes vectors of halves, the bf16 form words. */
+    LLVMTypeRef t = p->dt == DT_F16 ? LLVMVectorType(LLVMHalfTypeInContext(p->e->m->ctx), 2) : p->e->m->i32;
+    return LLVMBuildBitCast(p->e->b, pair, t, "");
 }
 
 /* Fragment (i, j) of the accumulator plus step k of the inner axis. */

@@ -59,6 +59,7 @@ void ptx_contract_wgmma(emitter *e, kop *op)
         emit_ptx_undefined(e, op);
         return;
     }
+    for (int i = 1; i < 3; i++) ptx_order_read(e, op->operands[i]->def->mem[0].buf);
     cg_value out = cg_tile(e, t);
     unsigned n = (unsigned)out.chunks;
     /* Register order of the instruction: pairs of columns, the row and the one 8 below it. */

@@ -110,12 +110,12 @@ bool codegen_emit_ptx(const kmodule *k, const codegen_ptx_options *o, arena *a, 
 {
     const ptx_processor *cpu = find_processor(o->sm ? o->sm : processors[0].name, d);
     if (!cpu) return false;
-    codegen_target target = {.vector_bytes = 16, .registers = 255, .fma = true, .triple = "nvptx64-nvidia-cuda", .cpu = cpu->name};
+    codegen_target target = {.vector_bytes = 16, .registers = 255, .fma = true, .f16 = true, .triple = "nvptx64-nvidia-cuda", .cpu = cpu->name};
     target.features = o->features ? o->features : cpu->features;
     LLVMTargetMachineRef tm = new_machine(&target, o->opt, d);
     if (!tm) return false;
     emit_module *m = emit_module_new_for(a, d, k, &target, tm);
-    m->halves = true;
+    m->bf16 = true;
     bool ok = emit_kernels(k, m, cpu, tm, o->opt, out);
     emit_module_free(m);
     LLVMDisposeTargetMachine(tm);

@@ -144,7 +144,7 @@ static void run_block(sim_machine *s)
     for (bool left = true; left && !s->error;) {
         left = false;
         for (uint32_t k = 0; k < s->run->threads; k++) {
-            sim_thread *t = &s->threads[k];
+            sim_thread *t = &s->threads[s->run->late ? s->run->threads - 1 - k : k];
             while (!t->done && !t->blocked && !s->error) step(s, t);
             left |= !t->done;
         }

@@ -3,7 +3,8 @@
  * Threads run one after the other up to instructions that a warp, a warpgroup or a block executes together; fragments of ldmatrix,
  * mma.sync and wgmma are those of the PTX ISA, written here from its tables and not from codegen's. Every access is checked against
  * the launch's regions and the block's shared memory, and its natural alignment. Asynchronous work (cp.async, wgmma) lands either
- * as soon as it is issued or only at the wait that completes it: a kernel is right when both give the right result. */
+ * as soon as it is issued or only at the wait that completes it, and the threads run in ascending or in descending order: a kernel
+ * is right when both give the right result. */
 #ifndef TESTS_UNIT_PTX_PTX_SIM_H
 #define TESTS_UNIT_PTX_PTX_SIM_H
 
@@ -21,7 +22,7 @@ typedef struct {
     uint32_t n_params;
     const ptx_region *regions;   /* all global memory that the kernel may touch */
     uint32_t n_regions;
-    bool late;                   /* asynchronous work lands at its wait */
+    bool late;                   /* asynchronous work lands at its wait, and the last thread runs first */
 } ptx_run;
 
 /* Runs entry point `entry` of the module `text`. NULL when all blocks ended, else what went wrong and where, in the arena. */

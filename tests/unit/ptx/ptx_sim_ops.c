@@ -154,6 +154,20 @@ static void exec_atom(sim_machine *s, sim_thread *t, const sim_instr *i)
 
 /* ---- arithmetic ---- */
 
+/* On one or two halves: in double, where at most the last bits of sums that no half comes near are lost. */
+static void half_op(sim_machine *s, sim_thread *t, const sim_instr *i, char op)
+{
+    sim_type one = {i->type.kind, 16, 1};
+    uint64_t v = 0, x[3] = {0};
+    for (int k = 1; k < i->n_args; k++) x[k - 1] = arg(s, t, i, k);
+    for (int n = 0; n < i->type.vector; n++) {
+        double a = float_of(one, x[0] >> 16 * n), b = float_of(one, x[1] >> 16 * n), c = float_of(one, x[2] >> 16 * n);
+        double y = op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : a * b + c;
+        v |= float_bits(one, y) << 16 * n;
+    }
+    result(t, i, v, 16 * i->type.vector);
+}
+
 static void float_op(sim_machine *s, sim_thread *t, const sim_instr *i, char op)
 {
     uint64_t a = arg(s, t, i, 1), b = arg(s, t, i, 2);
@@ -162,7 +176,10 @@ static void float_op(sim_machine *s, sim_thread *t, const sim_instr *i, char op)
         result(t, i, f64_bits(op == '+' ? x + y : op == '-' ? x - y : op == '*' ? x * y : x / y), 64);
         return;
     }
-    if (i->type.bits != 32) sim_fail(s, i, "arithmetic on halves");
+    if (i->type.bits == 16) {
+        half_op(s, t, i, op);
+        return;
+    }
     float x = f32_of(a), y = f32_of(b);
     result(t, i, f32_bits(op == '+' ? x + y : op == '-' ? x - y : op == '*' ? x * y : x / y), 32);
 }
@@ -209,7 +226,7 @@ static void exec_fma(sim_machine *s, sim_thread *t, const sim_instr *i)
     uint64_t a = arg(s, t, i, 1), b = arg(s, t, i, 2), c = arg(s, t, i, 3);
     if (i->type.bits == 64) result(t, i, f64_bits(fma(f64_of(a), f64_of(b), f64_of(c))), 64);
     else if (i->type.bits == 32) result(t, i, f32_bits(fmaf(f32_of(a), f32_of(b), f32_of(c))), 32);
-    else sim_fail(s, i, "arithmetic on halves");
+    else half_op(s, t, i, 'f');
 }
 
 static void exec_div(sim_machine *s, sim_thread *t, const sim_instr *i)
@@ -257,7 +274,8 @@ static void exec_minmax(sim_machine *s, sim_thread *t, const sim_instr *i)
 static void exec_neg(sim_machine *s, sim_thread *t, const sim_instr *i)
 {
     uint64_t a = arg(s, t, i, 1);
-    if (is_float(i->type)) result(t, i, a ^ UINT64_C(1) << (i->type.bits - 1), i->type.bits);
+    if (is_float(i->type) && i->type.vector == 2) result(t, i, a ^ 0x80008000, 32);
+    else if (is_float(i->type)) result(t, i, a ^ UINT64_C(1) << (i->type.bits - 1), i->type.bits);
     else result(t, i, 0 - a, i->type.bits);
 }
 

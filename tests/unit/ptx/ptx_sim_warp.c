@@ -189,6 +189,10 @@ sim_exec *sim_find_collective(const sim_instr *i, sim_scope *scope)
         sim_scope scope;
     } all[] = {{"shfl", exec_shfl, SCOPE_WARP},        {"ldmatrix", exec_ldmatrix, SCOPE_WARP}, {"mma", exec_mma, SCOPE_WARP},
                {"wgmma", exec_wgmma, SCOPE_WARPGROUP}, {"bar", exec_barrier, SCOPE_BLOCK}};
+    if (!strcmp(i->word[0], "bar") && (sim_has(i, "warp") || i->n_args == 2)) { /* of the lanes of an agent */
+        *scope = sim_has(i, "warp") ? SCOPE_WARP : SCOPE_WARPGROUP;
+        return exec_barrier;
+    }
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         if (!strcmp(i->word[0], all[k].name)) {
             *scope = all[k].scope;

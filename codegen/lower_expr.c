@@ -266,6 +266,13 @@ void unflatten(kernel *k, kvalue *task, int n, const dim *size, kidx *index)
     }
 }
 
+kvalue *tile_present(kernel *k, const tile_at *t)
+{
+    if (!t->cols_bounded) return NULL;
+    kvalue *col = kb_iota(&k->b, ktile_make(DT_I64, 1, t->cols, KL_VEC), 1);
+    return kb_map2(&k->b, KOP_LT, col, kidx_as_value(k, t->col_bound));
+}
+
 void for_columns(kernel *k, dim size, int width, kvalue *init, kvalue *tail_init, column_body *body, void *arg,
                  kvalue **full, kvalue **tail)
 {

@@ -139,6 +139,8 @@ void tile_store(kernel *k, const tile_plan *tp, const tile_at *t); /* evaluates 
 /* r on rows x cols, also when its value is the same along an axis. */
 kvalue *tile_widen(kernel *k, kvalue *r, int rows, int cols);
 kvalue *kidx_as_value(kernel *k, kidx i);
+/* Which columns of a bounded tile exist, as a bool tile; NULL when all do. */
+kvalue *tile_present(kernel *k, const tile_at *t);
 /* A memory access of a rank-n buffer bound along a space. */
 kmem tile_mem(const tile_plan *tp, const tile_at *t, kvalue *buf, const bool *along);
 /* Splits a flat task number over axes [0, n) of the given sizes into indices. */
@@ -176,6 +178,32 @@ typedef void lower_fn(lowering *lw, group *g);
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes(lower_fn lower_##name;)
 #include "ir/ops.def"
 #undef OP
+
+/* ---- reductions (lower_reduce.c) ---- */
+/* A kernel that reduces axes of one operand. A task is a row of the result where the operand's last axis is kept: that
+ * axis then lies along the lanes. Otherwise it is one element, and the last reduced axis can lie along the lanes. */
+typedef struct {
+    tile_plan tp;
+    tile_at t; /* the task's place in the result */
+    node *root;
+    const lview *view; /* the operand */
+    kvalue *in;        /* the operand as [1, axes of view ...] */
+    kidx at[MAX_RANK]; /* the task's index per kept operand axis; those of reduced axes are set by who loops over them */
+    bool reduced[MAX_RANK];
+    int col;       /* operand axis along the lanes; set to -1 to load single elements */
+    bool col_kept; /* it is kept; else the columns of the result are one */
+    kop *tasks;
+} reduction;
+/* Opens kernel and tasks. False after a diagnostic. */
+bool reduction_begin(lowering *lw, group *g, const char *family, const bool *reduced, kernel *k, reduction *r);
+/* The operand's elements at r->at and, along axis r->col, the columns of t. */
+kvalue *reduction_load(kernel *k, const reduction *r, const tile_at *t);
+/* Runs `body` once per tile of a task's columns; it ends with reduction_store. */
+typedef void reduction_body(kernel *k, reduction *r, tile_at *t);
+void reduction_columns(kernel *k, reduction *r, reduction_body *body);
+/* `x` is the root's result on the tile: evaluates what follows it in the group and stores. */
+void reduction_store(kernel *k, reduction *r, tile_at *t, kvalue *x);
+void reduction_end(kernel *k, reduction *r);
 
 /* Row tiles shared by matmul and attention: all heights that balanced tiles of at most `max` rows of `rows` rows can
  * have. */

@@ -59,7 +59,8 @@ struct emitter {
     const kfunction *f;
     LLVMValueRef fn;
     LLVMBuilderRef b;                /* at the end of the block that ops go to */
-    LLVMBuilderRef entry;            /* at the end of the entry block: dims, stack buffers */
+    LLVMBuilderRef entry;            /* at the end of the block that computes dims, before everything else */
+    LLVMValueRef stack;              /* the end of the block before that, which has the stack buffers */
     cg_value *values;                /* by kvalue id */
     LLVMValueRef *symbols;           /* i64 values of f->dims' symbols */
     ptrmap *dims;                    /* dim -> LLVMValueRef, in the entry block */
@@ -84,6 +85,7 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f);
 void emit_block(emitter *e, const kblock *b);            /* all ops but the yield */
 const kop *block_yield(const kblock *b);                 /* NULL when the block has none */
 void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn);
+LLVMValueRef emit_stack(emitter *e, uint64_t bytes, unsigned align, const char *name); /* memory of the stack, for the whole call */
 void emit_finish(emitter *e, LLVMBasicBlockRef body);
 LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef signature, LLVMLinkage linkage);
 LLVMBasicBlockRef emit_new_block(emitter *e, const char *name);
@@ -143,8 +145,13 @@ LLVMValueRef cg_dim_at(emit_module *m, LLVMBuilderRef b, const dim_ctx *c, dim d
 /* ---- emit_cpu_scalar.c ---- */
 /* One operation of scalar.def on LLVM values of equal lanes. */
 LLVMValueRef emit_scalar_op(emitter *e, kop_kind op, dtype dt, LLVMValueRef *x);
-void emit_cpu_map(emitter *e, kop *op);                   /* all ops of scalar.def */
 LLVMValueRef emit_convert(emitter *e, LLVMValueRef x, dtype from, dtype to); /* `cast` of kops.def, lane by lane */
+
+/* ---- emit_cpu_elementwise.c ---- */
+void emit_cpu_map(emitter *e, kop *op);                   /* all ops of scalar.def */
+/* Emits the run of elementwise ops on tiles of one shape that starts at `first`, chunk by chunk. The op behind the run (NULL: the
+ * block ends), or `first` itself when no run starts there and nothing was emitted. */
+kop *emit_run(emitter *e, kop *first);
 
 /* ---- emit_cpu_tile.c ---- */
 cg_value emit_transposed(emitter *e, const cg_value *x, ktile to); /* rank 2, axes swapped, in the layout of `to` */

@@ -41,13 +41,18 @@ const kop *block_yield(const kblock *b)
 
 void emit_block(emitter *e, const kblock *b)
 {
-    kblock_foreach(op, b) {
-        const kop *outer = e->at;
-        e->at = op;
-        debug_at(e, op->source);
-        e->table[op->op](e, op);
-        e->at = outer;
+    const kop *outer = e->at;
+    for (kop *op = b->first; op;) {
+        kop *behind = emit_run(e, op);
+        if (behind == op) {
+            e->at = op;
+            debug_at(e, op->source);
+            emit_cpu_table[op->op](e, op);
+            behind = op->next;
+        }
+        op = behind;
     }
+    e->at = outer;
 }
 
 void emit_unsupported(emitter *e, const char *fmt, ...)
@@ -79,7 +84,22 @@ void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
     e->symbols = ARENA_ARRAY(m->a, LLVMValueRef, dim_symbol_count(f->dims));
     e->b = LLVMCreateBuilderInContext(m->ctx);
     e->entry = LLVMCreateBuilderInContext(m->ctx);
-    LLVMPositionBuilderAtEnd(e->entry, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));
+    /* Stack buffers first, in a block without divisions: LLVM may split the other, and behind a split they would move the stack
+     * pointer while running. */
+    LLVMBasicBlockRef stack = LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"), dims = LLVMAppendBasicBlockInContext(m->ctx, fn, "dims");
+    LLVMPositionBuilderAtEnd(e->entry, stack);
+    LLVMPositionBuilderBefore(e->entry, e->stack = LLVMBuildBr(e->entry, dims));
+    LLVMPositionBuilderAtEnd(e->entry, dims);
+}
+
+LLVMValueRef emit_stack(emitter *e, uint64_t bytes, unsigned align, const char *name)
+{
+    LLVMBasicBlockRef dims = LLVMGetInsertBlock(e->entry);
+    LLVMPositionBuilderBefore(e->entry, e->stack);
+    LLVMValueRef p = LLVMBuildAlloca(e->entry, LLVMArrayType2(e->m->i8, bytes), name);
+    LLVMSetAlignment(p, align);
+    LLVMPositionBuilderAtEnd(e->entry, dims);
+    return p;
 }
 
 void emit_finish(emitter *e, LLVMBasicBlockRef body)
@@ -137,9 +157,9 @@ static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
         cg_set(&e, v, (cg_value){.v = p, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
     }
     for (unsigned i = 0; i < n_dims; i++) {
-        e.symbols[i] = LLVMGetParam(fn, n_bufs + i);
-        const char *name = dim_symbol_at(f->dims, i)->name;
-        LLVMSetValueName2(e.symbols[i], name, strlen(name));
+        const dim_symbol *s = dim_symbol_at(f->dims, i);
+        e.symbols[i] = s->min == s->max ? cg_const_i64(m, s->min) : LLVMGetParam(fn, n_bufs + i);
+        LLVMSetValueName2(LLVMGetParam(fn, n_bufs + i), s->name, strlen(s->name));
     }
     e.scratch = LLVMGetParam(fn, n - 4);
     e.fault = LLVMGetParam(fn, n - 3);

@@ -51,21 +51,13 @@ static void add_summand(summand *sum, int *n, LLVMValueRef v, int depth)
     sum[at] = (summand){v, depth};
 }
 
-static bool stride_const(emitter *e, dim stride, int64_t bytes, int64_t *out)
-{
-    if (!dim_is_const(e->f->dims, stride, out)) return false;
-    *out *= bytes;
-    return true;
-}
-
-static LLVMValueRef stride_value(emitter *e, dim stride, int64_t bytes)
+/* A stride in bytes, computed in the entry block. Constants are seen even where only the dims' bounds make them so. */
+static LLVMValueRef stride_bytes(emitter *e, dim stride, int64_t bytes)
 {
     dim b = dim_mul(e->f->dims, stride, dim_const(e->f->dims, bytes));
-    if (b == DIM_BAD) {
-        emit_unsupported(e, "buffer whose size does not fit in 64 bits");
-        return cg_const_i64(e->m, 0);
-    }
-    return cg_dim(e, b);
+    if (b != DIM_BAD) return cg_dim(e, b);
+    emit_unsupported(e, "buffer whose size does not fit in 64 bits");
+    return cg_const_i64(e->m, 0);
 }
 
 /* Adds index * stride (bytes) to the address: its variable part to `sum`, its constant part to *off. */
@@ -74,7 +66,8 @@ static void add_index(emitter *e, kidx i, dim stride, int64_t bytes, summand *su
     const cg_value *x = i.v ? cg_get(e, i.v) : NULL;
     int64_t c = i.off + (x ? x->off : 0), s;
     LLVMValueRef v = x ? x->v[0] : NULL;
-    if (stride_const(e, stride, bytes, &s)) {
+    LLVMValueRef sv = stride_bytes(e, stride, bytes);
+    if (cg_is_const(sv, &s)) {
         *off += c * s;
         if (v && s) {
             *align = common_align(*align, (uint64_t)s);
@@ -82,7 +75,6 @@ static void add_index(emitter *e, kidx i, dim stride, int64_t bytes, summand *su
         }
         return;
     }
-    LLVMValueRef sv = stride_value(e, stride, bytes);
     *align = common_align(*align, (uint64_t)(dim_known_multiple(e->f->dims, stride) * bytes));
     if (v) add_summand(sum, n, LLVMBuildMul(e->b, v, sv, ""), x->depth);
     if (c) add_summand(sum, n, LLVMBuildMul(e->entry, sv, cg_const_i64(e->m, c), ""), 0);
@@ -115,8 +107,9 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
         int to = tile.rank == 2 ? t : COL;
         if (at->axes[t] == KAXIS_NONE) continue;
         dim s = kbuffer_stride(e->f->dims, ty, at->axes[t]);
-        if (!stride_const(e, s, a.bytes, &a.step[to])) {
-            a.stride[to] = stride_value(e, s, a.bytes);
+        LLVMValueRef sv = stride_bytes(e, s, a.bytes);
+        if (!cg_is_const(sv, &a.step[to])) {
+            a.stride[to] = sv;
             a.align = common_align(a.align, (uint64_t)(dim_known_multiple(e->f->dims, s) * a.bytes));
         }
         if (at->bounded[t]) {
@@ -235,10 +228,7 @@ static LLVMValueRef first_lanes_mask(emitter *e, int n, int width)
 
 static LLVMValueRef trash(emitter *e)
 {
-    if (!e->trash) {
-        e->trash = LLVMBuildAlloca(e->entry, LLVMArrayType2(e->m->i8, (uint64_t)e->lanes * 8), "absent");
-        LLVMSetAlignment(e->trash, 64);
-    }
+    if (!e->trash) e->trash = emit_stack(e, (uint64_t)e->lanes * 8, 64, "absent");
     return e->trash;
 }
 
@@ -509,8 +499,7 @@ void emit_cpu_alloc(emitter *e, kop *op)
         int64_t bytes = 0;
         bool fixed = dim_is_const(e->f->dims, kbuffer_bytes(e->f->dims, b), &bytes);
         assert(fixed && "stack buffers have constant sizes");
-        p = LLVMBuildAlloca(e->entry, LLVMArrayType2(e->m->i8, (uint64_t)bytes), v->name ? v->name : "");
-        LLVMSetAlignment(p, b->align > 64 ? b->align : 64);
+        p = emit_stack(e, (uint64_t)bytes, b->align > 64 ? b->align : 64, v->name ? v->name : "");
     } else {
         LLVMValueRef base = b->space == KSPACE_SCRATCH ? e->scratch : e->workspace;
         assert(base && op->at.offset != DIM_BAD && "plan_memory has set offsets");

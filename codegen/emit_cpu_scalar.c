@@ -351,37 +351,3 @@ LLVMValueRef emit_scalar_op(emitter *e, kop_kind op, dtype dt, LLVMValueRef *x)
     LLVMValueRef v = map_table[op](&c, in);
     return widen && map_rows[op].result == R_SAME ? emit_convert(e, v, DT_F32, dt) : v;
 }
-
-/* i64 additions of constants only move the constant offset: see cg_set_affine. */
-static bool affine(emitter *e, kop *op)
-{
-    const kvalue *r = op->results[0];
-    if ((op->op != KOP_ADD && op->op != KOP_SUB) || r->ty.tile.rank || r->ty.tile.dt != DT_I64) return false;
-    cg_value x = *cg_get(e, op->operands[0]), y = *cg_get(e, op->operands[1]);
-    if (op->op == KOP_ADD && !x.v[0]) {
-        cg_value t = x;
-        x = y;
-        y = t;
-    }
-    if (y.v[0]) return false;
-    cg_set_affine(e, r, x.v[0], (int64_t)(op->op == KOP_ADD ? (uint64_t)x.off + (uint64_t)y.off : (uint64_t)x.off - (uint64_t)y.off));
-    return true;
-}
-
-void emit_cpu_map(emitter *e, kop *op)
-{
-    if (affine(e, op)) return;
-    const kvalue *result = op->results[0];
-    cg_value out = cg_tile(e, result->ty.tile);
-    const cg_value *in[3] = {0};
-    for (uint32_t i = 0; i < op->n_operands; i++) in[i] = cg_get(e, op->operands[i]);
-    dtype dt = op->operands[op->n_operands - 1]->ty.tile.dt;
-    for (int r = 0; r < out.rows; r++)
-        for (int k = 0; k < out.chunks; k++) {
-            LLVMValueRef x[3] = {0};
-            for (uint32_t i = 0; i < op->n_operands; i++) x[i] = cg_chunk(e, in[i], r, k, out.lanes, cg_chunk_lanes(&out, k));
-            out.v[r * out.chunks + k] = emit_scalar_op(e, op->op, dt, x);
-        }
-    if (result->ty.tile.rank == 0 && result->ty.tile.dt == DT_I64) cg_set_affine(e, result, out.v[0], 0);
-    else cg_set(e, result, out);
-}

@@ -40,33 +40,6 @@ void emit_cpu_iota(emitter *e, kop *op)
     set_tile(e, op->results[0], out);
 }
 
-void emit_cpu_cast(emitter *e, kop *op)
-{
-    ktile from = op->operands[0]->ty.tile, to = op->results[0]->ty.tile;
-    cg_value out = cg_tile(e, to);
-    const cg_value *in = cg_get(e, op->operands[0]);
-    for (int r = 0; r < out.rows; r++)
-        for (int k = 0; k < out.chunks; k++) {
-            LLVMValueRef x = cg_chunk(e, in, r, k, out.lanes, cg_chunk_lanes(&out, k));
-            out.v[r * out.chunks + k] = emit_convert(e, x, from.dt, to.dt);
-        }
-    set_tile(e, op->results[0], out);
-}
-
-void emit_cpu_bitcast(emitter *e, kop *op)
-{
-    ktile to = op->results[0]->ty.tile;
-    cg_value out = cg_tile(e, to);
-    const cg_value *in = cg_get(e, op->operands[0]);
-    for (int r = 0; r < out.rows; r++)
-        for (int k = 0; k < out.chunks; k++) {
-            int n = cg_chunk_lanes(&out, k);
-            LLVMValueRef x = cg_chunk(e, in, r, k, out.lanes, n);
-            out.v[r * out.chunks + k] = LLVMBuildBitCast(e->b, x, cg_vector_of(cg_scalar_type(e->m, to.dt), n), "");
-        }
-    set_tile(e, op->results[0], out);
-}
-
 /* acc[i, j] + a[i, k] b[k, j], k ascending, one multiply-add for each. Left elements are broadcast over the lanes; every one is
  * used for a whole row of vectors before the next, so that few registers hold them. */
 void emit_cpu_contract(emitter *e, kop *op)

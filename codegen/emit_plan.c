@@ -160,8 +160,8 @@ LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, c
     LLVMBuildRet(e.b, s.status);
 
     emit_to(&e, body);
-    s.bufs = LLVMBuildAlloca(e.entry, LLVMArrayType2(m->ptr, need.bufs), "bufs");
-    s.dims = LLVMBuildAlloca(e.entry, LLVMArrayType2(m->i64, need.dims), "dims");
+    s.bufs = emit_stack(&e, need.bufs * sizeof(void *), 8, "bufs");
+    s.dims = emit_stack(&e, need.dims * sizeof(int64_t), 8, "dims");
     emit_load_dims(&e, call_field(&e, offsetof(struct rt_call, dims)), l->symbol_index);
     e.workspace = call_field(&e, offsetof(struct rt_call, workspace));
     bind_params(&e, l);

@@ -61,8 +61,6 @@ static bool check_swizzle(kverifier *v, const kop *o, const kbuffer *b)
     if (!s.bits) return true;
     uint32_t top = (uint32_t)s.bits + s.base + s.shift;
     if (b->space != KSPACE_SHARED) return kverify_error(v, o, "only shared memory is swizzled");
-    if (dtype_bits(b->dt) % 8 || (1u << s.base) % (dtype_bits(b->dt) / 8))
-        return kverify_error(v, o, "a swizzle that takes elements apart");
     if (s.shift < s.bits || top > 16) return kverify_error(v, o, "a swizzle with overlapping or too many bits");
     int64_t bytes;
     if (!dim_is_const(v->f->dims, kbuffer_bytes(v->f->dims, b), &bytes) || bytes % (1 << (s.bits + s.base)))

@@ -246,14 +246,9 @@ static void test_hostile_text(void **state)
         char *text = arena_strndup(t.a, all, n);
         if (round % 4 == 0) text[hash_bytes(&random, 8, 1) % n] = 0;
         for (int k = 0; round % 4 && k < round % 4; k++, random++) {
-            /* A byte that stands elsewhere in the text, or any; or of numbers another digit: more of it parses. */
+            /* Mostly a byte that stands elsewhere in the text: more of it parses. */
             size_t at = hash_bytes(&random, 8, 2) % n, from = hash_bytes(&random, 8, 3) % n;
-            if (round % 3 == 0) {
-                while (all[at] < '0' || all[at] > '9') at = (at + 1) % n;
-                text[at] = (char)('0' + hash_bytes(&random, 8, 4) % 10);
-            } else {
-                text[at] = round % 7 ? all[from] : (char)(1 + hash_bytes(&random, 8, 4) % 255);
-            }
+            text[at] = round % 7 ? all[from] : (char)(1 + hash_bytes(&random, 8, 4) % 255);
         }
         random++;
         survive(&t, text);

@@ -90,7 +90,6 @@ static const mistake mistakes[] = {
     {"%m = dim ceildiv(M, 16) : i64\n  for %i = 0 to %m step 1 block {",
      "%m = dim ceildiv(M, 16) : i64\n  for %i = 0 to %m step 1 {", "only pure ops stand outside of the warp loop"},
     {"swizzle(1, 4, 3) align 256", "swizzle(1, 4, 3) align 128", "swizzle(1, 4, 3) needs align 256"},
-    {"swizzle(1, 4, 3) align 256", "swizzle(1, 0, 3) align 256", "a swizzle that takes elements apart"},
     {"swizzle(1, 4, 3) align 256", "swizzle(4, 4, 3) align 2048", "a swizzle with overlapping or too many bits"},
     {"%a: bf16 global[M, K] align 16 in", "%a: bf16 global[M, K] swizzle(1, 4, 3) align 256 in",
      "only shared memory is swizzled"},

@@ -151,6 +151,7 @@ bool kreduce_type(ktile a, int64_t axis, ktile *out, const char **why)
     if (a.dt == DT_BOOL) return refuse(why, "not defined for bool");
     if (a.layout == KL_SHARED || a.layout == KL_MMA_A || a.layout == KL_MMA_B)
         return refuse(why, "not defined for this layout");
+    if (a.layout == KL_WGMMA_C && axis == 0) return refuse(why, "the rows of a wgmma accumulator lie in different warps");
     *out = a;
     out->shape[axis] = 1;
     return true;
@@ -180,6 +181,7 @@ bool kcontract_type(ktile acc, ktile a, ktile b, const char **why)
     case KL_WGMMA_C:
         if (a.layout != KL_SHARED || b.layout != KL_SHARED)
             return refuse(why, "layouts are not wgmma_c, shared, shared");
+        if (acc.shape[0] != 64 || acc.shape[1] % 8) return refuse(why, "wgmma makes 64 rows of columns in eights");
         return half && steps ? true
                              : refuse(why, "wgmma takes bf16 or f16 operands, an f32 accumulator and k in sixteens");
     default: return refuse(why, "the accumulator's layout is not vec, mma_c or wgmma_c");

@@ -149,6 +149,8 @@ static bool check_mapped_loop(kverifier *v, const kop *o)
     case KMAP_BLOCK:
         if (f->target != KTARGET_PTX || (v->level != KLEVEL_TOP && v->level != KLEVEL_BLOCK))
             return kverify_error(v, o, "a block loop stands only at the top of a GPU kernel or in another one");
+        if (o->hi.v && !(o->hi.v->def && o->hi.v->def->op == KOP_DIM))
+            return kverify_error(v, o, "the end of a block loop is a dim or a constant: the grid is known before the launch");
         return v->block_loops < 3 ? true : kverify_error(v, o, "more than three nested block loops");
     case KMAP_WARP:
     case KMAP_WARPGROUP: {
@@ -270,6 +272,9 @@ static void walk_op(kverifier *v, const kop *o)
     scope_read r = {v, o};
     kop_foreach_read((kop *)o, check_in_scope, &r);
     bool ok = check_place(v, o);
+    for (uint32_t i = 0; i < o->n_operands && ok; i++)
+        if (o->operands[i]->kind == KV_TILE && o->operands[i]->ty.tile.layout == KL_SHARED && o->op != KOP_CONTRACT)
+            ok = kverify_error(v, o, "a descriptor is only an operand of contractions");
     if (ok && o->op == KOP_FOR) ok = check_for(v, o);
     else if (ok && o->op == KOP_IF) ok = check_if(v, o);
     else if (ok && o->op == KOP_SWITCH) ok = check_switch(v, o);

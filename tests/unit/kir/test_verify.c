@@ -114,6 +114,15 @@ static const mistake mistakes[] = {
      "a descriptor has no bounds"},
     {"%y = load %sa[0, 0] axes [1, 0] : f16<64x64, shared>", "%y = load %sa[0, 0] axes [1, 0] : f16<48x64, shared>",
      "shapes are not [m, n], [m, k], [k, n]"},
+    {"      %t = contract %zero, %x",
+     "      %carried = for %l = 0 to 1 step 1 carry (%again = %x) { yield %again } : f16<64x64, shared>\n      %t = "
+     "contract %zero, %x",
+     "a descriptor is only an operand of contractions"},
+    {"store %c[0, 0], %t\n", "%down = reduce %t {kind = add, axis = 0} : f32<1x64, wgmma_c>\n store %c[0, 0], %t\n",
+     "the rows of a wgmma accumulator lie in different warps"},
+    {"for %i = 0 to %m step 1 block {\n    %sa = alloc : bf16",
+     "%half = add %m, %m : i64\n  for %i = 0 to %half step 1 block {\n    %sa = alloc : bf16",
+     "the end of a block loop is a dim or a constant"},
     {"    %st = alloc", "    barrier\n    %st = alloc", "only an op of GPU kernels"},
     /* plans */
     {"launch @cpu_ops (M = B, K = 16", "launch @cpu_ops (M = B, K = 17", "dim K is not known to be a multiple of 16"},

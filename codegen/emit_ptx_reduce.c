@@ -110,12 +110,12 @@ static bool reduce_axis(reduction *r)
     int lanes = x->mod > 1 ? x->mod * x->scale : 1;
     if (p < lanes) p = lanes;
     for (int h = p / 2; h >= 1; h /= 2) {
-        if (h >= x->group) {
+        if (x->warp_scale && h >= x->warp_scale) {
+            return false;
+        } else if (h >= x->group) {
             combine_groups(r, h);
         } else if (h < x->piece) {
             combine_piece(r, h);
-        } else if (x->warp_scale && h >= x->mod * x->scale) {
-            return false;
         } else {
             int mask = h / x->scale * x->div;
             if (mask > 31) return false;

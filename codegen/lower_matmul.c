@@ -10,6 +10,7 @@
 
 #define PANEL 32
 #define PREFETCH_BYTES 8192
+#define SUM_BLOCK 128
 
 /* ---- row tiles ---- */
 
@@ -150,12 +151,54 @@ static bool merge_view(lowering *lw, const lview *w, const int *rows, int n_rows
 typedef struct {
     tile_plan tp;
     kvalue *x, *w; /* [M, K] and [panels, K, PANEL] */
-    dim k_size, n_size;
+    dim n_size;
+    int64_t depth; /* K */
     kvalue *panel;
     int cols; /* of a register tile; divides PANEL */
     dtype acc;
     node *root;
 } matmul;
+
+/* acc + x[row0 .. row0 + height, lo .. hi] w[panel, lo .. hi, part .. part + cols] */
+static kvalue *matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, int part, kidx lo, kidx hi,
+                            kvalue *acc)
+{
+    kbuilder *b = &k->b;
+    dtype wt = mm->w->ty.buf.dt, xt = mm->x->ty.buf.dt;
+    int64_t bytes = (int64_t)dtype_bytes(wt, 1), ahead = PREFETCH_BYTES / (PANEL * bytes);
+    kop *loop = kb_for(b, lo, hi, 1, KMAP_SERIAL, 4, &acc, 1);
+    kvalue *i = b->block->args[0];
+    for (int c = part; c < part + mm->cols; c += (int)(64 / bytes)) {
+        kidx far[3] = {kidx_value(mm->panel), kidx_plus(i, ahead), kidx_const(c)};
+        kb_prefetch(b, kmem_at(mm->w, far), 1);
+    }
+    kidx at_w[3] = {kidx_value(mm->panel), kidx_value(i), kidx_const(part)};
+    kidx at_x[2] = {kidx_value(row0), kidx_value(i)};
+    kvalue *wv = kb_cast(b, kb_load(b, ktile_make(wt, 1, mm->cols, KL_VEC), kmem_at(mm->w, at_w)), mm->acc);
+    kvalue *xv = kb_cast(b, kb_load(b, ktile_make(xt, height, 1, KL_VEC), kmem_at(mm->x, at_x)), mm->acc);
+    kvalue *next = kb_contract(b, b->block->args[1], xv, wv);
+    kb_for_end(b, loop, &next, 1);
+    return loop->results[0];
+}
+
+/* The sums of a tile over the whole K. Blocks of SUM_BLOCK are summed on their own and then added up: a rounding error
+ * then passes through K / SUM_BLOCK further additions and not through up to K of them. The totals wait on the stack
+ * while a block runs. */
+static kvalue *matmul_sums(kernel *k, const matmul *mm, kvalue *row0, int height, int part)
+{
+    kbuilder *b = &k->b;
+    kvalue *zero = kb_const(b, ktile_make(mm->acc, height, mm->cols, KL_VEC), 0);
+    int64_t depth = mm->depth, whole = depth - depth % SUM_BLOCK;
+    if (depth < 2 * SUM_BLOCK) return matmul_steps(k, mm, row0, height, part, kidx_const(0), kidx_const(depth), zero);
+    kop *blocks = kb_for(b, kidx_const(0), kidx_const(whole), SUM_BLOCK, KMAP_SERIAL, 1, &zero, 1);
+    kvalue *first = b->block->args[0], *total = b->block->args[1];
+    kvalue *sum = matmul_steps(k, mm, row0, height, part, kidx_value(first), kidx_plus(first, SUM_BLOCK), zero);
+    kvalue *next = kb_map2(b, KOP_ADD, total, sum);
+    kb_for_end(b, blocks, &next, 1);
+    if (whole == depth) return blocks->results[0];
+    sum = matmul_steps(k, mm, row0, height, part, kidx_const(whole), kidx_const(depth), zero);
+    return kb_map2(b, KOP_ADD, blocks->results[0], sum);
+}
 
 static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
 {
@@ -163,27 +206,8 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     for (int part = 0; part < PANEL; part += mm->cols) {
-        ktile ty = ktile_make(mm->acc, height, mm->cols, KL_VEC);
-        kvalue *zero = kb_const(b, ty, 0);
-        int64_t depth;
-        kidx k_end = dim_is_const(dc, mm->k_size, &depth) ? kidx_const(depth) : kidx_value(kb_dim(b, mm->k_size));
-        kop *loop = kb_for(b, kidx_const(0), k_end, 1, KMAP_SERIAL, 4, &zero, 1);
-        kvalue *i = b->block->args[0], *acc = b->block->args[1];
-        kidx at_w[3] = {kidx_value(mm->panel), kidx_value(i), kidx_const(part)};
-        kidx at_x[2] = {kidx_value(row0), kidx_value(i)};
-        dtype wt = mm->w->ty.buf.dt;
-        int64_t ahead = PREFETCH_BYTES / (PANEL * (int64_t)dtype_bytes(wt, 1));
-        for (int c = part; c < part + mm->cols; c += (int)(64 / dtype_bytes(wt, 1))) {
-            kidx far[3] = {at_w[0], kidx_plus(i, ahead), kidx_const(c)};
-            kb_prefetch(b, kmem_at(mm->w, far), 1);
-        }
-        kvalue *wv = kb_cast(b, kb_load(b, ktile_make(wt, 1, mm->cols, KL_VEC), kmem_at(mm->w, at_w)), mm->acc);
-        dtype xt = mm->x->ty.buf.dt;
-        kvalue *xv = kb_cast(b, kb_load(b, ktile_make(xt, height, 1, KL_VEC), kmem_at(mm->x, at_x)), mm->acc);
-        kvalue *next = kb_contract(b, acc, xv, wv);
-        kb_for_end(b, loop, &next, 1);
         tile_at t = {.rows = height, .cols = mm->cols, .known = mm->root->result};
-        t.known_tile = kb_cast(b, loop->results[0], mm->root->result->ty.dt);
+        t.known_tile = kb_cast(b, matmul_sums(k, mm, row0, height, part), mm->root->result->ty.dt);
         t.at[0] = kidx_value(row0);
         kvalue *first = kb_map2(b, KOP_MUL, mm->panel, kb_i64(b, PANEL));
         t.at[1] = kidx_plus(first, part);
@@ -233,11 +257,11 @@ static bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
     kernel k = kernel_begin(lw, "matmul", n);
     matmul mm = {.root = n, .acc = accumulator_of(n->result->ty.dt)};
     mm.n_size = dim_const(dc, e->shape[0]);
-    mm.k_size = dim_const(dc, e->shape[1]);
+    mm.depth = e->shape[1];
     mm.cols = 2 * lw->target.vector_floats < PANEL ? 2 * lw->target.vector_floats : PANEL;
     mm.x = kernel_bind(&k, xw->base, xw->offset, 2, shape, stride, KACCESS_IN);
     dim panels = dim_ceildiv(dc, mm.n_size, dim_const(dc, PANEL));
-    dim w_shape[3] = {panels, mm.k_size, dim_const(dc, PANEL)};
+    dim w_shape[3] = {panels, dim_const(dc, mm.depth), dim_const(dc, PANEL)};
     mm.w = kernel_bind_constant(&k, cexpr_encode(lw->a, e, (encoding){ENC_PANEL, PANEL}),
                                 weight_path(n->operands[1 - r->x]), 3, w_shape);
     tile_plan_make(&k, g, &s, &mm.tp);

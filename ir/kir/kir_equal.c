@@ -129,13 +129,11 @@ bool kfunction_equal(const kfunction *a, const kfunction *b)
 {
     if (a == b) return true;
     if (a->target != b->target || a->warps != b->warps || a->params.len != b->params.len) return false;
-    arena *scratch = arena_new(NULL, NULL);
-    if (!scratch) arena_out_of_memory(a->m->a);
+    arena *scratch = a->m->a;
     comparison c = {.a = a, .b = b, .pair = ARENA_ARRAY(scratch, const kvalue *, a->n_values)};
     bool same = same_symbols(&c, scratch);
     for (uint32_t i = 0; same && i < a->params.len; i++) same = same_param(&c, &a->params.data[i], &b->params.data[i]);
     same = same && same_block(&c, a->body, b->body);
-    arena_free(scratch);
     return same;
 }
 
@@ -253,8 +251,7 @@ static void hash_block(hasher *s, const kblock *b)
 
 uint64_t kfunction_hash(const kfunction *f)
 {
-    arena *scratch = arena_new(NULL, NULL);
-    if (!scratch) arena_out_of_memory(f->m->a);
+    arena *scratch = f->m->a;
     hasher s = {.f = f, .number = ARENA_ARRAY(scratch, uint32_t, f->n_values), .h = (uint64_t)f->target};
     add(&s, f->warps);
     for (uint32_t i = 0; i < dim_symbol_count(f->dims); i++) {
@@ -266,6 +263,5 @@ uint64_t kfunction_hash(const kfunction *f)
         define(&s, f->params.data[i].v);
     }
     hash_block(&s, f->body);
-    arena_free(scratch);
     return s.h;
 }

@@ -151,7 +151,8 @@ bool kreduce_type(ktile a, int64_t axis, ktile *out, const char **why)
     if (a.dt == DT_BOOL) return refuse(why, "not defined for bool");
     if (a.layout == KL_SHARED || a.layout == KL_MMA_A || a.layout == KL_MMA_B)
         return refuse(why, "not defined for this layout");
-    if (a.layout == KL_WGMMA_C && axis == 0) return refuse(why, "the rows of a wgmma accumulator lie in different warps");
+    if (a.layout == KL_WGMMA_C && axis == 0)
+        return refuse(why, "the rows of a wgmma accumulator lie in different warps");
     *out = a;
     out->shape[axis] = 1;
     return true;

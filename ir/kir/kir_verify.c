@@ -150,7 +150,8 @@ static bool check_mapped_loop(kverifier *v, const kop *o)
         if (f->target != KTARGET_PTX || (v->level != KLEVEL_TOP && v->level != KLEVEL_BLOCK))
             return kverify_error(v, o, "a block loop stands only at the top of a GPU kernel or in another one");
         if (o->hi.v && !(o->hi.v->def && o->hi.v->def->op == KOP_DIM))
-            return kverify_error(v, o, "the end of a block loop is a dim or a constant: the grid is known before the launch");
+            return kverify_error(v, o,
+                                 "the end of a block loop is a dim or a constant: the grid is known before the launch");
         return v->block_loops < 3 ? true : kverify_error(v, o, "more than three nested block loops");
     case KMAP_WARP:
     case KMAP_WARPGROUP: {

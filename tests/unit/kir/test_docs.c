@@ -1,4 +1,5 @@
-/* docs/kernel-ir.md says what the tables say, and its kernels are kernels. With --print: the table that it should have. */
+/* docs/kernel-ir.md says what the tables say, and its kernels are kernels. With --print: the table that it should have.
+ */
 #include "unit/kir/golden.h"
 
 #include "unit/cmocka_all.h"
@@ -22,7 +23,8 @@ static void test_table(void **state)
     session s = session_new();
     strbuf b = strbuf_new(s.a);
     kops_print_reference(&b);
-    if (!strstr(read_page(&s), b.s)) fail_msg("the tables of docs/kernel-ir.md are not those of the code: see test_kir_docs --print");
+    if (!strstr(read_page(&s), b.s))
+        fail_msg("the tables of docs/kernel-ir.md are not those of the code: see test_kir_docs --print");
     session_free(&s);
 }
 

@@ -43,11 +43,11 @@ void emit_block(emitter *e, const kblock *b)
 {
     const kop *outer = e->at;
     for (kop *op = b->first; op;) {
-        kop *behind = emit_run(e, op);
+        kop *behind = e->table == emit_cpu_table ? emit_run(e, op) : op;
         if (behind == op) {
             e->at = op;
             debug_at(e, op->source);
-            emit_cpu_table[op->op](e, op);
+            e->table[op->op](e, op);
             behind = op->next;
         }
         op = behind;

@@ -72,7 +72,7 @@ static void test_layouts(void **state)
                    "a reduction between the warps of a warpgroup");
     expect_refused("sm_80", "", "%a: f64 global[64] in, %b: f64 global[64] out", "", "warp",
                    "      %x = load %a[0] : f64<64, lanes>\n      %y = exp %x : f64<64, lanes>\n      store %b[0], %y\n",
-                   "t.kir:6:7: error: cannot compile exp of f64 on a GPU");
+                   "t.kir:7:7: error: cannot compile exp of f64 on a GPU");
     expect_refused("sm_80", "", "%a: f4 global[64] in, %b: f4 global[64] out", "", "warp",
                    "      %x = load %a[0] : f4<64, lanes>\n      store %b[0], %x\n", "access to packed f4 elements");
     expect_refused("sm_90a", "", "%a: f32 global[4] out", FENCED_A, "warpgroup",

@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TFXC_VERSION "tfxc 0.1.0"
@@ -285,18 +286,22 @@ static bool has_extension(const char *path, const char *extension)
     return n > k && !strcmp(path + n - k, extension);
 }
 
-/* Text to a file by way of a temporary one, or to standard output for "-". */
+/* Text to a file by way of a temporary one, so that it is never half there; to standard output for "-"; straight into
+ * what is no regular file, which a rename would replace (/dev/null, a pipe). */
 static bool write_text(session *s, const char *path, const strbuf *text)
 {
-    if (!strcmp(path, "-")) return fwrite(text->s, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
-    const char *part = arena_printf(s->a, "%s.part%ld", path, (long)getpid());
-    FILE *f = fopen(part, "wb");
-    bool ok = f && fwrite(text->s, 1, text->len, f) == text->len;
-    if (f && fclose(f)) ok = false;
-    if (ok && !rename(part, path)) return true;
-    diag *g = diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(errno));
-    diag_in_file(g, path);
-    if (f) unlink(part);
+    struct stat st;
+    bool to_stdout = !strcmp(path, "-"), direct = to_stdout || (!stat(path, &st) && !S_ISREG(st.st_mode));
+    const char *part = direct ? path : arena_printf(s->a, "%s.part%ld", path, (long)getpid());
+    FILE *f = to_stdout ? stdout : fopen(part, "wb");
+    bool ok = f && fwrite(text->s, 1, text->len, f) == text->len && !fflush(f);
+    int why = errno;
+    if (f && !to_stdout && fclose(f) && ok) ok = false, why = errno;
+    if (ok && !direct && rename(part, path)) ok = false, why = errno;
+    if (ok) return true;
+    diag_in_file(diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(why)),
+                 to_stdout ? "standard output" : path);
+    if (f && !direct) unlink(part);
     return false;
 }
 

@@ -98,13 +98,19 @@ static kernel compile(bench *b, const source_file *file, const char *name, const
     return k;
 }
 
-static kernel compile_file(bench *b, const char *path, const char *name, const binding *with, int n)
+/* Replaces the first `from` in the file's text (NULL: nothing). */
+static kernel compile_file(bench *b, const char *path, const char *name, const binding *with, int n, const char *from, const char *to)
 {
     const char *why = NULL;
     const source_file *file = source_read(b->sources, path, path, &why);
     if (!file) {
         fprintf(stderr, "kbench: %s: %s\n", path, why);
         exit(1);
+    }
+    const char *at = from ? strstr(file->text, from) : NULL;
+    if (at) {
+        char *text = arena_printf(b->a, "%.*s%s%s", (int)(at - file->text), file->text, to, at + strlen(from));
+        file = source_add(b->sources, path, path, text, strlen(text));
     }
     return compile(b, file, name, with, n);
 }
@@ -273,11 +279,57 @@ static void matmul(bench *b, const peak_loop *p, const char *path, const char *k
     run r = {.cycled = 1, .name = arena_printf(b->a, "%s %lld x %lld, M = %lld", kernel_name, (long long)kk, (long long)n, (long long)m)};
     if (!wanted(b, r.name)) return;
     binding with[] = {{"K", kk}, {"N", n}};
-    r.k = compile_file(b, path, kernel_name, with, 2);
+    /* Rows that lie a multiple of 2 KiB apart share a few sets of the first-level cache; activations are stored with a line between. */
+    bool pad = kk * 4 % 2048 == 0;
+    r.k = compile_file(b, path, kernel_name, with, 2, pad ? "global[M, K] in" : NULL, "global[M, K] strides[K + 16, 1] in");
     int64_t dims[] = {m, kk, n};
     memcpy(r.dims, dims, sizeof dims);
     r.flops = 2.0 * (double)m * (double)kk * (double)n;
     allocate(b, &r);
+    measure(b, p, &r);
+    release(&r);
+}
+
+/* Both products count, packing and softmax do not. */
+static void attention(bench *b, const peak_loop *p, int64_t heads, int64_t n)
+{
+    run r = {.cycled = -1, .name = arena_printf(b->a, "attention %lld heads of 64, S = %lld", (long long)heads, (long long)n)};
+    if (!wanted(b, r.name)) return;
+    binding with[] = {{"H", heads}};
+    r.k = compile_file(b, "tests/golden/kir/attention.kir", "attention", with, 1, NULL, NULL);
+    int64_t dims[] = {1, heads, n};
+    memcpy(r.dims, dims, sizeof dims);
+    r.flops = 2.0 * 2.0 * (double)heads * (double)n * (double)n * 64;
+    allocate(b, &r);
+    memset(r.bufs[3], 1, (size_t)n);
+    measure(b, p, &r);
+    release(&r);
+}
+
+/* Blocks at random places, as many in each block row. The share is of the work on them: times 1 / (1 - sparsity) it is the speed-up
+ * over a dense kernel at peak. */
+static void block_sparse(bench *b, const peak_loop *p, int64_t m, int64_t kk, int64_t n, int percent)
+{
+    run r = {.cycled = 1,
+             .name = arena_printf(b->a, "block_sparse_4x4 %lld x %lld, M = %lld, %d %%", (long long)kk, (long long)n, (long long)m, percent)};
+    if (!wanted(b, r.name)) return;
+    int64_t rows = n / 4, columns = kk / 4, per_row = (columns * (100 - percent) + 50) / 100, blocks = rows * per_row;
+    binding with[] = {{"K", kk}, {"N", n}};
+    r.k = compile_file(b, "tests/golden/kir/block_sparse_4x4.kir", "block_sparse_4x4", with, 2, NULL, NULL);
+    int64_t dims[] = {m, kk, n, blocks};
+    memcpy(r.dims, dims, sizeof dims);
+    r.flops = 2.0 * 16.0 * (double)blocks * (double)m;
+    allocate(b, &r);
+    int32_t *start = r.bufs[2], *column = r.bufs[3];
+    for (int64_t i = 0; i <= rows; i++) start[i] = (int32_t)(i * per_row);
+    for (int64_t i = 0; i < rows; i++) { /* the first per_row of a random order, ascending */
+        int64_t left = per_row, at = i * per_row;
+        for (int64_t c = 0; c < columns && left; c++)
+            if ((next_float(b) + 1) / 2 * (float)(columns - c) < (float)left) {
+                column[at++] = (int32_t)c;
+                left--;
+            }
+    }
     measure(b, p, &r);
     release(&r);
 }
@@ -319,5 +371,9 @@ int main(int argc, char **argv)
         matmul(&b, &p, "bench/kir/matmul.kir", "matmul", s[0], s[1], s[2]);
         matmul(&b, &p, "tests/golden/kir/matmul_gelu.kir", "matmul_gelu", s[0], s[1], s[2]);
     }
+    attention(&b, &p, 12, 128);
+    attention(&b, &p, 12, 512);
+    static const int percents[] = {70, 80, 90, 95};
+    for (int i = 0; i < 4; i++) block_sparse(&b, &p, 128, 768, 3072, percents[i]);
     return 0;
 }

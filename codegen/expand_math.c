@@ -94,17 +94,37 @@ static kvalue *expand_exp(math_ctx *c, kvalue *x)
 
 /* ---- erf ---- */
 
-/* x P(u) with u = x^2 mapped to [-1, 1], where the terms of P neither grow nor cancel. From 3.9 on erf is 1 in f32. One polynomial
- * without a branch, a division or an exponential: the cheapest form for GELU. */
+/* x = y * constant: y, and the constant. Else x and 1. */
+static kvalue *without_factor(kvalue *x, double *factor)
+{
+    *factor = 1;
+    for (int i = 0; x->def && x->def->op == KOP_MUL && i < 2; i++) {
+        const kop *k = x->def->operands[i]->def;
+        if (!k || k->op != KOP_CONST) continue;
+        *factor = k->at.real;
+        return x->def->operands[!i];
+    }
+    return x;
+}
+
+/* s P(u) with s = 0.3626 x and u = s^2 - 1 in [-1, 1], where the terms of P neither grow nor cancel. From 3.9 on erf is 1 in f32.
+ * One polynomial without a branch, a division or an exponential: the cheapest form for GELU, whose factor 1 / sqrt 2 the scaling
+ * takes in. */
 static kvalue *expand_erf(math_ctx *c, kvalue *x)
 {
-    static const float k[] = {0x1.734936p-2f,  -0x1.72b5fp-3f,  0x1.13d8ecp-3f,  -0x1.c0a58ap-4f, 0x1.736268p-4f,  -0x1.2e453cp-4f,
-                              0x1.da5d54p-5f,  -0x1.5ec5aap-5f, 0x1.dd58ep-6f,   -0x1.3e6f7p-6f,  0x1.bd046p-7f,   -0x1.dd7ab8p-8f,
-                              0x1.f39764p-10f, -0x1.5e7b76p-10f, 0x1.f7e5bap-10f, -0x1.91edb2p-11f};
-    x = clamp(c, x, -0x1.f33334p+1, 0x1.f33334p+1);
-    kvalue *u = fma3(c, op2(c, KOP_MUL, x, x), f32c(c, 0x1.0d4be8p-3), f32c(c, -1.0));
-    kvalue *y = op2(c, KOP_MUL, x, POLYNOMIAL(c, k, u));
-    return clamp(c, y, -1.0, 1.0);
+    static const float k[] = {0x1.fff364p-1f, -0x1.ff284ep-2f, 0x1.7c5ab6p-2f, -0x1.354f62p-2f, 0x1.000b1p-2f,  -0x1.a0c9bep-3f,
+                              0x1.470a6ep-3f, -0x1.e3aa34p-4f, 0x1.4918d6p-4f, -0x1.b713e8p-5f, 0x1.32cecep-5f, -0x1.493042p-6f,
+                              0x1.586edp-8f,  -0x1.e343d6p-9f, 0x1.5b66c2p-8f, -0x1.1519eap-9f};
+    double factor;
+    kvalue *y = without_factor(x, &factor);
+    if (y->ty.tile.rank != x->ty.tile.rank || memcmp(y->ty.tile.shape, x->ty.tile.shape, sizeof x->ty.tile.shape)) {
+        y = x;
+        factor = 1;
+    }
+    kvalue *s = op2(c, KOP_MUL, y, f32c(c, factor * (double)0x1.73525cp-2f));
+    s = clamp(c, s, -0x1.6a09e6p+0, 0x1.6a09e6p+0);
+    kvalue *p = POLYNOMIAL(c, k, fma3(c, s, s, f32c(c, -1.0)));
+    return clamp(c, op2(c, KOP_MUL, s, p), -1.0, 1.0);
 }
 
 /* ---- tanh ---- */

@@ -112,22 +112,27 @@ def make_exp():
     show("exp", ideal, *polish(c, run, x, np.exp(x.astype(np.float64))))
 
 
-def make_erf(degree=15, top="3.8"):
-    """erf(x) = x P(u), u = scale x^2 - 1, |x| <= top, where it is 1"""
-    T, scale = F(float(top)), F(float(2 / mpf(top) ** 2))
-    over = lambda x: erf(x) / x
-    tt = mpf(float(scale))
-    c, ideal = remez(over, one, lambda x: x * x * tt - 1, lambda x: 1 / over(x), mpf("1e-6"), mpf(float(T)), degree)
-    x = np.concatenate([np.linspace(1e-4, float(T), 20001), np.linspace(3.3, float(T), 10001), np.exp(np.linspace(-18, -9, 200))]).astype(F)
+def make_erf(degree=15, top="3.9"):
+    """erf(x) = s P(s^2 - 1), s = x sqrt(2) / top, |x| <= top, where it is 1"""
+    scale = F(float(sqrt(mpf(2)) / mpf(top)))
+    limit = F(float(sqrt(mpf(2))))
+    over = lambda s: erf(s / mpf(float(scale))) / s
+    c, ideal = remez(over, one, lambda s: s * s - 1, lambda s: 1 / over(s), mpf("1e-6"), mpf(float(limit)), degree)
+    x = np.concatenate([np.linspace(1e-4, float(top), 20001), np.linspace(3.3, 4, 10001), np.exp(np.linspace(-18, -9, 200))]).astype(F)
     truth = mpvec(erf, x)
 
     def run(c, x):
-        y = (x * horner(list(c), fma(x * x, scale, F(-1)))).astype(F)
-        y[(x == T) & (y < 1)] -= 1  # the top must reach 1, to which the result is clamped
+        s = np.minimum((x * scale).astype(F), limit)
+        y = (s * horner(list(c), fma_same(s))).astype(F)
+        y[(s == limit) & (y < 1)] -= 1  # the top must reach 1, to which the result is clamped
         return np.minimum(y, F(1))
 
-    print(f"/* top {hexf(T)}, scale {hexf(scale)} */")
+    print(f"/* scale {hexf(scale)}, limit {hexf(limit)} */")
     show(f"erf degree {degree}", ideal, *polish(c, run, x, truth))
+
+
+def fma_same(s):
+    return (s.astype(np.float64) * s.astype(np.float64) - 1).astype(F)
 
 
 def make_tanh():

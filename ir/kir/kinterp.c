@@ -53,7 +53,7 @@ void kreport(kmachine *m, const kagent_state *g, const kop *o, kreport_kind kind
 
 /* ---- running ---- */
 
-bool kinterp_check_dims(kinterp *in, const kfunction *f, const kop *o, const int64_t *dims)
+static bool check_dims(kinterp *in, const kfunction *f, const kop *o, const int64_t *dims)
 {
     for (uint32_t i = 0; i < dim_symbol_count(f->dims); i++) {
         const dim_symbol *s = dim_symbol_at(f->dims, i);
@@ -127,7 +127,7 @@ void krun_launch(kmachine *m, kagent_state *g, const kop *o)
             kreport(m, g, o, KREPORT_OTHER, "dim %s has no value in 64 bits", dim_symbol_at(f->dims, i)->name);
             return;
         }
-    if (!kinterp_check_dims(in, f, o, dims)) {
+    if (!check_dims(in, f, o, dims)) {
         in->stop = true;
         return;
     }
@@ -186,7 +186,7 @@ bool kinterp_run(const kfunction *f, const int64_t *dims, const kbinding *params
     kinterp in = {.o = o ? o : &defaults, .a = a, .d = d, .result = result};
     in.max_reports = in.o->max_reports ? in.o->max_reports : 10;
     in.random = in.o->seed;
-    if (!kinterp_check_dims(&in, f, NULL, dims)) return false;
+    if (!check_dims(&in, f, NULL, dims)) return false;
     kref *refs = ARENA_ARRAY(a, kref, f->params.len);
     int64_t *have = ARENA_ARRAY(a, int64_t, f->params.len);
     for (uint32_t i = 0; i < f->params.len; i++) {

@@ -43,7 +43,7 @@ static void add_piece(kmachine *m, phase *p, int64_t at)
 }
 
 /* `n` elements from (r, c) on along axis `along` as one piece; counted as split when they do not lie together. */
-static void add_run(kmachine *m, phase *p, const kaccess *x, int64_t r, int64_t c, int along, int64_t n)
+static void add_run(kmachine *m, phase *p, const kaccess *x, int64_t r, int64_t c, int along, int64_t n, bool banks)
 {
     uint32_t bytes = dtype_bits(x->dt) / 8;
     int64_t at = kaccess_offset(x, r, c);
@@ -51,7 +51,7 @@ static void add_run(kmachine *m, phase *p, const kaccess *x, int64_t r, int64_t 
     for (int64_t k = 1; k < n && !split; k++)
         split = kaccess_offset(x, r + (along == 0 ? k : 0), c + (along == 1 ? k : 0)) != at + k * (int64_t)bytes;
     if (split) m->in->result->split_rows++;
-    add_piece(m, p, at);
+    if (banks) add_piece(m, p, at);
 }
 
 /* 8x8 matrices of 16-bit elements, rows along the axis that is not contiguous. */
@@ -63,7 +63,7 @@ static void count_matrices(kmachine *m, const kaccess *x)
         for (int64_t c = 0; c < cols; c += 8) {
             phase p = {.bytes = 16};
             for (int64_t k = r; k < r + 8 && k < rows; k++)
-                add_run(m, &p, x, along ? k : c, along ? c : k, along, cols - c < 8 ? cols - c : 8);
+                add_run(m, &p, x, along ? k : c, along ? c : k, along, cols - c < 8 ? cols - c : 8, true);
             flush(m, &p);
         }
 }
@@ -79,14 +79,15 @@ static void count_fragments(kmachine *m, const kaccess *x)
             for (int64_t l = 0; l < BANKS; l++) {
                 int64_t row = r + l / 4, col = c + l % 4 * pair;
                 if (row < x->valid[0] && col < x->valid[1])
-                    add_run(m, &p, x, row, col, 1, col + pair <= x->valid[1] ? pair : 1);
+                    add_run(m, &p, x, row, col, 1, col + pair <= x->valid[1] ? pair : 1, true);
             }
             flush(m, &p);
         }
 }
 
-/* Pieces of up to 16 bytes in row-major order. */
-static void count_pieces(kmachine *m, const kaccess *x)
+/* Pieces of up to 16 bytes in row-major order. Outside of shared memory there are no banks, but pieces that are split.
+ */
+static void count_pieces(kmachine *m, const kaccess *x, bool banks)
 {
     uint32_t bytes = dtype_bits(x->dt) / 8, piece = 16;
     while (piece > bytes && x->size[1] * bytes % piece) piece /= 2;
@@ -94,8 +95,8 @@ static void count_pieces(kmachine *m, const kaccess *x)
     phase p = {.bytes = piece};
     for (int64_t r = 0; r < x->valid[0]; r++)
         for (int64_t c = 0; c < x->valid[1]; c += n)
-            add_run(m, &p, x, r, c, 1, x->valid[1] - c < n ? x->valid[1] - c : n);
-    flush(m, &p);
+            add_run(m, &p, x, r, c, 1, x->valid[1] - c < n ? x->valid[1] - c : n, banks);
+    if (banks) flush(m, &p);
 }
 
 void kbanks_count(kmachine *m, const kaccess *x, klayout layout)
@@ -107,13 +108,13 @@ void kbanks_count(kmachine *m, const kaccess *x, klayout layout)
     case KL_SHARED: count_matrices(m, x); break;
     case KL_MMA_C:
     case KL_WGMMA_C: count_fragments(m, x); break;
-    case KL_LANES: count_pieces(m, x); break;
+    case KL_LANES: count_pieces(m, x, true); break;
     default: break; /* one address for all lanes */
     }
 }
 
 void kbanks_count_copy(kmachine *m, const kaccess *dst, const kaccess *src)
 {
-    (void)src;
-    count_pieces(m, dst);
+    count_pieces(m, dst, true);
+    count_pieces(m, src, false);
 }

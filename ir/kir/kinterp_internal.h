@@ -1,6 +1,7 @@
 /* What the files of the kernel interpreter share.
  *
  *   kinterp.c         entry: bindings, plans and launches
+ *   kinterp_machine.c preparing a function at given dims: slots of values, sizes, memory of allocs
  *   kinterp_run.c     the machine: frames, loops, tasks, blocks, agents, barriers
  *   kinterp_ops.c     one run_##name per op
  *   kinterp_math.c    arithmetic on tiles
@@ -64,7 +65,6 @@ typedef struct {
 typedef struct {
     int64_t shape[KMAX_RANK], stride[KMAX_RANK]; /* strides in elements */
     int64_t bytes;
-    bool valid;
 } kextent;
 
 /* ---- agents ---- */
@@ -245,7 +245,7 @@ void kasync_contract(kmachine *m, kagent_state *g, const kop *o);
 void kasync_commit(kmachine *m, kagent_state *g, const kop *o);
 void kasync_wait(kmachine *m, kagent_state *g, const kop *o);
 void kasync_fence(kmachine *m, kagent_state *g);
-void kasync_barrier(kmachine *m); /* all agents have arrived; the stamp is the new one */
+void kasync_barrier(kmachine *m); /* all agents have arrived; the stamp is still the old one */
 /* Resolves a copy that is over; false, reported, when it may still be writing. */
 bool kasync_settle(kmachine *m, const kagent_state *g, const kaccess *x, uint64_t mark);
 void kasync_check_write(kmachine *m, const kagent_state *g, const kaccess *x, uint64_t mark);
@@ -267,7 +267,6 @@ uint32_t krun_next_stamp(kmachine *m);
  * impossible. */
 kmachine *kmachine_new(kinterp *in, const kfunction *f, arena *a, const int64_t *dims, const kref *params);
 void kmachine_run(kmachine *m);
-bool kinterp_check_dims(kinterp *in, const kfunction *f, const kop *o, const int64_t *dims);
 /* Of the smallest element under which a buffer is used, views and launches included. */
 uint32_t kgranule(const kfunction *f, const kvalue *root);
 void krun_launch(kmachine *m, kagent_state *g, const kop *o); /* kinterp.c */

@@ -176,6 +176,21 @@ static void test_bank_conflicts(void **state)
     }
 }
 
+/* Rows that do not begin at multiples of 16 bytes cannot be copied in pieces of 16. */
+static void test_split_rows(void **state)
+{
+    (void)state;
+    session s = session_new();
+    kmodule *m = parse_valid(&s, substitute(&s, read_golden(&s, "mma_matmul.kir"), "multiple 8", "multiple 4"));
+    problem p = problem_new(&s, 5, 12, 9, 2);
+    kinterp_result r;
+    assert_true(run(&s, m, &p, 1, &r));
+    check_result(&p);
+    assert_true(r.split_rows > 0);
+    assert_true(r.bank_conflicts == 0);
+    session_free(&s);
+}
+
 /* A reader that sees the buffer through another swizzle than the writer. */
 static void test_wrong_swizzle(void **state)
 {
@@ -193,6 +208,7 @@ int main(void)
                                        cmocka_unit_test(test_mma_faults),
                                        cmocka_unit_test(test_wgmma_faults),
                                        cmocka_unit_test(test_bank_conflicts),
-                                       cmocka_unit_test(test_wrong_swizzle)};
+                                       cmocka_unit_test(test_wrong_swizzle),
+                                       cmocka_unit_test(test_split_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

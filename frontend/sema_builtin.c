@@ -196,6 +196,16 @@ static sema_node *need_floats(sema *s, const args *a, uint32_t i)
     return NULL;
 }
 
+static sema_node *need_numbers(sema *s, const args *a, uint32_t i)
+{
+    sema_node *x = need_tensor(s, a, i);
+    if (!x || x->ty.dt != DT_BOOL) return x;
+    diag *g = sema_error(s, a->at[i], "wrong-type", "'%s' takes numbers", sema_source_text(s, callee_at(a)));
+    diag_got(g, "%s", sema_type_text(s, &x->ty));
+    diag_hint(g, "cast it: f32(...)");
+    return NULL;
+}
+
 /* Argument i as an axis of t, counted from the end when negative. */
 static bool to_axis(sema *s, const value *v, span at, const sema_type *t, uint32_t *axis)
 {
@@ -245,16 +255,9 @@ static bool need_number(sema *s, const args *a, uint32_t i, double *out)
 
 static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
 {
-    sema_node *x = kind == SEMA_MEAN ? need_floats(s, a, 0) : need_tensor(s, a, 0);
-    if (!x) return sema_error_value();
-    if (x->ty.dt == DT_BOOL) {
-        diag *g = sema_error(s, a->at[0], "wrong-type", "'%s' takes numbers", sema_source_text(s, callee_at(a)));
-        diag_got(g, "%s", sema_type_text(s, &x->ty));
-        diag_hint(g, "cast it: f32(...)");
-        return sema_error_value();
-    }
+    sema_node *x = kind == SEMA_MEAN ? need_floats(s, a, 0) : need_numbers(s, a, 0);
     bool keep;
-    if (!bool_or(s, a, axis_arg + 1, true, &keep)) return sema_error_value();
+    if (!x || !bool_or(s, a, axis_arg + 1, true, &keep)) return sema_error_value();
     const value *v = &a->v[axis_arg];
     uint32_t n = v->kind == V_LIST ? v->list.n : 1;
     bool reduced[SEMA_MAX_RANK] = {0};
@@ -287,6 +290,29 @@ static value builtin_sum(sema *s, args *a)
 static value builtin_mean(sema *s, args *a)
 {
     return reduce(s, a, SEMA_MEAN, 1);
+}
+
+static value builtin_argmax(sema *s, args *a)
+{
+    sema_node *x = need_numbers(s, a, 0);
+    uint32_t axis, rank = 0;
+    bool keep;
+    if (!x || !to_axis(s, &a->v[1], a->at[1], &x->ty, &axis) || !bool_or(s, a, 2, true, &keep))
+        return sema_error_value();
+    dim one = dim_const(s->dims, 1), size = x->ty.shape[axis], dropped[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
+    if (!dim_le(s->dims, one, size)) {
+        diag *g = sema_error(s, a->at[0], "empty-axis", "'argmax' over axis %u, which may be empty", axis);
+        diag_got(g, "%s", sema_type_text(s, &x->ty));
+        if (!dim_is_const(s->dims, size, NULL)) diag_hint(g, "bound it: where %s >= 1", sema_dim_text(s, size));
+        return sema_error_value();
+    }
+    for (uint32_t i = 0; i < x->ty.rank; i++) {
+        kept[i] = i == axis ? one : x->ty.shape[i];
+        if (i != axis) dropped[rank++] = x->ty.shape[i];
+    }
+    sema_node *r = sn_new(s, SN_ARGMAX, sema_type_of(DT_I64, rank, dropped), a->call->at, &x, 1);
+    r->axis = (int)axis;
+    return sema_tensor_value(keep ? sn_reshape(s, r, x->ty.rank, kept, a->call->at) : r);
 }
 
 /* max(x, y) is elementwise; max(x, axis = 1) reduces. */

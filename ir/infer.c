@@ -272,6 +272,21 @@ static bool infer_reduce(const inputs *in, type *out)
     return true;
 }
 
+/* An index exists only where an element does. */
+static bool infer_argmax(const inputs *in, type *out)
+{
+    const type *a = operand(in, 0);
+    int64_t axis = get(in, ATTR_AXIS)->u.i, least, most;
+    if (!axis_in(in, axis, a->rank)) return false;
+    if (a->dt == DT_BOOL) return fail(in, "argmax of bool");
+    dim_bounds(in->m->dims, a->shape[axis], &least, &most);
+    if (least < 1) return fail(in, "axis %d of size %s may be empty", (int)axis, dim_text(in, a->shape[axis]));
+    *out = (type){.dt = DT_I64};
+    for (int i = 0; i < a->rank; i++)
+        if (i != axis) out->shape[out->rank++] = a->shape[i];
+    return true;
+}
+
 static bool needs_float(const inputs *in, const type *t)
 {
     return dtype_is_float(t->dt) || fail(in, "%s of %s", op_row(in->op)->name, dtype_name(t->dt));

@@ -410,6 +410,28 @@ static bool eval_reduce(const interp *r, const node *n, tensor *const *x, tensor
     return true;
 }
 
+/* Element k of a row is larger than element `best`; NaN is larger than everything but NaN. */
+static bool beats(const tensor *x, uint64_t k, uint64_t best)
+{
+    if (dtype_is_float(x->dt)) return x->u.f[k] > x->u.f[best] || (isnan(x->u.f[k]) && !isnan(x->u.f[best]));
+    return x->dt == DT_U64 ? (uint64_t)x->u.i[k] > (uint64_t)x->u.i[best] : x->u.i[k] > x->u.i[best];
+}
+
+static bool eval_argmax(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+{
+    (void)r;
+    bool reduced[MAX_RANK] = {0};
+    reduced[node_attr(n, ATTR_AXIS)->u.i] = true;
+    offsets rows = along(scratch, x[0], reduced, false), in = along(scratch, x[0], reduced, true);
+    for (uint64_t i = 0; i < rows.n; i++) {
+        uint64_t best = 0;
+        for (uint64_t k = 1; k < in.n; k++)
+            if (beats(x[0], rows.at[i] + in.at[k], rows.at[i] + in.at[best])) best = k;
+        out->u.i[i] = (int64_t)best;
+    }
+    return true;
+}
+
 /* A row that holds NaN or +inf, or is -inf throughout, becomes NaN, as the formula says. */
 static bool eval_softmax(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
 {

@@ -117,15 +117,35 @@ static LLVMValueRef map_mod(map_ctx *c, LLVMValueRef *x)
     return pick(c, zero, x[0], r);
 }
 
+/* minimum and maximum of IEEE 754-2019. LLVM 19 loses a NaN beside a zero where the processor has AVX-512, so they are spelled out
+ * there: equal numbers differ at most in the sign of zero, which `and` and `or` of the bits decide. */
+static LLVMValueRef float_extreme(map_ctx *c, LLVMValueRef a, LLVMValueRef b, bool largest)
+{
+#if LLVM_MAJOR >= 20
+    return call2(c, largest ? "llvm.maximum" : "llvm.minimum", a, b);
+#else
+    LLVMTypeRef t = LLVMTypeOf(a);
+    int lanes = cg_lanes_of(a);
+    LLVMTypeRef element = lanes > 1 ? LLVMGetElementType(t) : t;
+    LLVMTypeRef bits = cg_vector_of(LLVMGetTypeKind(element) == LLVMDoubleTypeKind ? c->e->m->i64 : c->e->m->i32, lanes);
+    LLVMValueRef x = LLVMBuildBitCast(c->b, a, bits, ""), y = LLVMBuildBitCast(c->b, b, bits, "");
+    LLVMValueRef both = largest ? LLVMBuildAnd(c->b, x, y, "") : LLVMBuildOr(c->b, x, y, "");
+    LLVMValueRef first = LLVMBuildFCmp(c->b, largest ? LLVMRealOGT : LLVMRealOLT, a, b, "");
+    LLVMValueRef r = LLVMBuildSelect(c->b, first, a, b, "");
+    r = LLVMBuildSelect(c->b, LLVMBuildFCmp(c->b, LLVMRealOEQ, a, b, ""), LLVMBuildBitCast(c->b, both, t, ""), r, "");
+    return LLVMBuildSelect(c->b, LLVMBuildFCmp(c->b, LLVMRealUNO, a, b, ""), LLVMBuildFAdd(c->b, a, b, ""), r, "");
+#endif
+}
+
 static LLVMValueRef map_min(map_ctx *c, LLVMValueRef *x)
 {
-    if (is_float(c)) return call2(c, "llvm.minimum", x[0], x[1]);
+    if (is_float(c)) return float_extreme(c, x[0], x[1], false);
     return call2(c, is_signed(c) ? "llvm.smin" : "llvm.umin", x[0], x[1]);
 }
 
 static LLVMValueRef map_max(map_ctx *c, LLVMValueRef *x)
 {
-    if (is_float(c)) return call2(c, "llvm.maximum", x[0], x[1]);
+    if (is_float(c)) return float_extreme(c, x[0], x[1], true);
     return call2(c, is_signed(c) ? "llvm.smax" : "llvm.umax", x[0], x[1]);
 }
 

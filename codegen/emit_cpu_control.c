@@ -93,11 +93,33 @@ static carried emit_body(emitter *e, const kop *op, LLVMValueRef iv, int64_t iv_
     return emit_nested(e, body, op->results);
 }
 
-/* A counted loop from lo to hi (lo + copies * step divides hi - lo evenly, or copies is 1) with `copies` bodies per round. */
-static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int copies, const carried *init)
+/* A loop bound: v + off, v NULL: off alone. */
+typedef struct {
+    LLVMValueRef v;
+    int64_t off;
+} bound;
+
+static bound bound_of(emitter *e, kidx i)
+{
+    if (!i.v) return (bound){NULL, i.off};
+    const cg_value *x = cg_get(e, i.v);
+    return (bound){x->v[0], x->off + i.off};
+}
+
+static LLVMValueRef bound_value(emitter *e, bound x)
+{
+    LLVMValueRef off = cg_const_i64(e->m, x.off);
+    if (!x.v || !x.off) return x.v ? x.v : off;
+    return LLVMBuildAdd(e->b, x.v, off, "");
+}
+
+/* A counted loop from lo to hi with `copies` bodies a round (more than one: lo + copies * step divides hi - lo evenly). `surely`: it is
+ * known to make a round. */
+static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int copies, bool surely, const carried *init)
 {
     LLVMBasicBlockRef before = emit_here(e), body = emit_new_block(e, "loop"), exit = emit_new_block(e, "done");
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), body, exit);
+    if (surely) emit_br(e, body);
+    else LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), body, exit);
 
     emit_to(e, body);
     e->depth++;
@@ -113,62 +135,51 @@ static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRe
     add_incoming(&in, &out, latch);
 
     emit_to(e, exit);
+    if (surely) return out;
     carried result = new_phis(e, init);
     add_incoming(&result, init, before);
     add_incoming(&result, &out, latch);
     return result;
 }
 
-/* How many rounds the loop makes, when known. */
-static bool trip_count(LLVMValueRef lo, LLVMValueRef hi, int64_t step, int64_t *n)
+static carried emit_copies(emitter *e, const kop *op, bound lo, int64_t n, carried c)
 {
-    int64_t l, h;
-    if (!cg_is_const(lo, &l) || !cg_is_const(hi, &h)) return false;
-    *n = h > l ? (h - l + step - 1) / step : 0;
-    return true;
-}
-
-static carried emit_copies(emitter *e, const kop *op, LLVMValueRef lo, int64_t n, carried c)
-{
-    for (int64_t i = 0; i < n; i++) c = emit_body(e, op, lo, i * op->at.step, &c);
+    for (int64_t i = 0; i < n; i++) c = emit_body(e, op, lo.v, lo.off + i * op->at.step, &c);
     return c;
 }
 
-/* Main loop of `unroll` bodies a round up to the last multiple, then one body a round. Both parts vanish when they are known to
- * be empty, and become straight code when they are known to run once. */
-static carried emit_unrolled(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, carried c)
+/* Bodies `unroll` at a time up to the last multiple, then one at a time. With a known number of rounds parts vanish that are empty,
+ * and become straight code when they run once. */
+static carried emit_counted(emitter *e, const kop *op, bound lo, int64_t trips, int64_t unroll, carried c)
 {
-    int64_t unroll = op->at.unroll > 1 ? op->at.unroll : 1, trips, step = op->at.step;
-    if (trip_count(lo, hi, step, &trips)) {
-        if (trips <= unroll) return emit_copies(e, op, lo, trips, c);
-        int64_t l = 0, main = trips - trips % unroll;
-        cg_is_const(lo, &l);
-        LLVMValueRef stop = cg_const_i64(e->m, l + main * step);
-        c = emit_loop(e, op, lo, stop, (int)unroll, &c);
-        if (trips - main == 1) return emit_copies(e, op, stop, 1, c);
-        return trips == main ? c : emit_loop(e, op, stop, hi, 1, &c);
-    }
-    if (unroll == 1) return emit_loop(e, op, lo, hi, 1, &c);
+    if (trips <= unroll) return emit_copies(e, op, lo, trips, c);
+    int64_t step = op->at.step, main = trips - trips % unroll;
+    bound stop = {lo.v, lo.off + main * step}, end = {lo.v, lo.off + trips * step};
+    LLVMValueRef first = bound_value(e, lo), middle = bound_value(e, stop);
+    c = main == unroll ? emit_copies(e, op, lo, main, c) : emit_loop(e, op, first, middle, (int)unroll, true, &c);
+    if (trips == main) return c;
+    return trips - main == 1 ? emit_copies(e, op, stop, 1, c) : emit_loop(e, op, middle, bound_value(e, end), 1, true, &c);
+}
+
+static carried emit_unrolled(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int64_t unroll, carried c)
+{
+    if (unroll == 1) return emit_loop(e, op, lo, hi, 1, false, &c);
     LLVMValueRef length = cg_max_i64(e, LLVMBuildSub(e->b, hi, lo, ""), cg_const_i64(e->m, 0));
-    LLVMValueRef round = cg_const_i64(e->m, unroll * step);
+    LLVMValueRef round = cg_const_i64(e->m, unroll * op->at.step);
     LLVMValueRef whole = LLVMBuildMul(e->b, LLVMBuildUDiv(e->b, length, round, ""), round, "");
     LLVMValueRef stop = LLVMBuildAdd(e->b, lo, whole, "");
-    c = emit_loop(e, op, lo, stop, (int)unroll, &c);
-    return emit_loop(e, op, stop, hi, 1, &c);
+    c = emit_loop(e, op, lo, stop, (int)unroll, false, &c);
+    return emit_loop(e, op, stop, hi, 1, false, &c);
 }
 
 void emit_cpu_for(emitter *e, kop *op)
 {
-    LLVMValueRef lo, hi;
-    if (op->at.map == KMAP_PARALLEL) {
-        lo = e->begin;
-        hi = e->end;
-    } else {
-        lo = cg_index(e, op->lo);
-        hi = cg_index(e, op->hi);
-    }
-    carried init = read_values(e, op->operands, op->n_operands, op->results);
-    carried out = emit_unrolled(e, op, lo, hi, init);
+    bool parallel = op->at.map == KMAP_PARALLEL;
+    bound lo = parallel ? (bound){e->begin, 0} : bound_of(e, op->lo), hi = parallel ? (bound){e->end, 0} : bound_of(e, op->hi);
+    int64_t unroll = op->at.unroll > 1 ? op->at.unroll : 1, step = op->at.step, length = hi.off - lo.off;
+    carried init = read_values(e, op->operands, op->n_operands, op->results), out;
+    if (lo.v == hi.v) out = emit_counted(e, op, lo, length > 0 ? (length + step - 1) / step : 0, unroll, init);
+    else out = emit_unrolled(e, op, bound_value(e, lo), bound_value(e, hi), unroll, init);
     bind(e, op->results, &out);
 }
 

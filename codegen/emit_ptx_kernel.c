@@ -28,11 +28,8 @@ static dim trip_count(emitter *e, const kop *loop)
     dim_ctx *c = e->f->dims;
     if (!loop->hi.v) return dim_const(c, loop->hi.off);
     const kop *def = loop->hi.v->def;
-    if (def && def->op == KOP_DIM) return dim_add(c, def->at.d, dim_const(c, loop->hi.off));
-    e->at = loop;
-    emit_unsupported(e, "a block loop whose end is not a dim");
-    e->at = NULL;
-    return DIM_BAD;
+    assert(def && def->op == KOP_DIM && "verified");
+    return dim_add(c, def->at.d, dim_const(c, loop->hi.off));
 }
 
 /* Blocks are numbered with the innermost loop along x, which the hardware counts first. Where y or z might be too large for the
@@ -48,8 +45,6 @@ static void set_grid(emitter *e, codegen_ptx_launch *l, bool *linear, dim *count
         counts[*n] = trip_count(e, loop);
         total = dim_mul(c, total, counts[(*n)++]);
     }
-    l->threads = e->f->warps * 32;
-    if (e->m->failed) return;
     int64_t lo, hi = 0;
     for (int i = 0; i < *n - 1; i++) {
         dim_bounds(c, counts[i], &lo, &hi);

@@ -110,9 +110,8 @@ static bool reduce_axis(reduction *r)
     int lanes = x->mod > 1 ? x->mod * x->scale : 1;
     if (p < lanes) p = lanes;
     for (int h = p / 2; h >= 1; h /= 2) {
-        if (x->warp_scale && h >= x->warp_scale) {
-            return false;
-        } else if (h >= x->group) {
+        assert(!x->warp_scale && "verified");
+        if (h >= x->group) {
             combine_groups(r, h);
         } else if (h < x->piece) {
             combine_piece(r, h);

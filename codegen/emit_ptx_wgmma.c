@@ -16,26 +16,23 @@ typedef struct {
 } reference;
 
 /* `inner` is the tile's axis that is summed over. */
-static bool reference_of(emitter *e, const kvalue *v, int inner, reference *r)
+static reference reference_of(emitter *e, const kvalue *v, int inner)
 {
     const kop *load = v->def;
-    if (!load || load->op != KOP_LOAD) {
-        emit_unsupported(e, "a wgmma operand that is carried: load it where it is used");
-        return false;
-    }
+    assert(load && load->op == KOP_LOAD && "verified");
     const kbuffer *b = &load->mem[0].buf->ty.buf;
     int64_t row = 0;
     bool fixed = dim_is_const(e->f->dims, b->shape[b->rank - 1], &row);
     assert(fixed && "verified");
     (void)fixed;
     row *= 2;
-    r->transposed = load->mem[0].axes[inner] != b->rank - 1;
-    r->step = r->transposed ? 16 * row : 32;
+    reference r = {.transposed = load->mem[0].axes[inner] != b->rank - 1};
+    r.step = r.transposed ? 16 * row : 32;
     LLVMValueRef address = cg_get(e, v)->v[0];
     LLVMValueRef low = LLVMBuildLShr(e->b, LLVMBuildAnd(e->b, address, cg_const_i32(e->m, 0x3ffff), ""), cg_const_i32(e->m, 4), "");
     LLVMValueRef rest = cg_const_i64(e->m, (int64_t)ptx_wgmma_descriptor((int)row));
-    r->start = LLVMBuildOr(e->b, LLVMBuildZExt(e->b, low, e->m->i64, ""), rest, "");
-    return true;
+    r.start = LLVMBuildOr(e->b, LLVMBuildZExt(e->b, low, e->m->i64, ""), rest, "");
+    return r;
 }
 
 static LLVMValueRef descriptor(emitter *e, const reference *r, int step)
@@ -53,12 +50,7 @@ void ptx_contract_wgmma(emitter *e, kop *op)
         emit_ptx_undefined(e, op);
         return;
     }
-    reference a, b;
-    if (t.shape[0] != 64 || !reference_of(e, op->operands[1], 1, &a) || !reference_of(e, op->operands[2], 0, &b)) {
-        if (t.shape[0] != 64) emit_unsupported(e, "a wgmma product of %d rows", t.shape[0]);
-        emit_ptx_undefined(e, op);
-        return;
-    }
+    reference a = reference_of(e, op->operands[1], 1), b = reference_of(e, op->operands[2], 0);
     for (int i = 1; i < 3; i++) ptx_order_read(e, op->operands[i]->def->mem[0].buf);
     cg_value out = cg_tile(e, t);
     unsigned n = (unsigned)out.chunks;

@@ -176,6 +176,18 @@ static void map_packed(emitter *e, const kop *op, dtype dt, cg_value *out)
     }
 }
 
+/* PTX shifts by a 32-bit count, and LLVM relies on its clamping after cutting off the upper half of a 64-bit one: a count is brought
+ * below 2^32 first. */
+static const bool is_shift[KOP_COUNT] = {[KOP_SHL] = true, [KOP_SHR] = true};
+
+static LLVMValueRef clamped_count(emitter *e, LLVMValueRef count)
+{
+    LLVMTypeRef t = e->m->i64;
+    LLVMValueRef args[] = {count, cg_const_i64(e->m, 64)};
+    LLVMValueRef low = LLVMBuildTrunc(e->b, cg_intrinsic(e, "llvm.umin", &t, 1, args, 2), e->m->i32, "");
+    return LLVMBuildZExt(e->b, low, t, "");
+}
+
 static void map_elements(emitter *e, const kop *op, dtype dt, const ptx_layout *l, cg_value *out)
 {
     ptx_layout in[3];
@@ -184,6 +196,7 @@ static void map_elements(emitter *e, const kop *op, dtype dt, const ptx_layout *
         for (int c = 0; c < l->axis[PTX_COL].slots; c++) {
             LLVMValueRef x[3] = {0};
             for (uint32_t i = 0; i < op->n_operands; i++) x[i] = ptx_element(e, cg_get(e, op->operands[i]), &in[i], r, c);
+            if (is_shift[op->op] && dtype_bits(dt) == 64) x[1] = clamped_count(e, x[1]);
             out->v[ptx_register_of(l, r, c)] = emit_scalar_op(e, op->op, dt, x);
         }
 }
@@ -192,12 +205,14 @@ void emit_ptx_map(emitter *e, kop *op)
 {
     dtype dt = op->operands[op->n_operands - 1]->ty.tile.dt;
     ktile t = op->results[0]->ty.tile;
-    if (is_function[op->op]) {
+    /* The remainder that the hardware's division gives is not exact. */
+    bool inexact = op->op == KOP_MOD && dtype_is_float(dt);
+    if (is_function[op->op] || inexact) {
         emit_unsupported(e, "%s of %s on a GPU", kop_row(op->op)->name, dtype_name(dt));
         emit_ptx_undefined(e, op);
         return;
     }
-    if (t.rank == 0) { /* i64 scalars keep their constant offsets */
+    if (t.rank == 0 && !is_shift[op->op]) { /* i64 scalars keep their constant offsets */
         emit_cpu_map(e, op);
         return;
     }
@@ -205,7 +220,7 @@ void emit_ptx_map(emitter *e, kop *op)
     cg_value out = cg_tile(e, t);
     if (l.packed < 0) map_elements(e, op, dt, &l, &out);
     else map_packed(e, op, dt, &out);
-    cg_set(e, op->results[0], out);
+    ptx_set_tile(e, op->results[0], out);
 }
 
 void emit_ptx_undefined(emitter *e, const kop *op)

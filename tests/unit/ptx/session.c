@@ -66,6 +66,7 @@ typedef struct {
 
 typedef struct {
     const kfunction *f;
+    codegen_ptx ptx;
     memory *start, *interpreted, *simulated; /* per parameter */
     struct rt_fault fault;
     kinterp_result result;
@@ -78,12 +79,23 @@ static memory make_memory(session *s, uint64_t bytes, uint32_t align)
     return (memory){(uint8_t *)arena_alloc(s->a, bytes + 2 * align, 2 * align) + align, bytes};
 }
 
+static void store_special(const kbuffer *b, void *data, uint64_t i, uint64_t pick)
+{
+    double lo, hi;
+    dtype_range(b->dt, &lo, &hi, NULL);
+    const double floats[] = {0.0, -0.0, (double)INFINITY, (double)-INFINITY, (double)NAN, lo, hi, 1e-40, -3e-41, 1.0, -1.5, 2.5, 1e9, -0.3};
+    const int64_t ints[] = {0, 1, -1, (int64_t)lo, (int64_t)hi, 7, -8, 33, 64, 2};
+    if (dtype_is_float(b->dt)) dtype_store_f64(b->dt, data, i, floats[pick % (sizeof floats / sizeof *floats)]);
+    else dtype_store_i64(b->dt, data, i, dtype_wrap(b->dt, ints[pick % (sizeof ints / sizeof *ints)]));
+}
+
 static void fill(const kbuffer *b, memory m, uint64_t seed, const ptx_case *c)
 {
     uint64_t n = m.bytes * 8 / dtype_bits(b->dt);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t bits = hash_bytes(&i, sizeof i, seed);
-        if (dtype_is_float(b->dt)) dtype_store_f64(b->dt, m.data, i, (double)(int32_t)bits / 2147483648.0);
+        if (c->special && bits % 3) store_special(b, m.data, i, bits / 3);
+        else if (dtype_is_float(b->dt)) dtype_store_f64(b->dt, m.data, i, (double)(int32_t)bits / 2147483648.0);
         else if (b->dt == DT_BOOL) dtype_store_i64(b->dt, m.data, i, bits & 1);
         else if (c->faulty && i % 7 == 3) dtype_store_i64(b->dt, m.data, i, c->faulty);
         else dtype_store_i64(b->dt, m.data, i, c->ints_below ? (int64_t)(bits % (uint64_t)c->ints_below) : (int64_t)bits);
@@ -106,6 +118,7 @@ static run run_new(session *s, const kmodule *m, const ptx_case *c)
 {
     run r = {.f = c->kernel ? kmodule_find(m, c->kernel) : m->functions.data[0]};
     if (!r.f) fail_msg("no kernel %s", c->kernel);
+    r.ptx = session_emit(s, m, c->sm);
     uint32_t n = r.f->params.len;
     r.start = ARENA_ARRAY(s->a, memory, n);
     r.interpreted = ARENA_ARRAY(s->a, memory, n);
@@ -134,12 +147,11 @@ static void interpret(session *s, run *r, const ptx_case *c)
     fail_msg("the interpreter reports:\n%s", text.s);
 }
 
-static const char *simulate(session *s, const kmodule *m, run *r, const ptx_case *c, bool late)
+static const char *simulate(session *s, run *r, const ptx_case *c, bool late)
 {
-    codegen_ptx ptx = session_emit(s, m, c->sm);
     const codegen_ptx_launch *l = NULL;
-    for (uint32_t i = 0; i < ptx.n_launches; i++)
-        if (ptx.launches[i].kernel == r->f) l = &ptx.launches[i];
+    for (uint32_t i = 0; i < r->ptx.n_launches; i++)
+        if (r->ptx.launches[i].kernel == r->f) l = &r->ptx.launches[i];
     assert_non_null(l);
     uint32_t n = r->f->params.len, n_dims = dim_symbol_count(r->f->dims);
     ptx_region *regions = ARENA_ARRAY(s->a, ptx_region, n + 1);
@@ -161,7 +173,7 @@ static const char *simulate(session *s, const kmodule *m, run *r, const ptx_case
         assert_true(dim_eval(r->f->dims, l->grid[i], c->dims, &side));
         go.grid[i] = (uint32_t)side;
     }
-    return ptx_simulate(s->a, ptx.text, l->name, &go);
+    return ptx_simulate(s->a, r->ptx.text, l->name, &go);
 }
 
 /* ---- comparing ---- */
@@ -200,7 +212,7 @@ void expect_same_run(session *s, const kmodule *m, ptx_case c)
     run r = run_new(s, m, &c);
     interpret(s, &r, &c);
     for (int late = 0; late < 2; late++) {
-        const char *why = simulate(s, m, &r, &c, late);
+        const char *why = simulate(s, &r, &c, late);
         if (why) fail_msg("@%s: %s", r.f->name, why);
         compare(&r, &c, late ? "late" : "early");
     }
@@ -209,5 +221,5 @@ void expect_same_run(session *s, const kmodule *m, ptx_case c)
 const char *simulate_late(session *s, const kmodule *m, ptx_case c)
 {
     run r = run_new(s, m, &c);
-    return simulate(s, m, &r, &c, true);
+    return simulate(s, &r, &c, true);
 }

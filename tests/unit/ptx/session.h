@@ -26,6 +26,7 @@ typedef struct {
     double tolerance;         /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
     int64_t ints_below;       /* int inputs are in 0..ints_below-1; 0: all values */
     int64_t faulty;           /* not 0: every 7th int input is this number */
+    bool special;             /* infinities, NaN, signed zeros, denormals, least and greatest ints among the inputs */
 } ptx_case;
 
 /* Runs the kernel on random inputs by the interpreter and by the simulator (with early and with late asynchronous work) on memory

@@ -69,6 +69,9 @@ static void test_layouts(void **state)
     expect_refused("sm_80", "", "%a: f64 global[64] in, %b: f64 global[64] out", "", "warp",
                    "      %x = load %a[0] : f64<64, lanes>\n      %y = exp %x : f64<64, lanes>\n      store %b[0], %y\n",
                    "t.kir:7:7: error: cannot compile exp of f64 on a GPU");
+    expect_refused("sm_80", "", "%a: f32 global[64] in, %b: f32 global[64] out", "", "warp",
+                   "      %x = load %a[0] : f32<64, lanes>\n      %y = mod %x, %x : f32<64, lanes>\n      store %b[0], %y\n",
+                   "cannot compile mod of f32 on a GPU");
     expect_refused("sm_80", "", "%a: f4 global[64] in, %b: f4 global[64] out", "", "warp",
                    "      %x = load %a[0] : f4<64, lanes>\n      store %b[0], %x\n", "access to packed f4 elements");
 }

@@ -126,34 +126,33 @@ static bool release(sim_machine *s, uint32_t first, uint32_t n, sim_scope scope)
     return true;
 }
 
-static bool release_all(sim_machine *s, uint32_t n, sim_scope scope)
+/* Each warp, each warpgroup goes as far as it can before the next one starts: what only a wider barrier orders comes apart. */
+static void run_group(sim_machine *s, uint32_t first, uint32_t n, sim_scope scope)
 {
-    bool any = false;
-    for (uint32_t first = 0; first + n <= s->run->threads && !s->error; first += n) any |= release(s, first, n, scope);
-    return any;
+    static const uint32_t inner[] = {[SCOPE_WARP] = 1, [SCOPE_WARPGROUP] = 32, [SCOPE_BLOCK] = 128};
+    do {
+        uint32_t parts = (n + inner[scope] - 1) / inner[scope];
+        for (uint32_t k = 0; k < parts && !s->error; k++) {
+            uint32_t at = (s->run->late ? parts - 1 - k : k) * inner[scope], size = n - at < inner[scope] ? n - at : inner[scope];
+            sim_thread *t = &s->threads[first + at];
+            if (scope != SCOPE_WARP) run_group(s, first + at, size, (sim_scope)(scope - 1));
+            else
+                while (!t->done && !t->blocked && !s->error) step(s, t);
+        }
+    } while (!s->error && release(s, first, n, scope));
 }
 
 static void run_block(sim_machine *s)
 {
-    for (uint32_t k = 0; k < s->run->threads; k++) {
+    uint32_t n = s->run->threads;
+    for (uint32_t k = 0; k < n; k++) {
         uint64_t *reg = ARENA_ARRAY(s->a, uint64_t, s->reg_names.len);
         s->threads[k] = (sim_thread){.id = k, .reg = reg};
-        for (uint32_t i = 0; i < s->reg_names.len; i++) reg[i] = 0;
     }
     memset(s->shared, 0xff, s->shared_bytes); /* NaN in every format: what was not written shows */
-    for (bool left = true; left && !s->error;) {
-        left = false;
-        for (uint32_t k = 0; k < s->run->threads; k++) {
-            sim_thread *t = &s->threads[s->run->late ? s->run->threads - 1 - k : k];
-            while (!t->done && !t->blocked && !s->error) step(s, t);
-            left |= !t->done;
-        }
-        if (!left || s->error) return;
-        bool moved = release_all(s, 32, SCOPE_WARP);
-        moved |= release_all(s, 128, SCOPE_WARPGROUP);
-        moved |= release_all(s, s->run->threads, SCOPE_BLOCK);
-        if (!moved) sim_fail(s, NULL, "threads wait for each other for ever");
-    }
+    run_group(s, 0, n, SCOPE_BLOCK);
+    for (uint32_t k = 0; k < n; k++)
+        if (!s->threads[k].done) sim_fail(s, &s->program.data[s->threads[k].pc], "threads wait for each other for ever");
 }
 
 const char *ptx_simulate(arena *a, const char *text, const char *entry, const ptx_run *run)

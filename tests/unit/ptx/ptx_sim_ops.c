@@ -466,6 +466,7 @@ static void exec_copy(sim_machine *s, sim_thread *t, const sim_instr *i)
     c.present = i->n_args > 3 ? (uint32_t)arg(s, t, i, 3) : c.bytes;
     if (c.present > c.bytes) sim_fail(s, i, "%u bytes of %u", c.present, c.bytes);
     if (sim_has(i, "cg") && c.bytes != 16) sim_fail(s, i, "cg copies 16 bytes");
+    if (s->error) return;
     if (s->run->late) vec_push(s->a, &t->copies, c);
     else land(s, i, &c);
 }

@@ -26,13 +26,14 @@ typedef struct {
     double tolerance;         /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
     int64_t ints_below;       /* int inputs are in 0..ints_below-1; 0: all values */
     int64_t faulty;           /* not 0: every 7th int input is this number */
+    const char *old, *with;   /* not NULL: all places of `old` in the PTX text are replaced before the simulation */
     bool special;             /* infinities, NaN, signed zeros, denormals, least and greatest ints among the inputs */
 } ptx_case;
 
 /* Runs the kernel on random inputs by the interpreter and by the simulator (with early and with late asynchronous work) on memory
- * that is aligned no better than promised, and compares everything written, and the fault. */
+ * that is aligned no better than promised, and compares everything written, and the fault. Fails the test on any difference. */
 void expect_same_run(session *s, const kmodule *m, ptx_case c);
-/* What the simulator says of the kernel, asynchronous work landing late; NULL: nothing. */
-const char *simulate_late(session *s, const kmodule *m, ptx_case c);
+/* The first difference, or what the simulator reports; NULL: none. */
+const char *find_difference(session *s, const kmodule *m, ptx_case c);
 
 #endif

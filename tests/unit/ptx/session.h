@@ -3,6 +3,7 @@
 #define TESTS_UNIT_PTX_SESSION_H
 
 #include "codegen/ptx.h"
+#include "unit/ptx/ptx_sim.h"
 
 typedef struct {
     arena *a;
@@ -19,9 +20,12 @@ kmodule *session_parse(session *s, const char *text);
 kmodule *session_read(session *s, const char *path);
 codegen_ptx session_emit(session *s, const kmodule *m, const char *sm); /* fails the test with the diagnostics */
 
+typedef const char *ptx_executor(arena *a, const char *text, const char *entry, const ptx_run *run); /* as ptx_simulate */
+
 typedef struct {
     const char *kernel;       /* NULL: the module's first */
     const char *sm;
+    ptx_executor *execute;    /* NULL: the simulator */
     const int64_t *dims;
     double tolerance;         /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
     int64_t ints_below;       /* int inputs are in 0..ints_below-1; 0: all values */

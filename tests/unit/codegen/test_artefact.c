@@ -368,6 +368,52 @@ static void targets(void **state)
     session_free(&s);
 }
 
+static bool emit_for(session *s, codegen_kind kind, const char *path, const char *triple, const char *cpu)
+{
+    kmodule *m = session_parse(s, "tiny.kir", text);
+    codegen_model model = describe(s, m);
+    codegen_options o = {.triple = triple, .cpu = cpu, .opt = 2};
+    codegen_output out = {.kind = kind, .path = path, .prefix = "tiny"};
+    return codegen_emit(m, &model, &o, &out, s->a, s->d);
+}
+
+/* Assembly for machines that this one is not; binaries need the runtime, which is built for this one. */
+static void other_targets(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {{"aarch64-unknown-linux-gnu", NULL, "fmla"},
+                                          {"aarch64-unknown-linux-gnu", "neoverse-n1", "fmla"},
+                                          {"x86_64-unknown-linux-gnu", "x86-64", "mulps"},
+                                          {"x86_64-unknown-linux-gnu", "haswell", "ymm"},
+                                          {"x86_64-unknown-linux-gnu", "sapphirerapids", "zmm"}};
+    session s = session_new();
+    const char *path = in_directory(&s, "other.s");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t n;
+        if (!emit_for(&s, CODEGEN_ASM, path, rows[i][0], rows[i][1])) fail_msg("%s", session_diags(&s));
+        assert_non_null(strstr(read_file(&s, path, &n), rows[i][2]));
+    }
+    codegen_target host;
+    assert_true(codegen_target_describe(&(codegen_options){0}, s.a, s.d, &host));
+    const char *foreign = strncmp(host.triple, "x86_64", 6) == 0 ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
+    assert_false(emit_for(&s, CODEGEN_SO, in_directory(&s, "other.so"), foreign, NULL));
+    assert_non_null(strstr(session_diags(&s), "no runtime for target"));
+    assert_false(emit_for(&s, CODEGEN_ASM, path, foreign, "native"));
+    assert_non_null(strstr(session_diags(&s), "processor 'native' needs this machine's own architecture"));
+    session_free(&s);
+}
+
+/* The debugger's view: the place in the source of an address inside a kernel. */
+static void line_tables(void **state)
+{
+    (void)state;
+    session s = session_new();
+    must_emit(&s, CODEGEN_SO, in_directory(&s, "lines.so"), (codegen_output){0});
+    if (shell(&s, "command -v objdump") != 0) skip();
+    must_shell(&s, "objdump --dwarf=decodedline lines.so | grep -Eq '^tiny.kir +10 .*0x'"); /* the contract */
+    session_free(&s);
+}
+
 static int make_directory(void **state)
 {
     (void)state;
@@ -388,6 +434,7 @@ int main(void)
         cmocka_unit_test(shared_object_runs), cmocka_unit_test(external_weights), cmocka_unit_test(static_linking),
         cmocka_unit_test(text_outputs),       cmocka_unit_test(equal_inputs_give_equal_bytes),
         cmocka_unit_test(failures_leave_nothing), cmocka_unit_test(wrong_targets), cmocka_unit_test(targets),
+        cmocka_unit_test(other_targets),      cmocka_unit_test(line_tables),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -2,10 +2,11 @@
  *
  *     kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [--dump FILE]
  *
- * Reads kernels of tests/golden/kir and bench/kir (run it from the source root), compiles them as models are compiled, and prints
- * the share of the peak that each reaches: floating-point operations a second over those of a loop of register-only fused
- * multiply-adds, compiled the same way and measured right before and after each sample. Weights are cycled through more than
- * 400 MB (-c), as a model's are that come from memory once a run. Medians over the rounds; one thread (pin it: taskset -c 1 kbench). */
+ * Reads kernels of tests/golden/kir and bench/kir (run it from the source root), compiles them as models are compiled,
+ * and prints the share of the peak that each reaches: floating-point operations a second over those of a loop of
+ * register-only fused multiply-adds, compiled the same way and measured right before and after each sample. Weights are
+ * cycled through more than 400 MB (-c), as a model's are that come from memory once a run. Medians over the rounds; one
+ * thread (pin it: taskset -c 1 kbench). */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <math.h>
@@ -99,7 +100,8 @@ static kernel compile(bench *b, const source_file *file, const char *name, const
 }
 
 /* Replaces the first `from` in the file's text (NULL: nothing). */
-static kernel compile_file(bench *b, const char *path, const char *name, const binding *with, int n, const char *from, const char *to)
+static kernel compile_file(bench *b, const char *path, const char *name, const binding *with, int n, const char *from,
+                           const char *to)
 {
     const char *why = NULL;
     const source_file *file = source_read(b->sources, path, path, &why);
@@ -117,8 +119,10 @@ static kernel compile_file(bench *b, const char *path, const char *name, const b
 
 /* ---- the peak ---- */
 
-/* 24 accumulators of one vector each, so that every latency is hidden, and nothing but fused multiply-adds in the loop. */
-static const char peak_text[] = "kernel @peak cpu (N in 1..1000000000) (%%a: f32 global[4] in, %%b: f32 global[%d] in, %%c: f32 global[24, %d] out) {\n"
+/* 24 accumulators of one vector each, so that every latency is hidden, and nothing but fused multiply-adds in the loop.
+ */
+static const char peak_text[] = "kernel @peak cpu (N in 1..1000000000) (%%a: f32 global[4] in, %%b: f32 global[%d] in, "
+                                "%%c: f32 global[24, %d] out) {\n"
                                 "  %%n = dim N : i64\n"
                                 "  for %%i = 0 to 1 step 1 parallel {\n"
                                 "    %%z = const 1.0 : f32<%dx%d>\n"
@@ -134,7 +138,7 @@ static const char peak_text[] = "kernel @peak cpu (N in 1..1000000000) (%%a: f32
 
 typedef struct {
     kernel k;
-    double flops;          /* of one sample */
+    double flops; /* of one sample */
     int64_t dims[1];
     float *a, *b, *c;
 } peak_loop;
@@ -172,10 +176,10 @@ typedef struct {
     const char *name;
     kernel k;
     int64_t dims[MAX_DIMS];
-    double flops;                  /* of one call */
+    double flops; /* of one call */
     void *bufs[MAX_PARAMS];
-    int cycled;                    /* the parameter whose memory changes from call to call; -1: none */
-    uint64_t cycled_bytes;         /* from one copy to the next */
+    int cycled;            /* the parameter whose memory changes from call to call; -1: none */
+    uint64_t cycled_bytes; /* from one copy to the next */
     int copies;
     void *scratch;
 } run;
@@ -257,8 +261,9 @@ static void measure(bench *b, const peak_loop *p, run *r)
         before = after;
     }
     qsort(share, (size_t)b->rounds, sizeof *share, by_size);
-    printf("%-44s %6.1f GFLOP/s  %5.1f %% of peak  (quartiles %.1f to %.1f, best %.1f)\n", r->name, median(rate, b->rounds) * 1e-9,
-           100 * share[b->rounds / 2], 100 * share[b->rounds / 4], 100 * share[b->rounds * 3 / 4], 100 * share[b->rounds - 1]);
+    printf("%-44s %6.1f GFLOP/s  %5.1f %% of peak  (quartiles %.1f to %.1f, best %.1f)\n", r->name,
+           median(rate, b->rounds) * 1e-9, 100 * share[b->rounds / 2], 100 * share[b->rounds / 4],
+           100 * share[b->rounds * 3 / 4], 100 * share[b->rounds - 1]);
     fflush(stdout);
 }
 
@@ -274,14 +279,19 @@ static void release(run *r)
 
 /* ---- the cases ---- */
 
-static void matmul(bench *b, const peak_loop *p, const char *path, const char *kernel_name, int64_t m, int64_t kk, int64_t n)
+static void matmul(bench *b, const peak_loop *p, const char *path, const char *kernel_name, int64_t m, int64_t kk,
+                   int64_t n)
 {
-    run r = {.cycled = 1, .name = arena_printf(b->a, "%s %lld x %lld, M = %lld", kernel_name, (long long)kk, (long long)n, (long long)m)};
+    run r = {
+        .cycled = 1,
+        .name = arena_printf(b->a, "%s %lld x %lld, M = %lld", kernel_name, (long long)kk, (long long)n, (long long)m)};
     if (!wanted(b, r.name)) return;
     binding with[] = {{"K", kk}, {"N", n}};
-    /* Rows that lie a multiple of 2 KiB apart share a few sets of the first-level cache; activations are stored with a line between. */
+    /* Rows that lie a multiple of 2 KiB apart share a few sets of the first-level cache; activations are stored with a
+     * line between. */
     bool pad = kk * 4 % 2048 == 0;
-    r.k = compile_file(b, path, kernel_name, with, 2, pad ? "global[M, K] in" : NULL, "global[M, K] strides[K + 16, 1] in");
+    r.k = compile_file(b, path, kernel_name, with, 2, pad ? "global[M, K] in" : NULL,
+                       "global[M, K] strides[K + 16, 1] in");
     int64_t dims[] = {m, kk, n};
     memcpy(r.dims, dims, sizeof dims);
     r.flops = 2.0 * (double)m * (double)kk * (double)n;
@@ -293,7 +303,8 @@ static void matmul(bench *b, const peak_loop *p, const char *path, const char *k
 /* Both products count, packing and softmax do not. */
 static void attention(bench *b, const peak_loop *p, int64_t heads, int64_t n)
 {
-    run r = {.cycled = -1, .name = arena_printf(b->a, "attention %lld heads of 64, S = %lld", (long long)heads, (long long)n)};
+    run r = {.cycled = -1,
+             .name = arena_printf(b->a, "attention %lld heads of 64, S = %lld", (long long)heads, (long long)n)};
     if (!wanted(b, r.name)) return;
     binding with[] = {{"H", heads}};
     r.k = compile_file(b, "tests/golden/kir/attention.kir", "attention", with, 1, NULL, NULL);
@@ -306,12 +317,13 @@ static void attention(bench *b, const peak_loop *p, int64_t heads, int64_t n)
     release(&r);
 }
 
-/* Blocks at random places, as many in each block row. The share is of the work on them: times 1 / (1 - sparsity) it is the speed-up
- * over a dense kernel at peak. */
+/* Blocks at random places, as many in each block row. The share is of the work on them: times 1 / (1 - sparsity) it is
+ * the speed-up over a dense kernel at peak. */
 static void block_sparse(bench *b, const peak_loop *p, int64_t m, int64_t kk, int64_t n, int percent)
 {
     run r = {.cycled = 1,
-             .name = arena_printf(b->a, "block_sparse_4x4 %lld x %lld, M = %lld, %d %%", (long long)kk, (long long)n, (long long)m, percent)};
+             .name = arena_printf(b->a, "block_sparse_4x4 %lld x %lld, M = %lld, %d %%", (long long)kk, (long long)n,
+                                  (long long)m, percent)};
     if (!wanted(b, r.name)) return;
     int64_t rows = n / 4, columns = kk / 4, per_row = (columns * (100 - percent) + 50) / 100, blocks = rows * per_row;
     binding with[] = {{"K", kk}, {"N", n}};
@@ -353,8 +365,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "-k") && i + 1 < argc) b.filter = argv[++i];
         else if (!strcmp(argv[i], "-s") && i + 1 < argc) {
             if (sscanf(argv[++i], "%" SCNd64 "x%" SCNd64 "x%" SCNd64, &one[0], &one[1], &one[2]) != 3) return usage();
-        }
-        else if (!strcmp(argv[i], "-c") && i + 1 < argc) b.cycle_bytes = strtoull(argv[++i], NULL, 10) << 20;
+        } else if (!strcmp(argv[i], "-c") && i + 1 < argc) b.cycle_bytes = strtoull(argv[++i], NULL, 10) << 20;
         else if (!strncmp(argv[i], "-mcpu=", 6)) b.options.cpu = argv[i] + 6;
         else if (!strncmp(argv[i], "-O", 2)) b.options.opt = atoi(argv[i] + 2);
         else return usage();

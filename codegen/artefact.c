@@ -1,5 +1,5 @@
-/* From kernel IR to a file. The weights never pass through LLVM: it writes an object with an empty place for them, and their bytes
- * are streamed behind it while the section header is made to point there. */
+/* From kernel IR to a file. The weights never pass through LLVM: it writes an object with an empty place for them, and
+ * their bytes are streamed behind it while the section header is made to point there. */
 #include "codegen/codegen.h"
 #include "codegen/elf_object.h"
 #include "codegen/header.h"
@@ -67,14 +67,16 @@ static bool link_runtime(artefact *x)
     }
     if (!same_architecture(LLVMGetTarget(runtime), x->target.triple)) {
         diag *g = diag_error(x->d, (span){0, 0}, "no runtime for target '%s'", x->target.triple);
-        diag_note(g, "this tfxc carries the runtime for %s; assembly and LLVM IR can be written for any target", LLVMGetTarget(runtime));
+        diag_note(g, "this tfxc carries the runtime for %s; assembly and LLVM IR can be written for any target",
+                  LLVMGetTarget(runtime));
         LLVMDisposeModule(runtime);
         return false;
     }
     LLVMSetTarget(runtime, x->target.triple);
     LLVMSetModuleDataLayout(runtime, LLVMGetModuleDataLayout(x->m->mod));
     if (LLVMLinkModules2(x->m->mod, runtime)) {
-        if (!x->m->failed) diag_error(x->d, (span){0, 0}, "internal error: the runtime does not fit the generated code");
+        if (!x->m->failed)
+            diag_error(x->d, (span){0, 0}, "internal error: the runtime does not fit the generated code");
         return false;
     }
     return true;
@@ -147,8 +149,10 @@ static bool write_weights(artefact *x, outfile *f, uint8_t id[32])
 static bool write_weights_file(artefact *x, uint8_t id[32])
 {
     outfile f;
-    struct rt_weights_header h = {.magic = RT_WEIGHTS_MAGIC, .version = 1, .header_bytes = sizeof h, .offset = 4096, .bytes = x->weights->bytes};
-    bool ok = outfile_open(&f, x->a, x->d, x->out->weights_path, "", false) && outfile_pad(&f, h.offset) && write_weights(x, &f, id);
+    struct rt_weights_header h = {
+        .magic = RT_WEIGHTS_MAGIC, .version = 1, .header_bytes = sizeof h, .offset = 4096, .bytes = x->weights->bytes};
+    bool ok = outfile_open(&f, x->a, x->d, x->out->weights_path, "", false) && outfile_pad(&f, h.offset) &&
+              write_weights(x, &f, id);
     memcpy(h.id, id, sizeof h.id);
     ok = ok && outfile_write_at(&f, &h, sizeof h, 0) && outfile_commit(&f);
     outfile_discard(&f);
@@ -228,7 +232,8 @@ static bool emit_archive(artefact *x, object *o)
     bool embed = x->weights->bytes && !x->out->weights_path;
     uint64_t size = embed ? (o->n + 4095) / 4096 * 4096 + x->weights->bytes : o->n;
     if (size > 9999999999u) {
-        diag *g = diag_error(x->d, (span){0, 0}, "%llu bytes are too many for a static library", (unsigned long long)size);
+        diag *g =
+            diag_error(x->d, (span){0, 0}, "%llu bytes are too many for a static library", (unsigned long long)size);
         diag_hint(g, "write an object file, or keep the weights in a file of their own");
         return false;
     }
@@ -237,8 +242,9 @@ static bool emit_archive(artefact *x, object *o)
     ar_header(member_header, "model.o/", size);
     outfile f;
     bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && outfile_write(&f, "!<arch>\n", 8) &&
-              outfile_write(&f, index_header, 60) && outfile_write(&f, index.s, index.len) && outfile_write(&f, member_header, 60) &&
-              write_object(x, o, &f, start) && (size % 2 == 0 || outfile_write_at(&f, "\n", 1, start + size)) && outfile_commit(&f);
+              outfile_write(&f, index_header, 60) && outfile_write(&f, index.s, index.len) &&
+              outfile_write(&f, member_header, 60) && write_object(x, o, &f, start) &&
+              (size % 2 == 0 || outfile_write_at(&f, "\n", 1, start + size)) && outfile_commit(&f);
     outfile_discard(&f);
     return ok;
 }
@@ -254,9 +260,11 @@ static const char *base_name(const char *path)
 static bool emit_shared(artefact *x, object *o)
 {
     outfile linked = {.fd = -1}, f;
-    bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", false) && write_object(x, o, &f, 0) && outfile_close(&f) &&
-              outfile_open(&linked, x->a, x->d, x->out->path, ".so", true) && outfile_close(&linked) &&
-              link_shared(x->out->linker, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) && outfile_commit(&linked);
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", false) && write_object(x, o, &f, 0) &&
+              outfile_close(&f) && outfile_open(&linked, x->a, x->d, x->out->path, ".so", true) &&
+              outfile_close(&linked) &&
+              link_shared(x->out->linker, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) &&
+              outfile_commit(&linked);
     outfile_discard(&linked);
     outfile_discard(&f);
     return ok;
@@ -323,7 +331,8 @@ static bool emit(artefact *x)
     return emit_binary(x);
 }
 
-bool codegen_emit(kmodule *k, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a, diags *d)
+bool codegen_emit(kmodule *k, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a,
+                  diags *d)
 {
     expand_math(k);
     artefact x = {.k = k, .model = model, .o = o, .out = out, .a = a, .d = d};

@@ -1,5 +1,5 @@
-/* Line tables: each instruction belongs to the place in the .tfx file that its kernel op was made from, so that debuggers and
- * profilers show the model's text. Types and variables are not described. */
+/* Line tables: each instruction belongs to the place in the .tfx file that its kernel op was made from, so that
+ * debuggers and profilers show the model's text. Types and variables are not described. */
 #include "codegen/emit.h"
 
 #include <stdio.h>
@@ -7,10 +7,10 @@
 struct emit_debug {
     LLVMDIBuilderRef di;
     LLVMMetadataRef unit, no_types;
-    ptrmap *files;               /* source_file -> DIFile */
-    LLVMMetadataRef fn;          /* the subprogram of the function being emitted */
+    ptrmap *files;      /* source_file -> DIFile */
+    LLVMMetadataRef fn; /* the subprogram of the function being emitted */
     const source_file *fn_file;
-    ptrmap *scopes;              /* source_file -> scope inside fn for places in other files */
+    ptrmap *scopes; /* source_file -> scope inside fn for places in other files */
 };
 
 static LLVMMetadataRef make_file(emit_debug *g, const char *path)
@@ -32,12 +32,14 @@ emit_debug *debug_new(emit_module *m, const codegen_options *o)
     emit_debug *g = ARENA_NEW(m->a, emit_debug);
     g->di = LLVMCreateDIBuilder(m->mod);
     g->files = ptrmap_new(m->a);
-    LLVMMetadataRef flags[] = {LLVMValueAsMetadata(cg_const_i32(m, LLVMDebugMetadataVersion())), LLVMValueAsMetadata(cg_const_i32(m, 5))};
+    LLVMMetadataRef flags[] = {LLVMValueAsMetadata(cg_const_i32(m, LLVMDebugMetadataVersion())),
+                               LLVMValueAsMetadata(cg_const_i32(m, 5))};
     LLVMAddModuleFlag(m->mod, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18, flags[0]);
     LLVMAddModuleFlag(m->mod, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, flags[1]);
     const char *name = LLVMGetModuleIdentifier(m->mod, &(size_t){0});
-    g->unit = LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC11, make_file(g, name), "tfxc", 4, o->opt > 0, "", 0, 0, "", 0,
-                                             LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+    g->unit =
+        LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC11, make_file(g, name), "tfxc", 4, o->opt > 0, "",
+                                       0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
     g->no_types = LLVMDIBuilderCreateSubroutineType(g->di, make_file(g, name), NULL, 0, LLVMDIFlagZero);
     return g;
 }
@@ -50,11 +52,12 @@ void debug_function(emit_module *m, LLVMValueRef fn, const char *name, span at)
     g->fn_file = at.begin ? source_of(m->sources, at.begin) : NULL;
     g->scopes = ptrmap_new(m->a);
     if (g->fn_file) source_line_col(m->sources, at.begin, &line, &col);
-    LLVMMetadataRef file = g->fn_file ? file_of(m, g->fn_file) : make_file(g, LLVMGetModuleIdentifier(m->mod, &(size_t){0}));
+    LLVMMetadataRef file =
+        g->fn_file ? file_of(m, g->fn_file) : make_file(g, LLVMGetModuleIdentifier(m->mod, &(size_t){0}));
     size_t n;
     const char *symbol = LLVMGetValueName2(fn, &n);
-    g->fn = LLVMDIBuilderCreateFunction(g->di, file, name, strlen(name), symbol, n, file, line, g->no_types, true, true, line,
-                                        LLVMDIFlagArtificial, true);
+    g->fn = LLVMDIBuilderCreateFunction(g->di, file, name, strlen(name), symbol, n, file, line, g->no_types, true, true,
+                                        line, LLVMDIFlagArtificial, true);
     LLVMSetSubprogram(fn, g->fn);
 }
 
@@ -78,7 +81,8 @@ void debug_at(emitter *e, span at)
     const source_file *f = at.begin ? source_of(e->m->sources, at.begin) : NULL;
     uint32_t line = 0, col = 0;
     if (f) source_line_col(e->m->sources, at.begin, &line, &col);
-    LLVMMetadataRef place = LLVMDIBuilderCreateDebugLocation(e->m->ctx, line, col, f ? scope_for(e->m, f) : g->fn, NULL);
+    LLVMMetadataRef place =
+        LLVMDIBuilderCreateDebugLocation(e->m->ctx, line, col, f ? scope_for(e->m, f) : g->fn, NULL);
     LLVMSetCurrentDebugLocation2(e->b, place);
     LLVMSetCurrentDebugLocation2(e->entry, place);
 }

@@ -1,4 +1,5 @@
-/* Every offset read from the file is checked against its size: a surprise from LLVM must become a message, not a crash. */
+/* Every offset read from the file is checked against its size: a surprise from LLVM must become a message, not a crash.
+ */
 #include "codegen/elf_object.h"
 
 #include <elf.h>
@@ -54,14 +55,15 @@ bool elf_object_valid(const uint8_t *bytes, size_t n)
 static bool named(const uint8_t *bytes, const Elf64_Shdr *strings, uint32_t at, const char *name)
 {
     size_t len = strlen(name) + 1;
-    return at <= strings->sh_size && len <= strings->sh_size - at && memcmp(bytes + strings->sh_offset + at, name, len) == 0;
+    return at <= strings->sh_size && len <= strings->sh_size - at &&
+           memcmp(bytes + strings->sh_offset + at, name, len) == 0;
 }
 
 typedef struct {
-    const char *name;    /* of the symbol; NULL: any */
-    uint32_t in;         /* section; SHN_UNDEF: any */
+    const char *name; /* of the symbol; NULL: any */
+    uint32_t in;      /* section; SHN_UNDEF: any */
     Elf64_Sym symbol;
-    uint64_t at;         /* of the entry in the file */
+    uint64_t at; /* of the entry in the file */
 } symbol_search;
 
 static bool find_symbol(const uint8_t *bytes, symbol_search *want)
@@ -73,7 +75,8 @@ static bool find_symbol(const uint8_t *bytes, symbol_search *want)
         for (uint64_t at = s.sh_offset; at + sizeof(Elf64_Sym) <= s.sh_offset + s.sh_size; at += sizeof(Elf64_Sym)) {
             memcpy(&want->symbol, bytes + at, sizeof want->symbol);
             want->at = at;
-            if (ELF64_ST_TYPE(want->symbol.st_info) != STT_OBJECT || (want->in && want->symbol.st_shndx != want->in)) continue;
+            if (ELF64_ST_TYPE(want->symbol.st_info) != STT_OBJECT || (want->in && want->symbol.st_shndx != want->in))
+                continue;
             if (!want->name || named(bytes, &strings, want->symbol.st_name, want->name)) return true;
         }
     }
@@ -110,7 +113,8 @@ uint8_t *elf_symbol_bytes(uint8_t *bytes, size_t n, const char *name, uint64_t *
     symbol_search want = {.name = name};
     if (!find_symbol(bytes, &want) || want.symbol.st_shndx >= section_count(bytes)) return NULL;
     Elf64_Shdr s = section(bytes, want.symbol.st_shndx);
-    if (!has_contents(&s) || want.symbol.st_value > s.sh_size || want.symbol.st_size > s.sh_size - want.symbol.st_value) return NULL;
+    if (!has_contents(&s) || want.symbol.st_value > s.sh_size || want.symbol.st_size > s.sh_size - want.symbol.st_value)
+        return NULL;
     if (!inside(n, s.sh_offset + want.symbol.st_value, want.symbol.st_size)) return NULL;
     *size = want.symbol.st_size;
     return bytes + s.sh_offset + want.symbol.st_value;

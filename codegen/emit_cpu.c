@@ -84,9 +84,10 @@ void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
     e->symbols = ARENA_ARRAY(m->a, LLVMValueRef, dim_symbol_count(f->dims));
     e->b = LLVMCreateBuilderInContext(m->ctx);
     e->entry = LLVMCreateBuilderInContext(m->ctx);
-    /* Stack buffers first, in a block without divisions: LLVM may split the other, and behind a split they would move the stack
-     * pointer while running. */
-    LLVMBasicBlockRef stack = LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"), dims = LLVMAppendBasicBlockInContext(m->ctx, fn, "dims");
+    /* Stack buffers first, in a block without divisions: LLVM may split the other, and behind a split they would move
+     * the stack pointer while running. */
+    LLVMBasicBlockRef stack = LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"),
+                      dims = LLVMAppendBasicBlockInContext(m->ctx, fn, "dims");
     LLVMPositionBuilderAtEnd(e->entry, stack);
     LLVMPositionBuilderBefore(e->entry, e->stack = LLVMBuildBr(e->entry, dims));
     LLVMPositionBuilderAtEnd(e->entry, dims);
@@ -116,8 +117,8 @@ static void add_param_attribute(emit_module *m, LLVMValueRef fn, unsigned i, con
     LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateEnumAttribute(m->ctx, kind, v));
 }
 
-/* Buffers of one launch that anything is written to overlap no other. A buffer of no elements may be at address 0, so only those
- * that surely have some are called dereferenceable. */
+/* Buffers of one launch that anything is written to overlap no other. A buffer of no elements may be at address 0, so
+ * only those that surely have some are called dereferenceable. */
 void emit_describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfunction *f, const kparam *p)
 {
     const kbuffer *b = &p->v->ty.buf;
@@ -125,10 +126,12 @@ void emit_describe_buffer(emit_module *m, LLVMValueRef fn, unsigned i, const kfu
     if (p->mode == KACCESS_IN) add_param_attribute(m, fn, i, "readonly", 0);
     if (b->align) add_param_attribute(m, fn, i, "align", b->align);
     int64_t bytes;
-    if (dim_is_const(f->dims, kbuffer_bytes(f->dims, b), &bytes) && bytes > 0) add_param_attribute(m, fn, i, "dereferenceable", (uint64_t)bytes);
+    if (dim_is_const(f->dims, kbuffer_bytes(f->dims, b), &bytes) && bytes > 0)
+        add_param_attribute(m, fn, i, "dereferenceable", (uint64_t)bytes);
 }
 
-/* void body(buffers..., dims..., scratch, fault, begin, end): what the kernel does, with what LLVM may assume of its arguments. */
+/* void body(buffers..., dims..., scratch, fault, begin, end): what the kernel does, with what LLVM may assume of its
+ * arguments. */
 static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
 {
     unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
@@ -139,8 +142,8 @@ static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
     types[n++] = m->ptr;
     types[n++] = m->i64;
     types[n++] = m->i64;
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "kernel.%s", f->name), LLVMFunctionType(m->void_type, types, n, false),
-                                        LLVMInternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "kernel.%s", f->name),
+                                        LLVMFunctionType(m->void_type, types, n, false), LLVMInternalLinkage);
     for (unsigned i = 0; i < n_bufs; i++) emit_describe_buffer(m, fn, i, f, &f->params.data[i]);
     add_param_attribute(m, fn, n_bufs + n_dims, "noalias", 0);
     add_param_attribute(m, fn, n_bufs + n_dims + 1, "noalias", 0);
@@ -182,8 +185,8 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f)
     unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
 
     LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64, m->i64};
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "launch.%s", f->name), LLVMFunctionType(m->void_type, types, 6, false),
-                                        LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "launch.%s", f->name),
+                                        LLVMFunctionType(m->void_type, types, 6, false), LLVMExternalLinkage);
     LLVMBuilderRef b = LLVMCreateBuilderInContext(m->ctx);
     LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));
     LLVMValueRef *args = ARENA_ARRAY(m->a, LLVMValueRef, n_bufs + n_dims + 4);

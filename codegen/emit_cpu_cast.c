@@ -1,7 +1,7 @@
-/* Conversions between dtypes, as dtype_store_* and `cast` of kops.def define them. Formats without instructions on every processor
- * (f16, bf16, the 8-bit floats) are packed and unpacked with integer arithmetic on f32's bits: exact, denormals included. (The
- * bf16 conversion instructions of AVX-512 flush denormals, so they cannot serve here; for the same reason these formats are held as
- * integers, since LLVM may move bfloat vectors by converting them.) */
+/* Conversions between dtypes, as dtype_store_* and `cast` of kops.def define them. Formats without instructions on
+ * every processor (f16, bf16, the 8-bit floats) are packed and unpacked with integer arithmetic on f32's bits: exact,
+ * denormals included. (The bf16 conversion instructions of AVX-512 flush denormals, so they cannot serve here; for the
+ * same reason these formats are held as integers, since LLVM may move bfloat vectors by converting them.) */
 #include "codegen/emit.h"
 
 #include <assert.h>
@@ -9,7 +9,8 @@
 /* A float format of at most 16 bits with `mantissa` stored significand bits. */
 typedef struct {
     int bits, mantissa, bias;
-    bool infinity; /* the largest exponent means infinity and NaN; else all bits set is NaN and what overflows saturates */
+    bool infinity; /* the largest exponent means infinity and NaN; else all bits set is NaN and what overflows saturates
+                    */
 } small_format;
 
 static bool small_float(dtype dt, small_format *f)
@@ -101,7 +102,8 @@ static float power(int n)
 
 /* ---- small floats ---- */
 
-/* The bits of a small float to f32: moved to f32's place they are a float too small by a power of two, denormals as well. */
+/* The bits of a small float to f32: moved to f32's place they are a float too small by a power of two, denormals as
+ * well. */
 static LLVMValueRef unpack(bit_ctx *c, LLVMValueRef bits, small_format f)
 {
     LLVMValueRef x = LLVMBuildZExt(c->b, bits, c->i32, "");
@@ -114,7 +116,8 @@ static LLVMValueRef unpack(bit_ctx *c, LLVMValueRef bits, small_format f)
         v = as_int(c, LLVMBuildFMul(c->b, as_float(c, v), scale, ""));
         uint32_t all = (1u << (f.bits - 1)) - 1, top = f.infinity ? all & ~((1u << f.mantissa) - 1) : all;
         LLVMValueRef special = LLVMBuildICmp(c->b, LLVMIntUGE, rest, c32(c, top), "");
-        v = LLVMBuildOr(c->b, v, LLVMBuildSelect(c->b, special, c32(c, f.infinity ? 0x7f800000u : 0x7fc00000u), c32(c, 0), ""), "");
+        v = LLVMBuildOr(
+            c->b, v, LLVMBuildSelect(c->b, special, c32(c, f.infinity ? 0x7f800000u : 0x7fc00000u), c32(c, 0), ""), "");
     }
     return as_float(c, LLVMBuildOr(c->b, v, sign, ""));
 }

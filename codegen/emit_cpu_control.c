@@ -62,7 +62,8 @@ static carried new_phis(emitter *e, const carried *c)
     carried p = {c->n, ARENA_ARRAY(e->m->a, cg_value, c->n)};
     for (uint32_t i = 0; i < c->n; i++) {
         p.v[i] = copy_value(e, &c->v[i]);
-        for (int j = 0; j < p.v[i].rows * p.v[i].chunks; j++) p.v[i].v[j] = LLVMBuildPhi(e->b, LLVMTypeOf(c->v[i].v[j]), "");
+        for (int j = 0; j < p.v[i].rows * p.v[i].chunks; j++)
+            p.v[i].v[j] = LLVMBuildPhi(e->b, LLVMTypeOf(c->v[i].v[j]), "");
     }
     return p;
 }
@@ -70,7 +71,8 @@ static carried new_phis(emitter *e, const carried *c)
 static void add_incoming(const carried *phis, const carried *c, LLVMBasicBlockRef from)
 {
     for (uint32_t i = 0; i < phis->n; i++)
-        for (int j = 0; j < phis->v[i].rows * phis->v[i].chunks; j++) LLVMAddIncoming(phis->v[i].v[j], &c->v[i].v[j], &from, 1);
+        for (int j = 0; j < phis->v[i].rows * phis->v[i].chunks; j++)
+            LLVMAddIncoming(phis->v[i].v[j], &c->v[i].v[j], &from, 1);
 }
 
 static void bind(emitter *e, kvalue *const *names, const carried *c)
@@ -113,9 +115,10 @@ static LLVMValueRef bound_value(emitter *e, bound x)
     return LLVMBuildAdd(e->b, x.v, off, "");
 }
 
-/* A counted loop from lo to hi with `copies` bodies a round (more than one: lo + copies * step divides hi - lo evenly). `surely`: it is
- * known to make a round. */
-static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int copies, bool surely, const carried *init)
+/* A counted loop from lo to hi with `copies` bodies a round (more than one: lo + copies * step divides hi - lo evenly).
+ * `surely`: it is known to make a round. */
+static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int copies, bool surely,
+                         const carried *init)
 {
     LLVMBasicBlockRef before = emit_here(e), body = emit_new_block(e, "loop"), exit = emit_new_block(e, "done");
     if (surely) emit_br(e, body);
@@ -148,8 +151,8 @@ static carried emit_copies(emitter *e, const kop *op, bound lo, int64_t n, carri
     return c;
 }
 
-/* Bodies `unroll` at a time up to the last multiple, then one at a time. With a known number of rounds parts vanish that are empty,
- * and become straight code when they run once. */
+/* Bodies `unroll` at a time up to the last multiple, then one at a time. With a known number of rounds parts vanish
+ * that are empty, and become straight code when they run once. */
 static carried emit_counted(emitter *e, const kop *op, bound lo, int64_t trips, int64_t unroll, carried c)
 {
     if (trips <= unroll) return emit_copies(e, op, lo, trips, c);
@@ -158,7 +161,8 @@ static carried emit_counted(emitter *e, const kop *op, bound lo, int64_t trips, 
     LLVMValueRef first = bound_value(e, lo), middle = bound_value(e, stop);
     c = main == unroll ? emit_copies(e, op, lo, main, c) : emit_loop(e, op, first, middle, (int)unroll, true, &c);
     if (trips == main) return c;
-    return trips - main == 1 ? emit_copies(e, op, stop, 1, c) : emit_loop(e, op, middle, bound_value(e, end), 1, true, &c);
+    return trips - main == 1 ? emit_copies(e, op, stop, 1, c)
+                             : emit_loop(e, op, middle, bound_value(e, end), 1, true, &c);
 }
 
 static carried emit_unrolled(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRef hi, int64_t unroll, carried c)
@@ -175,7 +179,8 @@ static carried emit_unrolled(emitter *e, const kop *op, LLVMValueRef lo, LLVMVal
 void emit_cpu_for(emitter *e, kop *op)
 {
     bool parallel = op->at.map == KMAP_PARALLEL;
-    bound lo = parallel ? (bound){e->begin, 0} : bound_of(e, op->lo), hi = parallel ? (bound){e->end, 0} : bound_of(e, op->hi);
+    bound lo = parallel ? (bound){e->begin, 0} : bound_of(e, op->lo),
+          hi = parallel ? (bound){e->end, 0} : bound_of(e, op->hi);
     int64_t unroll = op->at.unroll > 1 ? op->at.unroll : 1, step = op->at.step, length = hi.off - lo.off;
     carried init = read_values(e, op->operands, op->n_operands, op->results), out;
     if (lo.v == hi.v) out = emit_counted(e, op, lo, length > 0 ? (length + step - 1) / step : 0, unroll, init);
@@ -188,7 +193,8 @@ void emit_cpu_for(emitter *e, kop *op)
 void emit_cpu_if(emitter *e, kop *op)
 {
     LLVMValueRef cond = cg_scalar(e, op->operands[0]);
-    LLVMBasicBlockRef yes = emit_new_block(e, "then"), no = emit_new_block(e, "else"), join = emit_new_block(e, "endif");
+    LLVMBasicBlockRef yes = emit_new_block(e, "then"), no = emit_new_block(e, "else"),
+                      join = emit_new_block(e, "endif");
     LLVMBuildCondBr(e->b, cond, yes, no);
     carried out[2];
     LLVMBasicBlockRef from[2];
@@ -270,8 +276,10 @@ static LLVMValueRef field(emitter *e, size_t offset)
 /* The lowest (index, argument) is kept: see rt_fault. */
 void emit_cpu_check(emitter *e, kop *op)
 {
-    LLVMValueRef ok = cg_scalar(e, op->operands[0]), index = cg_i64(e, op->operands[1]), arg = cg_const_i64(e->m, op->at.arg);
-    LLVMBasicBlockRef bad = emit_new_block(e, "bad"), lower = emit_new_block(e, "report"), on = emit_new_block(e, "checked");
+    LLVMValueRef ok = cg_scalar(e, op->operands[0]), index = cg_i64(e, op->operands[1]),
+                 arg = cg_const_i64(e->m, op->at.arg);
+    LLVMBasicBlockRef bad = emit_new_block(e, "bad"), lower = emit_new_block(e, "report"),
+                      on = emit_new_block(e, "checked");
     LLVMBuildCondBr(e->b, ok, on, bad);
     emit_to(e, bad);
     LLVMValueRef old = LLVMBuildLoad2(e->b, e->m->i64, field(e, offsetof(struct rt_fault, index)), "");
@@ -291,11 +299,11 @@ void emit_cpu_check(emitter *e, kop *op)
 
 /* ---- ops of other targets, which the verifier keeps out of CPU kernels ---- */
 
-#define GPU_ONLY(name)                            \
-    void emit_cpu_##name(emitter *e, kop *op)     \
-    {                                             \
-        (void)e, (void)op;                        \
-        assert(!"a GPU op in a CPU kernel");      \
+#define GPU_ONLY(name)                        \
+    void emit_cpu_##name(emitter *e, kop *op) \
+    {                                         \
+        (void)e, (void)op;                    \
+        assert(!"a GPU op in a CPU kernel");  \
     }
 GPU_ONLY(copy)
 GPU_ONLY(commit)

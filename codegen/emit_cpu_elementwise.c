@@ -1,7 +1,8 @@
 /* Ops that work element by element: scalar.def's, cast and bitcast. Each has a function for one chunk of its result.
  *
- * A run of such ops on tiles of one shape is emitted chunk by chunk, each chunk through all of them, and not op by op: an epilogue of
- * thirty ops on a tile that fills the registers would else spill the whole tile between every two ops. */
+ * A run of such ops on tiles of one shape is emitted chunk by chunk, each chunk through all of them, and not op by op:
+ * an epilogue of thirty ops on a tile that fills the registers would else spill the whole tile between every two ops.
+ */
 #include "codegen/emit.h"
 
 #include <assert.h>
@@ -38,7 +39,8 @@ static void emit_chunk(emitter *e, const kop *op, chunk_fn *fn, const cg_value *
     LLVMValueRef x[3] = {0};
     int width = cg_chunk_lanes(out, k);
     assert(op->n_operands <= 3);
-    for (uint32_t i = 0; i < op->n_operands; i++) x[i] = cg_chunk(e, cg_get(e, op->operands[i]), r, k, out->lanes, width);
+    for (uint32_t i = 0; i < op->n_operands; i++)
+        x[i] = cg_chunk(e, cg_get(e, op->operands[i]), r, k, out->lanes, width);
     out->v[r * out->chunks + k] = fn(e, op, x, width);
 }
 
@@ -66,7 +68,8 @@ static bool affine(emitter *e, const kop *op)
         y = t;
     }
     if (y.v[0]) return false;
-    cg_set_affine(e, r, x.v[0], (int64_t)(op->op == KOP_ADD ? (uint64_t)x.off + (uint64_t)y.off : (uint64_t)x.off - (uint64_t)y.off));
+    cg_set_affine(e, r, x.v[0],
+                  (int64_t)(op->op == KOP_ADD ? (uint64_t)x.off + (uint64_t)y.off : (uint64_t)x.off - (uint64_t)y.off));
     return true;
 }
 

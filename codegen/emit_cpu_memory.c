@@ -1,9 +1,9 @@
 /* Memory: addresses of rectangles, loads and stores with bounds, prefetch, views, stack and scratch buffers.
  *
- * An address is the buffer's base, plus the variable parts of the indices (outermost loop first, so that LLVM can hoist prefixes
- * out of inner loops), plus one constant. Nothing outside the rectangle's existing elements is touched: what lies beyond a bound
- * along the rows is read from zeros and written to a scratch vector on the stack, chosen by a select; along the lanes there is a
- * branch to masked accesses unless all of them exist. */
+ * An address is the buffer's base, plus the variable parts of the indices (outermost loop first, so that LLVM can hoist
+ * prefixes out of inner loops), plus one constant. Nothing outside the rectangle's existing elements is touched: what
+ * lies beyond a bound along the rows is read from zeros and written to a scratch vector on the stack, chosen by a
+ * select; along the lanes there is a branch to masked accesses unless all of them exist. */
 #include "codegen/emit.h"
 
 #include <assert.h>
@@ -14,16 +14,16 @@ typedef struct {
     const kbuffer *ty;
     ktile tile;
     dtype dt;
-    int64_t bytes;               /* of an element */
-    LLVMValueRef base;           /* address of element (0, 0) but for `off` */
-    LLVMValueRef linear;         /* swizzled buffers: the variable part of the byte offset instead, from `start` */
+    int64_t bytes;       /* of an element */
+    LLVMValueRef base;   /* address of element (0, 0) but for `off` */
+    LLVMValueRef linear; /* swizzled buffers: the variable part of the byte offset instead, from `start` */
     LLVMValueRef start;
     int64_t off;
-    LLVMValueRef stride[2];      /* bytes per tile axis; NULL: `step` */
+    LLVMValueRef stride[2]; /* bytes per tile axis; NULL: `step` */
     int64_t step[2];
     bool bounded[2];
     LLVMValueRef bound[2];
-    uint64_t align;              /* of base, a power of two */
+    uint64_t align; /* of base, a power of two */
 } access;
 
 /* ---- addresses ---- */
@@ -61,7 +61,8 @@ static LLVMValueRef stride_bytes(emitter *e, dim stride, int64_t bytes)
 }
 
 /* Adds index * stride (bytes) to the address: its variable part to `sum`, its constant part to *off. */
-static void add_index(emitter *e, kidx i, dim stride, int64_t bytes, summand *sum, int *n, int64_t *off, uint64_t *align)
+static void add_index(emitter *e, kidx i, dim stride, int64_t bytes, summand *sum, int *n, int64_t *off,
+                      uint64_t *align)
 {
     const cg_value *x = i.v ? cg_get(e, i.v) : NULL;
     int64_t c = i.off + (x ? x->off : 0), s;
@@ -292,7 +293,8 @@ static void store_row(emitter *e, const access *a, const cg_value *x, int r, boo
         LLVMValueRef v = x->v[r * x->chunks + k];
         unsigned align = align_of(a, r, c);
         if (width == 1) {
-            LLVMValueRef p = masked ? element_address(e, a, r, c, trash(e)) : row_address(e, a, r, c, a->bounded[ROW] ? trash(e) : NULL);
+            LLVMValueRef p = masked ? element_address(e, a, r, c, trash(e))
+                                    : row_address(e, a, r, c, a->bounded[ROW] ? trash(e) : NULL);
             store_at(e, a->dt, v, p, align);
             continue;
         }
@@ -473,7 +475,8 @@ void emit_cpu_store(emitter *e, kop *op)
 void emit_cpu_prefetch(emitter *e, kop *op)
 {
     access a = access_begin(e, &op->mem[0], ktile_scalar(op->mem[0].buf->ty.buf.dt));
-    LLVMValueRef args[] = {address(e, &a, 0, 0), cg_const_i32(e->m, 0), cg_const_i32(e->m, op->at.level == 1 ? 3 : 2), cg_const_i32(e->m, 1)};
+    LLVMValueRef args[] = {address(e, &a, 0, 0), cg_const_i32(e->m, 0), cg_const_i32(e->m, op->at.level == 1 ? 3 : 2),
+                           cg_const_i32(e->m, 1)};
     cg_intrinsic(e, "llvm.prefetch", &e->m->ptr, 1, args, 4);
 }
 

@@ -1,8 +1,8 @@
 /* The operations of scalar.def on LLVM values, scalars and vectors alike: one function map_<name> per row.
  *
- * Results are those of ir/scalar_eval.h bit for bit (but for the payload of NaNs): no fast-math flags, no contraction. 16-bit floats
- * compute in f32 and round after each operation; for + - * / and sqrt that equals rounding once. What LLVM leaves undefined
- * (division by zero, shifts beyond the width) is defined here as there. */
+ * Results are those of ir/scalar_eval.h bit for bit (but for the payload of NaNs): no fast-math flags, no contraction.
+ * 16-bit floats compute in f32 and round after each operation; for + - * / and sqrt that equals rounding once. What
+ * LLVM leaves undefined (division by zero, shifts beyond the width) is defined here as there. */
 #include "codegen/emit.h"
 
 #include <assert.h>
@@ -10,10 +10,10 @@
 typedef struct {
     emitter *e;
     LLVMBuilderRef b;
-    dtype dt;            /* of the operands that are not select's condition */
+    dtype dt; /* of the operands that are not select's condition */
     dtype_class cls;
     int lanes;
-    LLVMTypeRef type;    /* of those operands */
+    LLVMTypeRef type; /* of those operands */
 } map_ctx;
 typedef LLVMValueRef map_fn(map_ctx *c, LLVMValueRef *x);
 
@@ -73,7 +73,8 @@ static LLVMValueRef safe_divisor(map_ctx *c, LLVMValueRef d)
     return pick(c, bad, number(c, 1), d);
 }
 
-/* True where the truncated remainder r of a division by d is on the wrong side of a quotient rounded to minus infinity. */
+/* True where the truncated remainder r of a division by d is on the wrong side of a quotient rounded to minus infinity.
+ */
 static LLVMValueRef must_round_down(map_ctx *c, LLVMValueRef r, LLVMValueRef d)
 {
     LLVMValueRef signs = LLVMBuildICmp(c->b, LLVMIntSLT, LLVMBuildXor(c->b, r, d, ""), number(c, 0), "");
@@ -117,8 +118,8 @@ static LLVMValueRef map_mod(map_ctx *c, LLVMValueRef *x)
     return pick(c, zero, x[0], r);
 }
 
-/* minimum and maximum of IEEE 754-2019. LLVM 19 loses a NaN beside a zero where the processor has AVX-512, so they are spelled out
- * there: equal numbers differ at most in the sign of zero, which `and` and `or` of the bits decide. */
+/* minimum and maximum of IEEE 754-2019. LLVM 19 loses a NaN beside a zero where the processor has AVX-512, so they are
+ * spelled out there: equal numbers differ at most in the sign of zero, which `and` and `or` of the bits decide. */
 static LLVMValueRef float_extreme(map_ctx *c, LLVMValueRef a, LLVMValueRef b, bool largest)
 {
 #if LLVM_MAJOR >= 20
@@ -127,7 +128,8 @@ static LLVMValueRef float_extreme(map_ctx *c, LLVMValueRef a, LLVMValueRef b, bo
     LLVMTypeRef t = LLVMTypeOf(a);
     int lanes = cg_lanes_of(a);
     LLVMTypeRef element = lanes > 1 ? LLVMGetElementType(t) : t;
-    LLVMTypeRef bits = cg_vector_of(LLVMGetTypeKind(element) == LLVMDoubleTypeKind ? c->e->m->i64 : c->e->m->i32, lanes);
+    LLVMTypeRef bits =
+        cg_vector_of(LLVMGetTypeKind(element) == LLVMDoubleTypeKind ? c->e->m->i64 : c->e->m->i32, lanes);
     LLVMValueRef x = LLVMBuildBitCast(c->b, a, bits, ""), y = LLVMBuildBitCast(c->b, b, bits, "");
     LLVMValueRef both = largest ? LLVMBuildAnd(c->b, x, y, "") : LLVMBuildOr(c->b, x, y, "");
     LLVMValueRef first = LLVMBuildFCmp(c->b, largest ? LLVMRealOGT : LLVMRealOLT, a, b, "");
@@ -181,8 +183,8 @@ static LLVMValueRef map_rsqrt(map_ctx *c, LLVMValueRef *x)
     return LLVMBuildFDiv(c->b, real(c, 1.0), cg_intrinsic1(c->e, "llvm.sqrt", x[0]), "");
 }
 
-/* libm's function of doubles, element by element: what is left of these ops after expand_math is f64, or code that is not meant
- * to be fast. f32 is computed as the interpreter does, in double and rounded once. */
+/* libm's function of doubles, element by element: what is left of these ops after expand_math is f64, or code that is
+ * not meant to be fast. f32 is computed as the interpreter does, in double and rounded once. */
 static LLVMValueRef libm(map_ctx *c, const char *name, LLVMValueRef x)
 {
     emit_module *m = c->e->m;

@@ -40,8 +40,8 @@ void emit_cpu_iota(emitter *e, kop *op)
     set_tile(e, op->results[0], out);
 }
 
-/* acc[i, j] + a[i, k] b[k, j], k ascending, one multiply-add for each. Left elements are broadcast over the lanes; every one is
- * used for a whole row of vectors before the next, so that few registers hold them. */
+/* acc[i, j] + a[i, k] b[k, j], k ascending, one multiply-add for each. Left elements are broadcast over the lanes;
+ * every one is used for a whole row of vectors before the next, so that few registers hold them. */
 void emit_cpu_contract(emitter *e, kop *op)
 {
     ktile ta = op->operands[1]->ty.tile, tb = op->operands[2]->ty.tile, tr = op->results[0]->ty.tile;
@@ -86,7 +86,8 @@ static LLVMValueRef neutral(emitter *e, kreduce kind, dtype dt, int lanes)
     dtype_range(dt, &lo, &hi, NULL);
     int bits = (int)dtype_bits(dt);
     bool is_signed = dtype_class_of(dt) == DTC_INT;
-    int64_t least = is_signed ? (int64_t)(UINT64_MAX << (bits - 1)) : 0, most = (int64_t)(is_signed ? ~(uint64_t)least : UINT64_MAX);
+    int64_t least = is_signed ? (int64_t)(UINT64_MAX << (bits - 1)) : 0,
+            most = (int64_t)(is_signed ? ~(uint64_t)least : UINT64_MAX);
     if (kind == KREDUCE_ADD) return cg_const(e->m, dt, lanes, -0.0, 0);
     if (kind == KREDUCE_MAX) return cg_const(e->m, dt, lanes, (double)-INFINITY, least);
     return cg_const(e->m, dt, lanes, (double)INFINITY, most);
@@ -115,7 +116,8 @@ static LLVMValueRef reduce_row(emitter *e, kreduce kind, dtype dt, const cg_valu
     LLVMValueRef *part = ARENA_ARRAY(e->m->a, LLVMValueRef, (size_t)n); /* NULL: all absent */
     for (int k = 0; k < x->chunks; k++) {
         int present = x->cols - k * x->lanes;
-        part[k] = pad(e, kind, dt, cg_chunk(e, x, row, k, x->lanes, cg_chunk_lanes(x, k)), present < lanes ? present : lanes, lanes);
+        part[k] = pad(e, kind, dt, cg_chunk(e, x, row, k, x->lanes, cg_chunk_lanes(x, k)),
+                      present < lanes ? present : lanes, lanes);
     }
     for (int h = n / 2; h >= 1; h /= 2)
         for (int k = 0; k < h; k++)
@@ -149,7 +151,8 @@ void emit_cpu_reduce(emitter *e, kop *op)
             LLVMValueRef *part = ARENA_ARRAY(e->m->a, LLVMValueRef, (size_t)x->rows);
             for (int r = 0; r < x->rows; r++) part[r] = cg_chunk(e, x, r, k, out.lanes, cg_chunk_lanes(&out, k));
             for (int h = p / 2; h >= 1; h /= 2)
-                for (int r = 0; r < h && r + h < x->rows; r++) part[r] = combine(e, op->at.reduce, t.dt, part[r], part[r + h]);
+                for (int r = 0; r < h && r + h < x->rows; r++)
+                    part[r] = combine(e, op->at.reduce, t.dt, part[r], part[r + h]);
             out.v[k] = part[0];
         }
     }
@@ -158,8 +161,8 @@ void emit_cpu_reduce(emitter *e, kop *op)
 
 /* ---- transpose ---- */
 
-/* Transposes the n x n elements of `row` (n vectors of n lanes, n a power of two) in place: log n rounds of exchanging the
- * off-diagonal halves of ever smaller blocks. */
+/* Transposes the n x n elements of `row` (n vectors of n lanes, n a power of two) in place: log n rounds of exchanging
+ * the off-diagonal halves of ever smaller blocks. */
 static void transpose_square(emitter *e, LLVMValueRef *row, int n)
 {
     for (int h = n / 2; h >= 1; h /= 2)
@@ -192,7 +195,9 @@ static LLVMValueRef widen(emitter *e, LLVMValueRef v, int n)
 {
     int have = cg_lanes_of(v), pick[64];
     if (have == n) return v;
-    if (have == 1) return LLVMBuildInsertElement(e->b, LLVMConstNull(LLVMVectorType(LLVMTypeOf(v), (unsigned)n)), v, cg_const_i64(e->m, 0), "");
+    if (have == 1)
+        return LLVMBuildInsertElement(e->b, LLVMConstNull(LLVMVectorType(LLVMTypeOf(v), (unsigned)n)), v,
+                                      cg_const_i64(e->m, 0), "");
     for (int i = 0; i < n; i++) pick[i] = i < have ? i : have;
     return cg_shuffle(e, v, LLVMConstNull(LLVMTypeOf(v)), pick, n);
 }
@@ -205,7 +210,8 @@ static void transpose_chunk(emitter *e, const cg_value *x, cg_value *out, int fi
     LLVMValueRef square[64];
     for (int j = 0; j < n; j++) {
         int row = k * out->lanes + j;
-        square[j] = row < x->rows ? widen(e, x->v[row * x->chunks + first / x->lanes], n) : LLVMConstNull(LLVMTypeOf(square[0]));
+        square[j] = row < x->rows ? widen(e, x->v[row * x->chunks + first / x->lanes], n)
+                                  : LLVMConstNull(LLVMTypeOf(square[0]));
     }
     transpose_square(e, square, n);
     for (int i = 0; i < rows; i++) out->v[(first + i) * out->chunks + k] = cg_first_lanes(e, square[i], width);

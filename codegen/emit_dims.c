@@ -1,4 +1,5 @@
-/* Dim expressions as LLVM arithmetic. The rules of support/dims.h promise that nothing overflows for dims within their bounds. */
+/* Dim expressions as LLVM arithmetic. The rules of support/dims.h promise that nothing overflows for dims within their
+ * bounds. */
 #include "codegen/emit.h"
 
 #include <assert.h>

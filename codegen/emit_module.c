@@ -62,8 +62,8 @@ void emit_module_free(emit_module *m)
     LLVMContextDispose(m->ctx);
 }
 
-/* Tiles are already vectors and loops already unrolled, so little is left to do: -O2 folds, shares and hoists what emitting op by
- * op left behind. LLVM's whole pipeline (-O3) takes longer and has shown no gain. */
+/* Tiles are already vectors and loops already unrolled, so little is left to do: -O2 folds, shares and hoists what
+ * emitting op by op left behind. LLVM's whole pipeline (-O3) takes longer and has shown no gain. */
 static const char *const pipelines[] = {
     NULL,
     "function(early-cse,simplifycfg)",

@@ -1,5 +1,5 @@
-/* Plans as LLVM functions: rt_plan_fn. A plan loads its dims and base addresses from struct rt_call, computes buffer addresses and
- * dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
+/* Plans as LLVM functions: rt_plan_fn. A plan loads its dims and base addresses from struct rt_call, computes buffer
+ * addresses and dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
 #include "codegen/emit_plan.h"
 
 #include <assert.h>
@@ -7,10 +7,10 @@
 
 struct plan_state {
     const plan_layout *layout;
-    uint32_t n_launches;         /* emitted so far */
-    LLVMValueRef bufs, dims;     /* arrays on the stack, as long as the longest launch needs */
-    LLVMBasicBlockRef leave;     /* returns `status` */
-    LLVMValueRef status;         /* phi */
+    uint32_t n_launches;     /* emitted so far */
+    LLVMValueRef bufs, dims; /* arrays on the stack, as long as the longest launch needs */
+    LLVMBasicBlockRef leave; /* returns `status` */
+    LLVMValueRef status;     /* phi */
 };
 
 /* ---- how many tasks a kernel has ---- */
@@ -64,7 +64,8 @@ static LLVMValueRef nth_pointer(emitter *e, LLVMValueRef table, uint32_t i)
 
 static void bind_params(emitter *e, const plan_layout *l)
 {
-    LLVMValueRef inputs = call_field(e, offsetof(struct rt_call, inputs)), outputs = call_field(e, offsetof(struct rt_call, outputs)),
+    LLVMValueRef inputs = call_field(e, offsetof(struct rt_call, inputs)),
+                 outputs = call_field(e, offsetof(struct rt_call, outputs)),
                  weights = call_field(e, offsetof(struct rt_call, weights));
     uint32_t n_in = 0, n_out = 0;
     for (uint32_t i = 0; i < e->f->params.len; i++) {
@@ -97,7 +98,8 @@ void emit_cpu_launch(emitter *e, kop *op)
     const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
     assert(callee && callee->params.len == op->n_operands);
     for (uint32_t i = 0; i < op->n_operands; i++) store_nth(e, m->ptr, s->bufs, i, cg_buffer(e, op->operands[i]));
-    for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++) store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
+    for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++)
+        store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
     LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
     LLVMValueRef tasks = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &s->dims, 1, "");
 
@@ -118,7 +120,8 @@ void emit_cpu_launch(emitter *e, kop *op)
 
 static void visit_launches(const kblock *b, void (*fn)(void *arg, const kop *op), void *arg)
 {
-    kblock_foreach(op, b) {
+    kblock_foreach(op, b)
+    {
         if (op->op == KOP_LAUNCH) fn(arg, op);
         for (uint32_t i = 0; i < op->n_blocks; i++) visit_launches(op->blocks[i], fn, arg);
     }

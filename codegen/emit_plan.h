@@ -6,9 +6,9 @@
 
 /* Where a plan finds things at run time. */
 typedef struct {
-    const uint64_t *weight_offset;   /* by parameter: bytes from the start of the weights */
-    const uint32_t *symbol_index;    /* by symbol of the plan's dims: its place in the model's dims table */
-    LLVMValueRef launches;           /* its array of struct rt_launch, one for each launch in order of appearance */
+    const uint64_t *weight_offset; /* by parameter: bytes from the start of the weights */
+    const uint32_t *symbol_index;  /* by symbol of the plan's dims: its place in the model's dims table */
+    LLVMValueRef launches;         /* its array of struct rt_launch, one for each launch in order of appearance */
 } plan_layout;
 
 /* The plan as an external rt_plan_fn. emit_task_count must have run for every kernel. */

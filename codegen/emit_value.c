@@ -57,7 +57,8 @@ LLVMValueRef cg_splat_const(LLVMValueRef scalar, int lanes)
     return LLVMConstVector(all, (unsigned)lanes);
 }
 
-/* A float constant of any dtype goes through its bits, so that NaNs, infinities and rounding are those of dtype_store_f64. */
+/* A float constant of any dtype goes through its bits, so that NaNs, infinities and rounding are those of
+ * dtype_store_f64. */
 LLVMValueRef cg_const(emit_module *m, dtype dt, int lanes, double real, int64_t i)
 {
     LLVMTypeRef t = cg_scalar_type(m, dt);
@@ -79,8 +80,7 @@ LLVMValueRef cg_shuffle(emitter *e, LLVMValueRef a, LLVMValueRef b, const int *l
 {
     LLVMValueRef mask[64];
     assert(n > 1 && n <= 64);
-    for (int i = 0; i < n; i++)
-        mask[i] = lanes[i] < 0 ? LLVMGetPoison(e->m->i32) : cg_const_i32(e->m, lanes[i]);
+    for (int i = 0; i < n; i++) mask[i] = lanes[i] < 0 ? LLVMGetPoison(e->m->i32) : cg_const_i32(e->m, lanes[i]);
     return LLVMBuildShuffleVector(e->b, a, b, LLVMConstVector(mask, (unsigned)n), "");
 }
 
@@ -134,7 +134,8 @@ cg_value cg_tile(emitter *e, ktile t)
 
 cg_value *cg_get(emitter *e, const kvalue *v)
 {
-    assert(v->id < e->f->n_values && (e->values[v->id].v || e->values[v->id].rows) && "value used before it is emitted");
+    assert(v->id < e->f->n_values && (e->values[v->id].v || e->values[v->id].rows) &&
+           "value used before it is emitted");
     return &e->values[v->id];
 }
 
@@ -244,7 +245,8 @@ LLVMValueRef cg_chunk(emitter *e, const cg_value *x, int row, int chunk, int lan
 
 /* ---- calls and arithmetic ---- */
 
-LLVMValueRef cg_intrinsic(emitter *e, const char *name, LLVMTypeRef *types, unsigned n_types, LLVMValueRef *args, unsigned n_args)
+LLVMValueRef cg_intrinsic(emitter *e, const char *name, LLVMTypeRef *types, unsigned n_types, LLVMValueRef *args,
+                          unsigned n_args)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     assert(id && "no such intrinsic");

@@ -2,9 +2,10 @@
  *
  *     %y = exp %x : f32<14x32>      becomes some twenty fma, mul, select, bitcast, ... on f32<14x32>
  *
- * so that the interpreter checks exactly what runs, and LLVM needs no vector library. No branches: every lane takes every step, and
- * selects with compare-and-pick forms are one x86 instruction. Infinities, NaN, signed zeros and denormals give what C's functions
- * give. Accuracies are in docs/kernels.md, measured by tests/unit/codegen/test_math.c; coefficients by scripts/minimax.py.
+ * so that the interpreter checks exactly what runs, and LLVM needs no vector library. No branches: every lane takes
+ * every step, and selects with compare-and-pick forms are one x86 instruction. Infinities, NaN, signed zeros and
+ * denormals give what C's functions give. Accuracies are in docs/kernels.md, measured by
+ * tests/unit/codegen/test_math.c; coefficients by scripts/minimax.py.
  *
  * Operands of 16 bits and fewer go through f32. On f64 the ops stay. */
 #include "codegen/codegen.h"
@@ -73,13 +74,16 @@ static kvalue *polynomial(math_ctx *c, const float *k, int n, kvalue *x)
 
 /* ---- exp ---- */
 
-/* e^x = 4^h e^r with h = rint(x / 2 ln 2), |r| <= ln 2. The factor 2^h is multiplied in twice: then h needs no more range than f32's
- * exponent has, results below the normal numbers round once, and those above become infinity by themselves.
+/* e^x = 4^h e^r with h = rint(x / 2 ln 2), |r| <= ln 2. The factor 2^h is multiplied in twice: then h needs no more
+ * range than f32's exponent has, results below the normal numbers round once, and those above become infinity by
+ * themselves.
  *
- * Adding 1.5 * 2^23 + 127 rounds to an integer and leaves h + 127 in the lowest bits, from where a shift makes 2^h of it. */
+ * Adding 1.5 * 2^23 + 127 rounds to an integer and leaves h + 127 in the lowest bits, from where a shift makes 2^h of
+ * it. */
 static kvalue *expand_exp(math_ctx *c, kvalue *x)
 {
-    static const float k[] = {1.0f, 1.0f, 0x1.00000cp-1f, 0x1.55551p-3f, 0x1.5549e8p-5f, 0x1.11283ap-7f, 0x1.71bc1ep-10f, 0x1.9b4a52p-13f};
+    static const float k[] = {1.0f,           1.0f,           0x1.00000cp-1f,  0x1.55551p-3f,
+                              0x1.5549e8p-5f, 0x1.11283ap-7f, 0x1.71bc1ep-10f, 0x1.9b4a52p-13f};
     const double magic = 12582912.0 + 127.0;
     x = clamp(c, x, -105.0, 90.0); /* already 0 and infinity there */
     kvalue *t = fma3(c, x, f32c(c, 0x1.715476p-1), f32c(c, magic));
@@ -107,13 +111,14 @@ static kvalue *without_factor(kvalue *x, double *factor)
     return x;
 }
 
-/* s P(u) with s = 0.3626 x and u = s^2 - 1 in [-1, 1], where the terms of P neither grow nor cancel. From 3.9 on erf is 1 in f32.
- * One polynomial without a branch, a division or an exponential: the cheapest form for GELU, whose factor 1 / sqrt 2 the scaling
- * takes in. */
+/* s P(u) with s = 0.3626 x and u = s^2 - 1 in [-1, 1], where the terms of P neither grow nor cancel. From 3.9 on erf is
+ * 1 in f32. One polynomial without a branch, a division or an exponential: the cheapest form for GELU, whose factor 1 /
+ * sqrt 2 the scaling takes in. */
 static kvalue *expand_erf(math_ctx *c, kvalue *x)
 {
-    static const float k[] = {0x1.fff364p-1f, -0x1.ff284ep-2f, 0x1.7c5ab6p-2f, -0x1.354f62p-2f, 0x1.000b1p-2f,  -0x1.a0c9bep-3f,
-                              0x1.470a6ep-3f, -0x1.e3aa34p-4f, 0x1.4918d6p-4f, -0x1.b713e8p-5f, 0x1.32cecep-5f, -0x1.493042p-6f,
+    static const float k[] = {0x1.fff364p-1f, -0x1.ff284ep-2f, 0x1.7c5ab6p-2f, -0x1.354f62p-2f,
+                              0x1.000b1p-2f,  -0x1.a0c9bep-3f, 0x1.470a6ep-3f, -0x1.e3aa34p-4f,
+                              0x1.4918d6p-4f, -0x1.b713e8p-5f, 0x1.32cecep-5f, -0x1.493042p-6f,
                               0x1.586edp-8f,  -0x1.e343d6p-9f, 0x1.5b66c2p-8f, -0x1.1519eap-9f};
     double factor;
     kvalue *y = without_factor(x, &factor);
@@ -171,12 +176,13 @@ static kvalue *expand_rsqrt(math_ctx *c, kvalue *x)
 
 /* ---- sin and cos ---- */
 
-/* x 2/pi modulo 4, for all of f32's range: 2/pi in pieces of 29 bits, whose products with a 24-bit significand are exact in f64. Of
- * each product multiples of 4 are dropped (exactly), and whole quadrants are moved to *quadrant at once, so that the rest keeps its
- * full precision however near to a multiple of pi/2 x is. The rest, in [-1/2, 1/2], is the result. */
+/* x 2/pi modulo 4, for all of f32's range: 2/pi in pieces of 29 bits, whose products with a 24-bit significand are
+ * exact in f64. Of each product multiples of 4 are dropped (exactly), and whole quadrants are moved to *quadrant at
+ * once, so that the rest keeps its full precision however near to a multiple of pi/2 x is. The rest, in [-1/2, 1/2], is
+ * the result. */
 static kvalue *quarter_turns(math_ctx *c, kvalue *x, kvalue **quadrant)
 {
-    static const double two_over_pi[] = {0x1.45f306dp-1,  0x1.9391054p-30,  0x1.4fe13abp-59, 0x1.d1f534dp-88,
+    static const double two_over_pi[] = {0x1.45f306dp-1,   0x1.9391054p-30,  0x1.4fe13abp-59, 0x1.d1f534dp-88,
                                          0x1.b81b6c5p-117, 0x1.5993c43p-148, 0x1.2083fcap-177};
     kvalue *wide = kb_cast(&c->b, x, DT_F64), *rest = NULL, *turns = NULL;
     for (size_t i = 0; i < sizeof two_over_pi / sizeof *two_over_pi; i++) {
@@ -227,8 +233,9 @@ static const struct {
     math_fn *expand;
     bool needs_f64;
 } expansions[] = {
-    {KOP_EXP, expand_exp, false},     {KOP_ERF, expand_erf, false}, {KOP_TANH, expand_tanh, false}, {KOP_LOG, expand_log, false},
-    {KOP_RSQRT, expand_rsqrt, false}, {KOP_SIN, expand_sin, true},  {KOP_COS, expand_cos, true},
+    {KOP_EXP, expand_exp, false}, {KOP_ERF, expand_erf, false},     {KOP_TANH, expand_tanh, false},
+    {KOP_LOG, expand_log, false}, {KOP_RSQRT, expand_rsqrt, false}, {KOP_SIN, expand_sin, true},
+    {KOP_COS, expand_cos, true},
 };
 
 static math_fn *expansion_of(const kop *op)
@@ -237,13 +244,15 @@ static math_fn *expansion_of(const kop *op)
     ktile t = op->results[0]->ty.tile;
     bool fragment = t.layout != KL_VEC && t.layout != KL_SCALARS && t.layout != KL_LANES; /* hold no 64-bit elements */
     for (size_t i = 0; i < sizeof expansions / sizeof *expansions; i++)
-        if (expansions[i].op == op->op && t.dt != DT_F64 && !(fragment && expansions[i].needs_f64)) return expansions[i].expand;
+        if (expansions[i].op == op->op && t.dt != DT_F64 && !(fragment && expansions[i].needs_f64))
+            return expansions[i].expand;
     return NULL;
 }
 
 static void expand_block(kfunction *f, kblock *b)
 {
-    kblock_foreach(op, b) {
+    kblock_foreach(op, b)
+    {
         for (uint32_t i = 0; i < op->n_blocks; i++) expand_block(f, op->blocks[i]);
         math_fn *expand = expansion_of(op);
         if (!expand) continue;
@@ -258,5 +267,6 @@ static void expand_block(kfunction *f, kblock *b)
 void expand_math(kmodule *m)
 {
     for (uint32_t i = 0; i < m->functions.len; i++)
-        if (m->functions.data[i]->target != KTARGET_PLAN) expand_block(m->functions.data[i], m->functions.data[i]->body);
+        if (m->functions.data[i]->target != KTARGET_PLAN)
+            expand_block(m->functions.data[i], m->functions.data[i]->body);
 }

@@ -1,5 +1,5 @@
-/* Kernels compiled and loaded in this process. The object is made by the same code as artefacts' and handed to ORC, so that what is
- * tested and measured is what ships. */
+/* Kernels compiled and loaded in this process. The object is made by the same code as artefacts' and handed to ORC, so
+ * that what is tested and measured is what ships. */
 #include "codegen/emit_plan.h"
 
 #include <llvm-c/Error.h>
@@ -85,7 +85,7 @@ rt_kernel_fn *codegen_jit_kernel(const codegen_jit *j, const char *name)
 
 int64_t codegen_jit_tasks(const codegen_jit *j, const char *name, const int64_t *dims)
 {
-    int64_t (*fn)(const int64_t *) = (int64_t(*)(const int64_t *))look_up(j, arena_printf(j->a, "tasks.%s", name));
+    int64_t (*fn)(const int64_t *) = (int64_t (*)(const int64_t *))look_up(j, arena_printf(j->a, "tasks.%s", name));
     return fn ? fn(dims) : -1;
 }
 

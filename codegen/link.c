@@ -17,8 +17,8 @@ extern char **environ;
 
 /* ---- the C library ---- */
 
-/* Symbols must get the versions of the C library that they are used with (old versions of the thread functions behave otherwise), so
- * an artefact is linked against the C library itself: the one that tfxc runs with. */
+/* Symbols must get the versions of the C library that they are used with (old versions of the thread functions behave
+ * otherwise), so an artefact is linked against the C library itself: the one that tfxc runs with. */
 typedef struct {
     arena *a;
     const char *libc, *libm;
@@ -37,7 +37,8 @@ static int note_library(struct dl_phdr_info *info, size_t size, void *arg)
     if (!info->dlpi_name) return 0;
     const char *name = last_component(info->dlpi_name);
     const char *path = arena_strndup(l->a, info->dlpi_name, strlen(info->dlpi_name));
-    if (!strncmp(name, "libc.so.", 8) || !strncmp(name, "libc.musl-", 10) || !strncmp(name, "ld-musl-", 8)) l->libc = path;
+    if (!strncmp(name, "libc.so.", 8) || !strncmp(name, "libc.musl-", 10) || !strncmp(name, "ld-musl-", 8))
+        l->libc = path;
     if (!strncmp(name, "libm.so.", 8)) l->libm = path;
     return 0;
 }
@@ -100,8 +101,10 @@ bool link_shared(const char *linker, const char *object, const char *out, const 
     libraries l = {.a = a};
     dl_iterate_phdr(note_library, &l);
     VEC(const char *) argv = {0};
-    const char *const fixed[] = {"", "-shared", "--no-undefined", "--build-id=none", "--hash-style=gnu", "-z", "relro", "-z", "now",
-                                 "-z", "noexecstack", "--eh-frame-hdr", "-soname", soname, "-o", out, object, "--as-needed"};
+    const char *const fixed[] = {
+        "",     "-shared",    "--no-undefined", "--build-id=none", "--hash-style=gnu", "-z",   "relro", "-z",
+        "now",  "-z",         "noexecstack",    "--eh-frame-hdr",  "-soname",          soname, "-o",    out,
+        object, "--as-needed"};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) vec_push(a, &argv, fixed[i]);
     if (l.libm) vec_push(a, &argv, l.libm);
     if (l.libc) vec_push(a, &argv, l.libc);
@@ -121,7 +124,8 @@ bool link_shared(const char *linker, const char *object, const char *out, const 
     }
     if (ran == RAN && WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     if (ran != RAN) {
-        diag *g = diag_error(d, (span){0, 0}, "cannot run the linker '%s': %s", linker ? linker : "ld.lld", strerror(errno));
+        diag *g =
+            diag_error(d, (span){0, 0}, "cannot run the linker '%s': %s", linker ? linker : "ld.lld", strerror(errno));
         diag_hint(g, "install lld-" STRING(LLVM_MAJOR) ", or name a linker with --linker=");
         return false;
     }

@@ -10,8 +10,8 @@ typedef struct {
     const kmodule *k;
     const codegen_model *model;
     const weights_layout *weights;
-    ptrmap *texts;               /* interned text -> global */
-    VEC(dim) computed;           /* sizes that are neither constant nor one dim */
+    ptrmap *texts;     /* interned text -> global */
+    VEC(dim) computed; /* sizes that are neither constant nor one dim */
 } tables;
 
 static LLVMValueRef c_struct(tables *t, LLVMValueRef *fields, unsigned n)
@@ -98,8 +98,9 @@ static uint64_t add_node(void *arg, dim_op op, int64_t number, uint64_t left, ui
 }
 
 static const int expr_ops[] = {
-    [DIM_OP_CONST] = RT_EXPR_CONST, [DIM_OP_SYM] = RT_EXPR_DIM, [DIM_OP_ADD] = RT_EXPR_ADD, [DIM_OP_MUL] = RT_EXPR_MUL,
-    [DIM_OP_FLOORDIV] = RT_EXPR_FLOORDIV, [DIM_OP_MOD] = RT_EXPR_MOD, [DIM_OP_MIN] = RT_EXPR_MIN, [DIM_OP_MAX] = RT_EXPR_MAX,
+    [DIM_OP_CONST] = RT_EXPR_CONST, [DIM_OP_SYM] = RT_EXPR_DIM,           [DIM_OP_ADD] = RT_EXPR_ADD,
+    [DIM_OP_MUL] = RT_EXPR_MUL,     [DIM_OP_FLOORDIV] = RT_EXPR_FLOORDIV, [DIM_OP_MOD] = RT_EXPR_MOD,
+    [DIM_OP_MIN] = RT_EXPR_MIN,     [DIM_OP_MAX] = RT_EXPR_MAX,
 };
 
 static bool is_leaf(dim_op op)
@@ -179,7 +180,8 @@ static LLVMValueRef tensor_table(tables *t, const codegen_tensor *tensors, uint3
         const codegen_tensor *x = &tensors[i];
         LLVMValueRef *axes = rows_for(t, x->rank);
         for (int a = 0; a < x->rank; a++) axes[a] = axis_info_row(t, x->shape[a]);
-        LLVMValueRef fields[] = {text(t, x->name), text(t, x->doc), i32(t, (int)x->dt), i32(t, x->rank), array_of(t, "axes", axes, x->rank)};
+        LLVMValueRef fields[] = {text(t, x->name), text(t, x->doc), i32(t, (int)x->dt), i32(t, x->rank),
+                                 array_of(t, "axes", axes, x->rank)};
         row[i] = c_struct(t, fields, 5);
     }
     return array_of(t, "tensors", row, n);
@@ -206,7 +208,8 @@ static LLVMValueRef dim_table(tables *t)
     LLVMValueRef *row = rows_for(t, n);
     for (uint32_t i = 0; i < n; i++) {
         const dim_symbol *s = dim_symbol_at(t->model->dims, i);
-        LLVMValueRef fields[] = {text(t, s->name), i64(t, s->min), i64(t, s->max), i64(t, s->multiple > 0 ? s->multiple : 1)};
+        LLVMValueRef fields[] = {text(t, s->name), i64(t, s->min), i64(t, s->max),
+                                 i64(t, s->multiple > 0 ? s->multiple : 1)};
         row[i] = c_struct(t, fields, 4);
     }
     return array_of(t, "dims", row, n);
@@ -281,13 +284,15 @@ static const char *buffer_name(const kfunction *plan, const kvalue *v)
 
 static void find_checks(const kblock *b, bool *checked)
 {
-    kblock_foreach(op, b) {
+    kblock_foreach(op, b)
+    {
         if (op->op == KOP_CHECK) checked[op->at.arg] = true;
         for (uint32_t i = 0; i < op->n_blocks; i++) find_checks(op->blocks[i], checked);
     }
 }
 
-static LLVMValueRef fault_table(tables *t, const kfunction *plan, const kop *launch, const kfunction *callee, uint32_t *n)
+static LLVMValueRef fault_table(tables *t, const kfunction *plan, const kop *launch, const kfunction *callee,
+                                uint32_t *n)
 {
     bool *checked = ARENA_ARRAY(t->m->a, bool, callee->params.len);
     find_checks(callee->body, checked);
@@ -311,8 +316,8 @@ static void add_launch(void *arg, const kop *op)
     const source_file *f = t->k->sources && op->source.begin ? source_of(t->k->sources, op->source.begin) : NULL;
     uint32_t line = 0, col = 0, n_faults;
     if (f) source_line_col(t->k->sources, op->source.begin, &line, &col);
-    LLVMValueRef info_fields[] = {text(t, callee->name), text(t, op->at.path ? op->at.path : ""), text(t, f ? f->name : ""), i32(t, line),
-                                  i32(t, col)};
+    LLVMValueRef info_fields[] = {text(t, callee->name), text(t, op->at.path ? op->at.path : ""),
+                                  text(t, f ? f->name : ""), i32(t, line), i32(t, col)};
     LLVMValueRef faults = fault_table(t, r->entry->plan, op, callee, &n_faults);
     LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, arena_printf(t->m->a, "launch.%s", callee->name));
     LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, faults, i64(t, n_faults)};
@@ -343,7 +348,8 @@ static void need_scratch(void *arg, const kop *op)
 }
 
 /* int64_t name(const int64_t *dims) */
-static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, dim bytes, const uint32_t *symbol_index)
+static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, dim bytes,
+                                  const uint32_t *symbol_index)
 {
     emit_module *m = t->m;
     LLVMValueRef fn = emit_add_function(m, name, LLVMFunctionType(m->i64, &m->ptr, 1, false), LLVMInternalLinkage);
@@ -369,12 +375,14 @@ static int64_t upper_bound(const dim_ctx *c, dim d)
 
 static LLVMValueRef check_table(tables *t, const codegen_entry *e)
 {
-    static const int ops[] = {
-        [CODEGEN_CHECK_EQ] = RT_CHECK_EQ, [CODEGEN_CHECK_LE] = RT_CHECK_LE, [CODEGEN_CHECK_MULTIPLE] = RT_CHECK_MULTIPLE};
+    static const int ops[] = {[CODEGEN_CHECK_EQ] = RT_CHECK_EQ,
+                              [CODEGEN_CHECK_LE] = RT_CHECK_LE,
+                              [CODEGEN_CHECK_MULTIPLE] = RT_CHECK_MULTIPLE};
     LLVMValueRef *row = rows_for(t, e->n_checks);
     for (uint32_t i = 0; i < e->n_checks; i++) {
         const codegen_check *c = &e->checks[i];
-        LLVMValueRef fields[] = {expression(t, c->lhs), expression(t, c->rhs), i64(t, ops[c->op]), text(t, c->text), text(t, c->place)};
+        LLVMValueRef fields[] = {expression(t, c->lhs), expression(t, c->rhs), i64(t, ops[c->op]), text(t, c->text),
+                                 text(t, c->place)};
         row[i] = c_struct(t, fields, 5);
     }
     return array_of(t, "checks", row, e->n_checks);
@@ -405,22 +413,24 @@ static LLVMValueRef entry_row(tables *t, const codegen_entry *e)
 
     uint64_t *offset = ARENA_ARRAY(m->a, uint64_t, plan->params.len);
     for (uint32_t i = 0; i < plan->params.len; i++)
-        if (plan->params.data[i].role == KPARAM_WEIGHT) offset[i] = weights_offset(t->weights, plan->params.data[i].weight);
+        if (plan->params.data[i].role == KPARAM_WEIGHT)
+            offset[i] = weights_offset(t->weights, plan->params.data[i].weight);
     plan_layout layout = {offset, symbol_indices(t, plan), table};
     LLVMValueRef fn = emit_plan(m, plan, arena_printf(m->a, "plan.%s", e->name), &layout);
 
     scratch_need scratch = {t, plan->dims, dim_const(plan->dims, 0)};
     plan_foreach_launch(plan, need_scratch, &scratch);
     dim buffers = plan_workspace_bytes(plan);
-    LLVMValueRef fields[] = {fn,
-                             size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, buffers, layout.symbol_index),
-                             size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch.most, layout.symbol_index),
-                             i64(t, upper_bound(plan->dims, buffers)),
-                             i64(t, upper_bound(plan->dims, scratch.most)),
-                             check_table(t, e),
-                             table,
-                             i32(t, e->n_checks),
-                             i32(t, n_launches)};
+    LLVMValueRef fields[] = {
+        fn,
+        size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, buffers, layout.symbol_index),
+        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch.most, layout.symbol_index),
+        i64(t, upper_bound(plan->dims, buffers)),
+        i64(t, upper_bound(plan->dims, scratch.most)),
+        check_table(t, e),
+        table,
+        i32(t, e->n_checks),
+        i32(t, n_launches)};
     return c_struct(t, fields, 9);
 }
 

@@ -7,8 +7,9 @@
 
 #define WEIGHTS_SECTION ".lrodata.tfx_weights"
 
-/* Emits kernels, plans and tables of the whole model into `m`. rt_the_model is external, everything else internal. The weights are
- * represented by 64 zero bytes in section WEIGHTS_SECTION (none when there are no weights, or `external`). */
+/* Emits kernels, plans and tables of the whole model into `m`. rt_the_model is external, everything else internal. The
+ * weights are represented by 64 zero bytes in section WEIGHTS_SECTION (none when there are no weights, or `external`).
+ */
 void emit_model(emit_module *m, const kmodule *k, const codegen_model *model, const weights_layout *w, bool external);
 /* Where tfx_info.weight_id lies in rt_the_model: filled in after the weights have been written. */
 enum { WEIGHT_ID_OFFSET = offsetof(struct rt_model, info) + offsetof(tfx_info, weight_id) };

@@ -69,7 +69,8 @@ static const char *take_message(arena *a, char *message)
 
 /* ---- features of a processor ---- */
 
-static LLVMTargetMachineRef machine(const char *triple, const char *cpu, const char *features, LLVMCodeGenOptLevel level)
+static LLVMTargetMachineRef machine(const char *triple, const char *cpu, const char *features,
+                                    LLVMCodeGenOptLevel level)
 {
     LLVMTargetRef t;
     char *why = NULL;
@@ -86,8 +87,8 @@ static void set_attribute(LLVMContextRef ctx, LLVMValueRef fn, const char *name,
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, at);
 }
 
-/* LLVM's C interface does not tell a processor's features, but its inliner knows them: a function that needs one feature is inlined
- * into a function for the processor exactly when the processor has it. */
+/* LLVM's C interface does not tell a processor's features, but its inliner knows them: a function that needs one
+ * feature is inlined into a function for the processor exactly when the processor has it. */
 static uint64_t probe_features(const char *triple, const char *cpu, const char *features)
 {
     LLVMTargetMachineRef tm = machine(triple, cpu, features, LLVMCodeGenLevelNone);
@@ -173,7 +174,8 @@ static bool check_features(diags *d, arena *a, family arch, const char *list)
     for (const char *s = list; *s;) {
         size_t n = strcspn(s, ",");
         bool found = false;
-        for (int i = 0; i < N_FEATURES && n > 1; i++) found |= strlen(known[i]) == n - 1 && !strncmp(s + 1, known[i], n - 1);
+        for (int i = 0; i < N_FEATURES && n > 1; i++)
+            found |= strlen(known[i]) == n - 1 && !strncmp(s + 1, known[i], n - 1);
         if ((*s != '+' && *s != '-') || !found) {
             const char *name = arena_strndup(a, s + (*s == '+' || *s == '-'), n - (*s == '+' || *s == '-'));
             return unknown(d, "processor feature", name, known, N_FEATURES);
@@ -227,8 +229,8 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     out->required = 0;
     if (arch == ARCH_x86_64) {
         uint64_t has = *base ? listed_features(out->features, 0) : probe_features(triple, out->cpu, out->features);
-        uint64_t wide = UINT64_C(1) << RT_CPU_AVX512F | UINT64_C(1) << RT_CPU_AVX512VL | UINT64_C(1) << RT_CPU_AVX512BW |
-                        UINT64_C(1) << RT_CPU_AVX512DQ;
+        uint64_t wide = UINT64_C(1) << RT_CPU_AVX512F | UINT64_C(1) << RT_CPU_AVX512VL |
+                        UINT64_C(1) << RT_CPU_AVX512BW | UINT64_C(1) << RT_CPU_AVX512DQ;
         out->required = has;
         out->registers = (has & wide) == wide ? 32 : 16;
         out->vector_bytes = (has & wide) == wide ? 64 : has >> RT_CPU_AVX & 1 ? 32 : 16;
@@ -254,7 +256,8 @@ static void add_enum_attribute(emit_module *m, LLVMValueRef fn, const char *name
 {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     assert(kind);
-    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(m->ctx, kind, v));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(m->ctx, kind, v));
 }
 
 /* Unwind tables let debuggers and profilers walk through kernels; nothing is ever thrown. */

@@ -25,7 +25,8 @@ weights_layout *weights_plan(const codegen_model *model, arena *a)
         const kfunction *plan = model->entries[e].plan;
         vec_foreach (const kparam, p, &plan->params) {
             if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
-            weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes), cexpr_bytes(p->weight)};
+            weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes),
+                                cexpr_bytes(p->weight)};
             vec_push(a, &w->items, item);
             w->bytes = item.offset + item.bytes;
         }

@@ -8,13 +8,13 @@
 
 typedef struct {
     const cexpr *value;
-    const char *name;                /* for messages */
+    const char *name; /* for messages */
     uint64_t offset, bytes;
 } weight_item;
 
 typedef struct {
-    VEC(weight_item) items;          /* each constant once, by offset */
-    uint64_t bytes;                  /* in all */
+    VEC(weight_item) items; /* each constant once, by offset */
+    uint64_t bytes;         /* in all */
 } weights_layout;
 
 /* All weights of the model's plans; equal constants share their place. */
@@ -24,7 +24,8 @@ uint64_t weights_offset(const weights_layout *w, const cexpr *constant);
 
 /* Called with successive pieces; false stops. */
 typedef bool weights_sink(void *arg, const void *bytes, size_t n);
-/* Produces all w->bytes in order, in pieces of at most a megabyte. False after a diagnostic, or when the sink said so. */
+/* Produces all w->bytes in order, in pieces of at most a megabyte. False after a diagnostic, or when the sink said so.
+ */
 bool weights_stream(const weights_layout *w, weights_sink *sink, void *arg, diags *d);
 
 #endif

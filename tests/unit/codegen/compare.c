@@ -52,8 +52,10 @@ static uint64_t next_random(comparison *c)
 
 static double random_number(comparison *c, dtype dt, fill with)
 {
-    static const double special[] = {INFINITY, -INFINITY, NAN, 0.0, -0.0, 0x1p-149, -0x1p-130, 0x1p127, -0x1p100, 0x1p-1074, 88, -88};
-    if (with == FILL_SPECIAL && next_random(c) % 4 == 0) return special[next_random(c) % (sizeof special / sizeof *special)];
+    static const double special[] = {INFINITY,  -INFINITY, NAN,      0.0,       -0.0, 0x1p-149,
+                                     -0x1p-130, 0x1p127,   -0x1p100, 0x1p-1074, 88,   -88};
+    if (with == FILL_SPECIAL && next_random(c) % 4 == 0)
+        return special[next_random(c) % (sizeof special / sizeof *special)];
     (void)dt;
     return ((double)next_random(c) / 0x1p31 - 0.5) * 4;
 }
@@ -80,7 +82,7 @@ static bool same_element(dtype dt, const void *a, const void *b, uint64_t i)
 typedef struct {
     const kfunction *f;
     const int64_t *dims;
-    uint64_t *bytes;       /* by parameter */
+    uint64_t *bytes;          /* by parameter */
     uint8_t **before, **want; /* contents before the run, and after the interpreter's */
     bool failed_check;
     kfault fault;
@@ -147,8 +149,8 @@ static void check_buffer(comparison *c, const job *j, uint32_t i, const guard *g
         strbuf dims = strbuf_new(c->s.a);
         for (uint32_t d = 0; d < dim_symbol_count(j->f->dims); d++)
             strbuf_addf(&dims, " %s=%lld", dim_symbol_at(j->f->dims, d)->name, (long long)j->dims[d]);
-        fail_msg("%s: @%s%s: %%%s[%llu] is %a, the interpreter has %a (before: %a)", how, j->f->name, dims.s, p->v->name,
-                 (unsigned long long)e, dtype_load_f64(dt, g->data, e), dtype_load_f64(dt, j->want[i], e),
+        fail_msg("%s: @%s%s: %%%s[%llu] is %a, the interpreter has %a (before: %a)", how, j->f->name, dims.s,
+                 p->v->name, (unsigned long long)e, dtype_load_f64(dt, g->data, e), dtype_load_f64(dt, j->want[i], e),
                  dtype_load_f64(dt, j->before[i], e));
     }
 }

@@ -11,7 +11,7 @@ typedef enum {
 
 typedef struct {
     session s;
-    kmodule *m;       /* expanded and planned: what is compiled and what is interpreted */
+    kmodule *m; /* expanded and planned: what is compiled and what is interpreted */
     codegen_jit *jit;
     uint64_t seed;
 } comparison;
@@ -22,8 +22,9 @@ comparison comparison_parse(const char *text, const char *cpu, int opt);
 void comparison_free(comparison *c);
 /* Changes inputs before a run: buffer `param` (as the kernel declares them) holds `n` elements. */
 typedef void set_input(void *arg, uint32_t which, void *data, uint64_t bytes);
-/* Runs the kernel both ways for these dims (in the order declared), the compiled one at each placement of its buffers and with its
- * tasks in several divisions. Fails the test on any difference, NaNs counting as equal, and on any stray write. */
+/* Runs the kernel both ways for these dims (in the order declared), the compiled one at each placement of its buffers
+ * and with its tasks in several divisions. Fails the test on any difference, NaNs counting as equal, and on any stray
+ * write. */
 void compare_kernel(comparison *c, const char *name, const int64_t *dims, fill with, set_input *set, void *arg);
 
 #endif

@@ -81,10 +81,20 @@ static codegen_model describe(session *s, kmodule *m)
     dims[1] = 1;
     codegen_check *c = ARENA_NEW(s->a, codegen_check);
     dim b = dim_find(plan->dims, "B"), n = dim_find(plan->dims, "N");
-    *c = (codegen_check){CODEGEN_CHECK_LE, n, dim_mul(plan->dims, b, dim_const(plan->dims, 2)), "N <= 2 * B", "tiny.tfx:3:1"};
-    *e = (codegen_entry){.name = "main", .inputs = t, .outputs = t + 2, .n_inputs = 2, .n_outputs = 1, .dims = dims, .n_dims = 2,
-                         .plan = plan, .checks = c, .n_checks = 1};
-    return (codegen_model){.name = "tiny", .source = "tiny.tfx", .compiler = "tfxc", .dims = plan->dims, .entries = e, .n_entries = 1};
+    *c = (codegen_check){CODEGEN_CHECK_LE, n, dim_mul(plan->dims, b, dim_const(plan->dims, 2)), "N <= 2 * B",
+                         "tiny.tfx:3:1"};
+    *e = (codegen_entry){.name = "main",
+                         .inputs = t,
+                         .outputs = t + 2,
+                         .n_inputs = 2,
+                         .n_outputs = 1,
+                         .dims = dims,
+                         .n_dims = 2,
+                         .plan = plan,
+                         .checks = c,
+                         .n_checks = 1};
+    return (codegen_model){
+        .name = "tiny", .source = "tiny.tfx", .compiler = "tfxc", .dims = plan->dims, .entries = e, .n_entries = 1};
 }
 
 static bool emit(session *s, codegen_kind kind, const char *path, codegen_output more)
@@ -156,7 +166,8 @@ static void run_model(session *s, const tfx_api *api, const char *weights_path)
     int32_t ids[N] = {0, 4, 1, 2, 2, 3, 0, 4, 4};
     for (int i = 0; i < B * 40; i++) x[i] = (float)(i % 17) / 8 - 1;
     int64_t x_shape[] = {B, 40}, ids_shape[] = {N}, out_shape[] = {N, 24};
-    tfx_tensor in[] = {{x, x_shape, NULL, TFX_F32, 2}, {ids, ids_shape, NULL, TFX_I32, 1}}, result = {out, out_shape, NULL, TFX_F32, 2};
+    tfx_tensor in[] = {{x, x_shape, NULL, TFX_F32, 2}, {ids, ids_shape, NULL, TFX_I32, 1}},
+               result = {out, out_shape, NULL, TFX_F32, 2};
     tfx_args args = {in, &result, NULL, 2, 1, 0, 0};
     if (api->run(m, 0, &args) != TFX_OK) fail_msg("run: %s", api->error(m));
     expected(s, B, N, x, ids, want);
@@ -246,12 +257,16 @@ static void static_linking(void **state)
           "const tfx_info *one_info(void), *two_info(void), *three_info(void);\n"
           "tfx_status one_open(const tfx_options *, tfx_model **);\n"
           "int main(void) { tfx_model *m; if (one_open(0, &m)) return 2; tfx_close(m);\n"
-          "  return one_info() == two_info() || one_info()->weight_bytes != three_info()->weight_bytes; }\n", f);
+          "  return one_info() == two_info() || one_info()->weight_bytes != three_info()->weight_bytes; }\n",
+          f);
     fclose(f);
     must_shell(&s, arena_printf(s.a, "cc -I%s main.c one.o two.o three.a -o all -lm -lpthread && ./all", cwd));
 #ifdef TFXC_LINKER
-    must_shell(&s, arena_printf(s.a, "ln -s " TFXC_LINKER " ld.lld && cc -B. -fuse-ld=lld -I%s main.c one.o two.o three.a -o all "
-                                     "-lm -lpthread && ./all", cwd));
+    must_shell(&s, arena_printf(s.a,
+                                "ln -s " TFXC_LINKER
+                                " ld.lld && cc -B. -fuse-ld=lld -I%s main.c one.o two.o three.a -o all "
+                                "-lm -lpthread && ./all",
+                                cwd));
 #endif
     session_free(&s);
 }
@@ -395,7 +410,8 @@ static void other_targets(void **state)
     }
     codegen_target host;
     assert_true(codegen_target_describe(&(codegen_options){0}, s.a, s.d, &host));
-    const char *foreign = strncmp(host.triple, "x86_64", 6) == 0 ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
+    const char *foreign =
+        strncmp(host.triple, "x86_64", 6) == 0 ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
     assert_false(emit_for(&s, CODEGEN_SO, in_directory(&s, "other.so"), foreign, NULL));
     assert_non_null(strstr(session_diags(&s), "no runtime for target"));
     assert_false(emit_for(&s, CODEGEN_ASM, path, foreign, "native"));
@@ -431,10 +447,16 @@ static int remove_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared_object_runs), cmocka_unit_test(external_weights), cmocka_unit_test(static_linking),
-        cmocka_unit_test(text_outputs),       cmocka_unit_test(equal_inputs_give_equal_bytes),
-        cmocka_unit_test(failures_leave_nothing), cmocka_unit_test(wrong_targets), cmocka_unit_test(targets),
-        cmocka_unit_test(other_targets),      cmocka_unit_test(line_tables),
+        cmocka_unit_test(shared_object_runs),
+        cmocka_unit_test(external_weights),
+        cmocka_unit_test(static_linking),
+        cmocka_unit_test(text_outputs),
+        cmocka_unit_test(equal_inputs_give_equal_bytes),
+        cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(wrong_targets),
+        cmocka_unit_test(targets),
+        cmocka_unit_test(other_targets),
+        cmocka_unit_test(line_tables),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

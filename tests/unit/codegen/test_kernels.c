@@ -13,7 +13,8 @@ static void matmul_gelu(void **state)
     (void)state;
     for (int k = 0; k < N_CPUS; k++) {
         comparison c = comparison_read("tests/golden/kir/matmul_gelu.kir", cpus[k], 2);
-        static const int64_t m[] = {1, 2, 11, 12, 13, 14, 15, 28, 29, 43}, kk[] = {1, 3, 4, 17, 64}, n[] = {1, 31, 32, 33, 64, 67};
+        static const int64_t m[] = {1, 2, 11, 12, 13, 14, 15, 28, 29, 43}, kk[] = {1, 3, 4, 17, 64},
+                             n[] = {1, 31, 32, 33, 64, 67};
         for (int i = 0; i < 30; i++) {
             int64_t dims[] = {m[i % 10], kk[i % 5], n[(i + i / 6) % 6]};
             compare_kernel(&c, "matmul_gelu", dims, i % 7 ? FILL_SMALL : FILL_SPECIAL, NULL, NULL);
@@ -39,7 +40,8 @@ static void attention(void **state)
         comparison c = comparison_read("tests/golden/kir/attention.kir", cpus[k], 2);
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
             for (int kind = 0; kind < 3; kind++)
-                compare_kernel(&c, "attention", dims[i], kind == 2 && i % 2 ? FILL_SPECIAL : FILL_SMALL, set_mask, &kind);
+                compare_kernel(&c, "attention", dims[i], kind == 2 && i % 2 ? FILL_SPECIAL : FILL_SMALL, set_mask,
+                               &kind);
         comparison_free(&c);
     }
 }
@@ -54,7 +56,8 @@ static void set_pattern(void *arg, uint32_t which, void *data, uint64_t bytes)
     const pattern *p = arg;
     int32_t *v = data;
     if (which == 2)
-        for (int64_t r = 0; r <= p->block_rows; r++) v[r] = (int32_t)(r == p->block_rows ? p->blocks : p->blocks * r * r / (p->block_rows * p->block_rows));
+        for (int64_t r = 0; r <= p->block_rows; r++)
+            v[r] = (int32_t)(r == p->block_rows ? p->blocks : p->blocks * r * r / (p->block_rows * p->block_rows));
     if (which == 3)
         for (uint64_t i = 0; i < bytes / 4; i++) v[i] = (int32_t)((int64_t)i * 7 % p->block_columns);
 }
@@ -62,7 +65,8 @@ static void set_pattern(void *arg, uint32_t which, void *data, uint64_t bytes)
 static void block_sparse(void **state)
 {
     (void)state;
-    static const int64_t dims[][4] = {{1, 4, 4, 0}, {1, 4, 4, 1}, {64, 8, 132, 20}, {65, 40, 12, 17}, {200, 36, 260, 200}};
+    static const int64_t dims[][4] = {
+        {1, 4, 4, 0}, {1, 4, 4, 1}, {64, 8, 132, 20}, {65, 40, 12, 17}, {200, 36, 260, 200}};
     for (int k = 0; k < N_CPUS; k++) {
         comparison c = comparison_read("tests/golden/kir/block_sparse_4x4.kir", cpus[k], 2);
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {

@@ -1,5 +1,5 @@
-/* The expanded mathematical functions, compiled, against the C library's in long double: all of f32's range in steps, and dense where
- * it matters. The limits are those stated in docs/kernels.md. */
+/* The expanded mathematical functions, compiled, against the C library's in long double: all of f32's range in steps,
+ * and dense where it matters. The limits are those stated in docs/kernels.md. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ static compiled compile(const char *op)
                               "    %%r = %s %%v : f32<64>\n"
                               "    store %%y[%%at], %%r\n"
                               "  }\n"
-                              "}\n", op);
+                              "}\n",
+                              op);
     kmodule *m = session_parse(&c.s, op, text);
     expand_math(m);
     if (!kmodule_verify(m, c.s.d)) fail_msg("%s", session_diags(&c.s));
@@ -159,8 +160,18 @@ static void test_exp(void **state)
     span_of(&c, expl, -104, 89, &w);
     span_of(&c, expl, -1, 1, &w);
     span_of(&c, expl, -104, -86, &w);
-    static const float e[][2] = {{INF, INF}, {-INF, 0}, {QNAN, QNAN}, {0, 1}, {-0.0f, 1}, {89, INF}, {-104, 0}, {0x1.fffffep127f, INF},
-                                 {-0x1.fffffep127f, 0}, {0x1p-149f, 1}, {88.72283f, 0x1.ffff08p127f}, {88.72284f, INF}};
+    static const float e[][2] = {{INF, INF},
+                                 {-INF, 0},
+                                 {QNAN, QNAN},
+                                 {0, 1},
+                                 {-0.0f, 1},
+                                 {89, INF},
+                                 {-104, 0},
+                                 {0x1.fffffep127f, INF},
+                                 {-0x1.fffffep127f, 0},
+                                 {0x1p-149f, 1},
+                                 {88.72283f, 0x1.ffff08p127f},
+                                 {88.72284f, INF}};
     edges(&c, e, sizeof e / sizeof *e);
     c.x[0] = from_bits(0x7f800001); /* signalling, with bits that a shift could bring to the exponent */
     c.x[1] = from_bits(0xffc001ff);
@@ -178,7 +189,8 @@ static void test_erf(void **state)
     sweep(&c, erfl, sweep_step(), &w);
     span_of(&c, erfl, -4, 4, &w);
     span_of(&c, erfl, 0, 0.6, &w);
-    static const float e[][2] = {{INF, 1}, {-INF, -1}, {QNAN, QNAN}, {0, 0}, {-0.0f, -0.0f}, {4, 1}, {-4, -1}, {0x1.fffffep127f, 1}};
+    static const float e[][2] = {{INF, 1},       {-INF, -1}, {QNAN, QNAN}, {0, 0},
+                                 {-0.0f, -0.0f}, {4, 1},     {-4, -1},     {0x1.fffffep127f, 1}};
     edges(&c, e, sizeof e / sizeof *e);
     for (int i = 0; i < N; i++) c.x[i] = from_bits(bits_of(3.2f) + 40u * (unsigned)i);
     run(&c);
@@ -220,7 +232,8 @@ static void test_tanh(void **state)
     sweep(&c, tanhl, sweep_step(), &w);
     span_of(&c, tanhl, -10, 10, &w);
     span_of(&c, tanhl, -1, 1, &w);
-    static const float e[][2] = {{INF, 1}, {-INF, -1}, {QNAN, QNAN}, {0, 0}, {-0.0f, -0.0f}, {0x1p-149f, 0x1p-149f}, {-20, -1}};
+    static const float e[][2] = {{INF, 1}, {-INF, -1}, {QNAN, QNAN}, {0, 0}, {-0.0f, -0.0f}, {0x1p-149f, 0x1p-149f},
+                                 {-20, -1}};
     edges(&c, e, sizeof e / sizeof *e);
     report("tanh", &w, 2.0);
     finish(&c);
@@ -234,7 +247,8 @@ static void test_log(void **state)
     sweep(&c, logl, sweep_step(), &w);
     span_of(&c, logl, 0.5, 2, &w);
     span_of(&c, logl, 0, 0x1p-125, &w);
-    static const float e[][2] = {{INF, INF}, {-INF, QNAN}, {QNAN, QNAN}, {0, -INF}, {-0.0f, -INF}, {1, 0}, {-1, QNAN}, {-0x1p-149f, QNAN}};
+    static const float e[][2] = {{INF, INF},    {-INF, QNAN}, {QNAN, QNAN}, {0, -INF},
+                                 {-0.0f, -INF}, {1, 0},       {-1, QNAN},   {-0x1p-149f, QNAN}};
     edges(&c, e, sizeof e / sizeof *e);
     report("log", &w, 1.5);
     finish(&c);
@@ -263,7 +277,8 @@ static void test_sin_cos(void **state)
     span_of(&k, cosl, -10, 10, &wk);
     span_of(&s, sinl, 0, 131072, &ws);
     span_of(&k, cosl, 0, 131072, &wk);
-    static const float es[][2] = {{INF, QNAN}, {-INF, QNAN}, {QNAN, QNAN}, {0, 0}, {-0.0f, -0.0f}, {0x1p-149f, 0x1p-149f}};
+    static const float es[][2] = {{INF, QNAN}, {-INF, QNAN},   {QNAN, QNAN},
+                                  {0, 0},      {-0.0f, -0.0f}, {0x1p-149f, 0x1p-149f}};
     static const float ec[][2] = {{INF, QNAN}, {-INF, QNAN}, {QNAN, QNAN}, {0, 1}, {-0.0f, 1}};
     edges(&s, es, sizeof es / sizeof *es);
     edges(&k, ec, sizeof ec / sizeof *ec);
@@ -276,8 +291,9 @@ static void test_sin_cos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp), cmocka_unit_test(test_erf),   cmocka_unit_test(test_gelu), cmocka_unit_test(test_tanh),
-        cmocka_unit_test(test_log), cmocka_unit_test(test_rsqrt), cmocka_unit_test(test_sin_cos),
+        cmocka_unit_test(test_exp),     cmocka_unit_test(test_erf), cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_tanh),    cmocka_unit_test(test_log), cmocka_unit_test(test_rsqrt),
+        cmocka_unit_test(test_sin_cos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Each kernel-IR op on its own, compiled, against the interpreter: all rows of scalar.def on all dtypes, all conversions, all sizes
- * of reductions and transposes, strides, bounds, loops. */
+/* Each kernel-IR op on its own, compiled, against the interpreter: all rows of scalar.def on all dtypes, all
+ * conversions, all sizes of reductions and transposes, strides, bounds, loops. */
 #include <stdio.h>
 
 #include "compare.h"
@@ -9,7 +9,8 @@
 static const char *const cpus[] = {NULL, "x86-64-v3", "x86-64"};
 enum { NATIVE = 1, AVX2 = 2, BASELINE = 4, N_CPUS = 2 };
 
-static const dtype all_types[] = {DT_BOOL, DT_I8, DT_U8, DT_I16, DT_U16, DT_I32, DT_U32, DT_I64, DT_U64, DT_F16, DT_BF16, DT_F32, DT_F64};
+static const dtype all_types[] = {DT_BOOL, DT_I8,  DT_U8,  DT_I16,  DT_U16, DT_I32, DT_U32,
+                                  DT_I64,  DT_U64, DT_F16, DT_BF16, DT_F32, DT_F64};
 enum { N_TYPES = sizeof all_types / sizeof *all_types };
 
 /* Text of a module under construction; many kernels are compiled at once. */
@@ -64,7 +65,8 @@ static const struct {
     bool on_float, on_int;
 } rows[] = {
 #define TEXT(x) #x
-#define SCALAR(name, NAME, arity, operands, result, f, i, math) {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) \
+    {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
 #include "ir/scalar.def"
 #undef SCALAR
 };
@@ -83,8 +85,11 @@ static bool defined(int row, dtype dt)
 
 /* Operand shapes: equal, and each way of broadcasting. */
 static const char *const shapes[][4] = {
-    {"5x21", "5x21", "5x21", "5x21"}, {"1x21", "5x1", "5x21", "5x21"}, {"3x16", "1x1", "1x16", "3x16"},
-    {"37", "37", "1", "37"},          {"3x2, scalars", "3x2, scalars", "3x2, scalars", "3x2, scalars"},
+    {"5x21", "5x21", "5x21", "5x21"},
+    {"1x21", "5x1", "5x21", "5x21"},
+    {"3x16", "1x1", "1x16", "3x16"},
+    {"37", "37", "1", "37"},
+    {"3x2, scalars", "3x2, scalars", "3x2, scalars", "3x2, scalars"},
 };
 
 static void scalar_kernel(source *s, int row, dtype dt, const char *const *shape)
@@ -96,7 +101,8 @@ static void scalar_kernel(source *s, int row, dtype dt, const char *const *shape
     strbuf_addf(&params, "%%out: %s global[8, 48] inout", r);
     begin(s, params.s);
     for (int i = 0; i < rows[row].arity; i++)
-        strbuf_addf(&s->text, "  %%v%d = load %%p%d[%d, %d] : %s<%s>\n", i, i, i, i, rows[row].operands == S_SELECT && i == 0 ? "bool" : t, shape[i]);
+        strbuf_addf(&s->text, "  %%v%d = load %%p%d[%d, %d] : %s<%s>\n", i, i, i, i,
+                    rows[row].operands == S_SELECT && i == 0 ? "bool" : t, shape[i]);
     strbuf_addf(&s->text, "  %%r = %s", rows[row].name);
     for (int i = 0; i < rows[row].arity; i++) strbuf_addf(&s->text, "%s %%v%d", i ? "," : "", i);
     const char *out = rows[row].arity == 1 ? shape[0] : shape[3];
@@ -128,10 +134,13 @@ static void casts(void **state)
     source s = source_new();
     for (int i = 0; i < N_TYPES + 2; i++)
         for (int j = 0; j < N_TYPES + 2; j++) {
-            dtype from = i < N_TYPES ? all_types[i] : more[i - N_TYPES], to = j < N_TYPES ? all_types[j] : more[j - N_TYPES];
+            dtype from = i < N_TYPES ? all_types[i] : more[i - N_TYPES],
+                  to = j < N_TYPES ? all_types[j] : more[j - N_TYPES];
             if (from == to) continue;
-            begin(&s, arena_printf(s.s.a, "%%a: %s global[4, 40] in, %%out: %s global[4, 40] inout", dtype_name(from), dtype_name(to)));
-            strbuf_addf(&s.text, "  %%v = load %%a[0, 0] : %s<4x39>\n  %%r = cast %%v : %s<4x39>\n  store %%out[0, 0], %%r\n",
+            begin(&s, arena_printf(s.s.a, "%%a: %s global[4, 40] in, %%out: %s global[4, 40] inout", dtype_name(from),
+                                   dtype_name(to)));
+            strbuf_addf(&s.text,
+                        "  %%v = load %%a[0, 0] : %s<4x39>\n  %%r = cast %%v : %s<4x39>\n  store %%out[0, 0], %%r\n",
                         dtype_name(from), dtype_name(to));
             end(&s);
         }
@@ -155,14 +164,18 @@ static void small_floats_exhaustively(void **state)
         uint32_t width = dtype_bits(small[k]) / 8;
         const char *t = dtype_name(small[k]);
         session s = session_new();
-        char *text = arena_printf(s.a, "kernel @k cpu () (%%a: %s global[%d] in, %%f: f32 global[%d] out, %%b: %s global[%d] out, %%c: %s global[%d] out) {\n"
-                                       " for %%i = 0 to %d step 1 parallel {\n"
-                                       "  %%n = const 32 : i64\n  %%at = mul %%i, %%n : i64\n"
-                                       "  %%v = load %%a[%%at] : %s<32>\n  %%x = cast %%v : f32<32>\n  store %%f[%%at], %%x\n"
-                                       "  %%scale = const 1.003 : f32\n  %%y = mul %%x, %%scale : f32<32>\n  %%z = cast %%y : %s<32>\n  store %%b[%%at], %%z\n"
-                                       "  %%d = cast %%x : f64<32>\n  %%more = const 1.00000000001 : f64\n  %%e = mul %%d, %%more : f64<32>\n"
-                                       "  %%w = cast %%e : %s<32>\n  store %%c[%%at], %%w\n }\n}\n",
-                                  t, 1 << 8 * width, 1 << 8 * width, t, 1 << 8 * width, t, 1 << 8 * width, (1 << 8 * width) / 32, t, t, t);
+        char *text = arena_printf(
+            s.a,
+            "kernel @k cpu () (%%a: %s global[%d] in, %%f: f32 global[%d] out, %%b: %s global[%d] out, %%c: %s "
+            "global[%d] out) {\n"
+            " for %%i = 0 to %d step 1 parallel {\n"
+            "  %%n = const 32 : i64\n  %%at = mul %%i, %%n : i64\n"
+            "  %%v = load %%a[%%at] : %s<32>\n  %%x = cast %%v : f32<32>\n  store %%f[%%at], %%x\n"
+            "  %%scale = const 1.003 : f32\n  %%y = mul %%x, %%scale : f32<32>\n  %%z = cast %%y : %s<32>\n  store "
+            "%%b[%%at], %%z\n"
+            "  %%d = cast %%x : f64<32>\n  %%more = const 1.00000000001 : f64\n  %%e = mul %%d, %%more : f64<32>\n"
+            "  %%w = cast %%e : %s<32>\n  store %%c[%%at], %%w\n }\n}\n",
+            t, 1 << 8 * width, 1 << 8 * width, t, 1 << 8 * width, t, 1 << 8 * width, (1 << 8 * width) / 32, t, t, t);
         for (int i = 0; i < N_CPUS; i++) {
             comparison c = comparison_parse(text, cpus[i], 2);
             compare_kernel(&c, "k", no_dims, FILL_SMALL, set_counting, &width);
@@ -176,13 +189,16 @@ static void bitcasts_and_iota(void **state)
 {
     (void)state;
     source s = source_new();
-    begin(&s, "%a: f32 global[3, 20] in, %i: i32 global[3, 20] inout, %f: f32 global[3, 20] inout, %h: i16 global[33] inout");
+    begin(
+        &s,
+        "%a: f32 global[3, 20] in, %i: i32 global[3, 20] inout, %f: f32 global[3, 20] inout, %h: i16 global[33] inout");
     strbuf_adds(&s.text, "  %v = load %a[0, 0] : f32<3x19>\n  %b = bitcast %v : i32<3x19>\n  store %i[0, 1], %b\n"
                          "  %back = bitcast %b : f32<3x19>\n  store %f[0, 1], %back\n"
                          "  %io = iota {axis = 0} : i16<33>\n  store %h[0], %io\n");
     end(&s);
     begin(&s, "%i: i32 global[5, 20] inout, %j: u8 global[5, 20] inout");
-    strbuf_adds(&s.text, "  %r = iota {axis = 0} : i32<5x19>\n  %c = iota {axis = 1} : u8<5x19>\n  store %i[0, 0], %r\n  store %j[0, 0], %c\n");
+    strbuf_adds(&s.text, "  %r = iota {axis = 0} : i32<5x19>\n  %c = iota {axis = 1} : u8<5x19>\n  store %i[0, 0], "
+                         "%r\n  store %j[0, 0], %c\n");
     end(&s);
     run_all(&s, NATIVE | BASELINE);
 }
@@ -196,17 +212,23 @@ static void reductions(void **state)
     source s = source_new();
     for (int n = 1; n <= 70; n += n < 20 ? 1 : 7) {
         const char *t = types[n % 5];
-        begin(&s, arena_printf(s.s.a, "%%a: %s global[4, 80] in, %%rows: %s global[4, 3] inout, %%cols: %s global[3, 80] inout", t, t, t));
+        begin(&s, arena_printf(
+                      s.s.a, "%%a: %s global[4, 80] in, %%rows: %s global[4, 3] inout, %%cols: %s global[3, 80] inout",
+                      t, t, t));
         strbuf_addf(&s.text, "  %%v = load %%a[0, 0] : %s<%dx%d>\n", t, 1 + n % 4, n);
         for (int k = 0; k < 3; k++)
-            strbuf_addf(&s.text, "  %%r%d = reduce %%v {kind = %s, axis = 1} : %s<%dx1>\n  store %%rows[0, %d], %%r%d\n"
-                                 "  %%c%d = reduce %%v {kind = %s, axis = 0} : %s<1x%d>\n  store %%cols[%d, 0], %%c%d\n",
+            strbuf_addf(&s.text,
+                        "  %%r%d = reduce %%v {kind = %s, axis = 1} : %s<%dx1>\n  store %%rows[0, %d], %%r%d\n"
+                        "  %%c%d = reduce %%v {kind = %s, axis = 0} : %s<1x%d>\n  store %%cols[%d, 0], %%c%d\n",
                         k, kinds[k], t, 1 + n % 4, k, k, k, kinds[k], t, n, k, k);
         end(&s);
-        begin(&s, arena_printf(s.s.a, "%%a: %s global[80] in, %%out: %s global[3] inout, %%down: %s global[80, 1] in", t, t, t));
-        strbuf_addf(&s.text, "  %%v = load %%a[0] : %s<%d>\n  %%w = load %%down[0, 0] : %s<%dx1>\n"
-                             "  %%r = reduce %%v {kind = add, axis = 0} : %s<1>\n  store %%out[0], %%r\n"
-                             "  %%m = reduce %%w {kind = max, axis = 0} : %s<1x1>\n  store %%out[1], %%m\n", t, n, t, n, t, t);
+        begin(&s, arena_printf(s.s.a, "%%a: %s global[80] in, %%out: %s global[3] inout, %%down: %s global[80, 1] in",
+                               t, t, t));
+        strbuf_addf(&s.text,
+                    "  %%v = load %%a[0] : %s<%d>\n  %%w = load %%down[0, 0] : %s<%dx1>\n"
+                    "  %%r = reduce %%v {kind = add, axis = 0} : %s<1>\n  store %%out[0], %%r\n"
+                    "  %%m = reduce %%w {kind = max, axis = 0} : %s<1x1>\n  store %%out[1], %%m\n",
+                    t, n, t, n, t, t);
         end(&s);
     }
     run_all(&s, NATIVE | AVX2 | BASELINE);
@@ -224,8 +246,10 @@ static void transposes(void **state)
             const char *t = types[(i + j) % 5];
             int r = sizes[i], c = sizes[j];
             begin(&s, arena_printf(s.s.a, "%%a: %s global[34, 34] in, %%out: %s global[34, 34] inout", t, t));
-            strbuf_addf(&s.text, "  %%v = load %%a[0, 1] : %s<%dx%d>\n  %%w = transpose %%v : %s<%dx%d>\n  store %%out[1, 0], %%w\n", t, r, c,
-                        t, c, r);
+            strbuf_addf(
+                &s.text,
+                "  %%v = load %%a[0, 1] : %s<%dx%d>\n  %%w = transpose %%v : %s<%dx%d>\n  store %%out[1, 0], %%w\n", t,
+                r, c, t, c, r);
             end(&s);
         }
     run_all(&s, NATIVE | BASELINE);
@@ -241,9 +265,13 @@ static void contractions(void **state)
             static const char *const acc[] = {"f32", "f32", "i32"}, *const in[] = {"f32", "bf16", "i8"};
             const char *layout = i % 2 ? ", scalars" : "";
             int m = shape[i][0], p = shape[i][1], n = shape[i][2];
-            begin(&s, arena_printf(s.s.a, "%%a: %s global[16, 16] in, %%b: %s global[16, 48] in, %%c: %s global[16, 48] inout", in[k], in[k], acc[k]));
-            strbuf_addf(&s.text, "  %%x = load %%a[0, 0] : %s<%dx%d%s>\n  %%y = load %%b[0, 0] : %s<%dx%d>\n  %%z = load %%c[0, 0] : %s<%dx%d>\n"
-                                 "  %%r = contract %%z, %%x, %%y : %s<%dx%d>\n  store %%c[0, 0], %%r\n",
+            begin(&s, arena_printf(s.s.a,
+                                   "%%a: %s global[16, 16] in, %%b: %s global[16, 48] in, %%c: %s global[16, 48] inout",
+                                   in[k], in[k], acc[k]));
+            strbuf_addf(&s.text,
+                        "  %%x = load %%a[0, 0] : %s<%dx%d%s>\n  %%y = load %%b[0, 0] : %s<%dx%d>\n  %%z = load %%c[0, "
+                        "0] : %s<%dx%d>\n"
+                        "  %%r = contract %%z, %%x, %%y : %s<%dx%d>\n  store %%c[0, 0], %%r\n",
                         in[k], m, p, layout, in[k], p, n, acc[k], m, n, acc[k], m, n);
             end(&s);
         }
@@ -256,8 +284,8 @@ static void contractions(void **state)
 static void bounds_and_strides(void **state)
 {
     (void)state;
-    static const char *const buffers[] = {"[24, 40]", "[24, 40] strides[48, 1]", "[24, 40] strides[1, 24]", "[24, 40] strides[2, 60]",
-                                          "[24, 40] strides[0, 1]"};
+    static const char *const buffers[] = {"[24, 40]", "[24, 40] strides[48, 1]", "[24, 40] strides[1, 24]",
+                                          "[24, 40] strides[2, 60]", "[24, 40] strides[0, 1]"};
     static const int tiles[][2] = {{1, 1}, {3, 21}, {5, 16}, {17, 1}, {20, 9}, {1, 40}};
     static const char *const types[] = {"f32", "bool", "i64", "u8"};
     int variant = 0;
@@ -274,12 +302,17 @@ static void bounds_and_strides(void **state)
                     variant++;
                     /* A stride of 0 makes elements overlap: fine to read, not to write. */
                     const char *out = b == 4 ? buffers[1] : buffers[b];
-                    begin(&s, arena_printf(s.s.a, "%%a: %s global%s in, %%out: %s global%s inout, %%m: i64 global[2] in", dt, buffers[b], dt, out));
-                    strbuf_addf(&s.text, "  %%bm = const %d : i64\n  %%bn = const %d : i64\n  %%zero = const 0 : i64\n", bm, bn);
+                    begin(&s,
+                          arena_printf(s.s.a, "%%a: %s global%s in, %%out: %s global%s inout, %%m: i64 global[2] in",
+                                       dt, buffers[b], dt, out));
+                    strbuf_addf(&s.text, "  %%bm = const %d : i64\n  %%bn = const %d : i64\n  %%zero = const 0 : i64\n",
+                                bm, bn);
                     /* Bounds that the compiler cannot know: the constant plus a loaded number times zero. */
-                    strbuf_adds(&s.text, "  %u = load %m[0] : i64\n  %un = bitand %u, %zero : i64\n  %vm = add %bm, %un : i64\n  %vn = add %bn, %un : i64\n");
+                    strbuf_adds(&s.text, "  %u = load %m[0] : i64\n  %un = bitand %u, %zero : i64\n  %vm = add %bm, "
+                                         "%un : i64\n  %vn = add %bn, %un : i64\n");
                     static const char *const which[] = {"", " bound [%vm, _]", " bound [_, %vn]", " bound [%vm, %vn]"};
-                    strbuf_addf(&s.text, "  %%v = load %%a[%%un, %%un]%s%s : %s<%dx%d>\n", axes, which[bound], dt, r, c);
+                    strbuf_addf(&s.text, "  %%v = load %%a[%%un, %%un]%s%s : %s<%dx%d>\n", axes, which[bound], dt, r,
+                                c);
                     strbuf_addf(&s.text, "  store %%out[%%un, %%un], %%v%s%s\n", axes, which[(bound + variant) % 4]);
                     end(&s);
                 }
@@ -292,13 +325,16 @@ static void views_and_buffers(void **state)
     (void)state;
     source s = source_new();
     begin(&s, "%a: f32 global[8, 16] in, %out: f32 global[130] inout");
-    strbuf_adds(&s.text,
-                "  %st = alloc : f32 stack[4, 16] align 64\n  %sc = alloc : f32 scratch[3, 40]\n  %two = const 2 : i64\n"
-                "  %v = load %a[%two, 0] : f32<4x16>\n  store %st[0, 0], %v\n  %flat = view %st[1, 3] : f32 stack[40]\n"
-                "  %w = load %flat[%two] : f32<33>\n  store %out[1], %w\n"
-                "  %z = const 0.0 : f32<3x40>\n  store %sc[0, 0], %z\n  store %sc[1, 5], %w\n  %part = view %sc[%two - 2, 8] : f32 scratch[2, 20] strides[40, 1]\n"
-                "  %x = load %part[0, 0] : f32<2x20>\n  %y = transpose %x : f32<20x2>\n  %g = view %out[40] : f32 global[20, 4]\n  store %g[0, 1], %y\n"
-                "  prefetch %a[%two - 100, 0] {level = 1}\n  prefetch %a[%two + 100, 5] {level = 2}\n");
+    strbuf_adds(
+        &s.text,
+        "  %st = alloc : f32 stack[4, 16] align 64\n  %sc = alloc : f32 scratch[3, 40]\n  %two = const 2 : i64\n"
+        "  %v = load %a[%two, 0] : f32<4x16>\n  store %st[0, 0], %v\n  %flat = view %st[1, 3] : f32 stack[40]\n"
+        "  %w = load %flat[%two] : f32<33>\n  store %out[1], %w\n"
+        "  %z = const 0.0 : f32<3x40>\n  store %sc[0, 0], %z\n  store %sc[1, 5], %w\n  %part = view %sc[%two - 2, 8] : "
+        "f32 scratch[2, 20] strides[40, 1]\n"
+        "  %x = load %part[0, 0] : f32<2x20>\n  %y = transpose %x : f32<20x2>\n  %g = view %out[40] : f32 global[20, "
+        "4]\n  store %g[0, 1], %y\n"
+        "  prefetch %a[%two - 100, 0] {level = 1}\n  prefetch %a[%two + 100, 5] {level = 2}\n");
     end(&s);
     run_all(&s, NATIVE | AVX2);
 }
@@ -315,14 +351,20 @@ static void loops(void **state)
         for (int unroll = 1; unroll <= 8; unroll += unroll < 4 ? 1 : 4)
             for (int step = 1; step <= 3; step += 2) {
                 strbuf_addf(&t,
-                            "kernel @k%d cpu (L in 0..9, N in 0..40) (%%a: f32 global[64] in, %%out: f32 global[64] inout, %%count: i64 global[4] inout) {\n"
+                            "kernel @k%d cpu (L in 0..9, N in 0..40) (%%a: f32 global[64] in, %%out: f32 global[64] "
+                            "inout, %%count: i64 global[4] inout) {\n"
                             " for %%task = 0 to 1 step 1 parallel {\n"
-                            "  %%lo = dim L : i64\n  %%hi = dim N : i64\n  %%zero = const 0.0 : f32<1x20>\n  %%none = const 0 : i64\n  %%one = const 1 : i64\n"
-                            "  %%acc, %%c, %%last = for %%i = %%lo to %%hi + 1 step %d unroll %d carry (%%s = %%zero, %%n = %%none, %%p = %%none) {\n"
-                            "   %%v = load %%a[%%i] : f32<1x20>\n   %%k = cast %%i : f32\n   %%t = fma %%v, %%k, %%s : f32<1x20>\n   %%m = add %%n, %%one : i64\n"
-                            "   %%q = add %%i, %%p : i64\n   %%w = add %%q, %%one : i64\n   yield %%t, %%m, %%w\n  } : f32<1x20>, i64, i64\n"
+                            "  %%lo = dim L : i64\n  %%hi = dim N : i64\n  %%zero = const 0.0 : f32<1x20>\n  %%none = "
+                            "const 0 : i64\n  %%one = const 1 : i64\n"
+                            "  %%acc, %%c, %%last = for %%i = %%lo to %%hi + 1 step %d unroll %d carry (%%s = %%zero, "
+                            "%%n = %%none, %%p = %%none) {\n"
+                            "   %%v = load %%a[%%i] : f32<1x20>\n   %%k = cast %%i : f32\n   %%t = fma %%v, %%k, %%s : "
+                            "f32<1x20>\n   %%m = add %%n, %%one : i64\n"
+                            "   %%q = add %%i, %%p : i64\n   %%w = add %%q, %%one : i64\n   yield %%t, %%m, %%w\n  } : "
+                            "f32<1x20>, i64, i64\n"
                             "  store %%out[0], %%acc\n  store %%count[0], %%c\n  store %%count[1], %%last\n"
-                            "  %%swap, %%was = for %%j = 0 to 7 step 2 unroll %d carry (%%x = %%one, %%y = %%none) {\n   yield %%y, %%x\n  } : i64, i64\n"
+                            "  %%swap, %%was = for %%j = 0 to 7 step 2 unroll %d carry (%%x = %%one, %%y = %%none) {\n "
+                            "  yield %%y, %%x\n  } : i64, i64\n"
                             "  store %%count[2], %%swap\n  store %%count[3], %%was\n }\n}\n",
                             n++, step, unroll, unroll);
             }
@@ -343,13 +385,16 @@ static void branches(void **state)
 {
     (void)state;
     static const char text[] =
-        "kernel @k cpu (N in 0..9) (%a: f32 global[40] in, %out: f32 global[10, 40] inout, %n: i64 global[10] inout) {\n"
+        "kernel @k cpu (N in 0..9) (%a: f32 global[40] in, %out: f32 global[10, 40] inout, %n: i64 global[10] inout) "
+        "{\n"
         " %tasks = dim N : i64\n"
         " for %i = 0 to %tasks step 1 parallel {\n"
         "  %three = const 3 : i64\n  %big = gt %i, %three : bool\n"
-        "  %r, %c = if %big {\n   %v = load %a[%i] : f32<1x20>\n   %d = add %i, %three : i64\n   yield %v, %d\n  } else {\n   %w = const 2.5 : f32<1x20>\n   yield %w, %three\n  } : f32<1x20>, i64\n"
+        "  %r, %c = if %big {\n   %v = load %a[%i] : f32<1x20>\n   %d = add %i, %three : i64\n   yield %v, %d\n  } "
+        "else {\n   %w = const 2.5 : f32<1x20>\n   yield %w, %three\n  } : f32<1x20>, i64\n"
         "  store %out[%i, 0], %r\n  store %n[%i], %c\n"
-        "  switch %i case 1 {\n   %x = const 7.0 : f32<4>\n   store %out[%i, 3], %x\n  } case 4 {\n  } case 6 {\n   %y = load %a[1] : f32\n   store %out[%i, 39], %y\n"
+        "  switch %i case 1 {\n   %x = const 7.0 : f32<4>\n   store %out[%i, 3], %x\n  } case 4 {\n  } case 6 {\n   %y "
+        "= load %a[1] : f32\n   store %out[%i, 39], %y\n"
         "  } default {\n   %z = const -1.0 : f32<1x1>\n   store %out[%i, 38], %z\n  }\n"
         " }\n}\n";
     for (int opt = 0; opt <= 3; opt++) {
@@ -374,10 +419,12 @@ static void checks(void **state)
 {
     (void)state;
     static const char text[] =
-        "kernel @k cpu (N in 0..40) (%t: f32 global[10, 8] in, %ids: i32 global[40] in, %out: f32 global[40, 8] inout) {\n"
+        "kernel @k cpu (N in 0..40) (%t: f32 global[10, 8] in, %ids: i32 global[40] in, %out: f32 global[40, 8] inout) "
+        "{\n"
         " %n = dim N : i64\n for %i = 0 to %n step 1 parallel {\n"
         "  %id = load %ids[%i] : i32\n  %w = cast %id : i64\n  %zero = const 0 : i64\n  %lim = const 10 : i64\n"
-        "  %lo = ge %w, %zero : bool\n  %hi = lt %w, %lim : bool\n  %ok = and %lo, %hi : bool\n  check %ok, %i, %w, %lim {arg = 1}\n"
+        "  %lo = ge %w, %zero : bool\n  %hi = lt %w, %lim : bool\n  %ok = and %lo, %hi : bool\n  check %ok, %i, %w, "
+        "%lim {arg = 1}\n"
         "  %at = select %ok, %w, %zero : i64\n  %v = load %t[%at, 0] : f32<8>\n  store %out[%i, 0], %v\n }\n}\n";
     comparison c = comparison_parse(text, NULL, 2);
     static const int64_t bad[][2] = {{-1, -1}, {0, 39}, {17, 5}, {39, -1}, {8, 8}};
@@ -391,10 +438,18 @@ static void checks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalar_ops),   cmocka_unit_test(casts),       cmocka_unit_test(small_floats_exhaustively),
-        cmocka_unit_test(bitcasts_and_iota), cmocka_unit_test(reductions), cmocka_unit_test(transposes), cmocka_unit_test(contractions),
-        cmocka_unit_test(bounds_and_strides), cmocka_unit_test(views_and_buffers), cmocka_unit_test(loops),
-        cmocka_unit_test(branches),     cmocka_unit_test(checks),
+        cmocka_unit_test(scalar_ops),
+        cmocka_unit_test(casts),
+        cmocka_unit_test(small_floats_exhaustively),
+        cmocka_unit_test(bitcasts_and_iota),
+        cmocka_unit_test(reductions),
+        cmocka_unit_test(transposes),
+        cmocka_unit_test(contractions),
+        cmocka_unit_test(bounds_and_strides),
+        cmocka_unit_test(views_and_buffers),
+        cmocka_unit_test(loops),
+        cmocka_unit_test(branches),
+        cmocka_unit_test(checks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,21 @@ static const ptx_processor *find_processor(const char *name, diags *d)
     return NULL;
 }
 
+/* "+ptx83" or several such; LLVM itself only prints a warning about others. */
+static bool check_features(const char *list, diags *d)
+{
+    for (const char *s = list; *s;) {
+        size_t n = strcspn(s, ","), digits = n > 4 ? strspn(s + 4, "0123456789") : 0;
+        if (strncmp(s, "+ptx", 4) != 0 || !digits || digits + 4 != n) {
+            diag *g = diag_error(d, (span){0, 0}, "unknown GPU feature '%.*s'", (int)n, s);
+            diag_note(g, "features of GPUs are PTX versions, as '+ptx83'");
+            return false;
+        }
+        s += n + (s[n] == ',');
+    }
+    return true;
+}
+
 static LLVMTargetMachineRef new_machine(const codegen_target *t, int opt, diags *d)
 {
     register_once();
@@ -109,9 +124,9 @@ static bool emit_kernels(const kmodule *k, emit_module *m, const ptx_processor *
 bool codegen_emit_ptx(const kmodule *k, const codegen_ptx_options *o, arena *a, diags *d, codegen_ptx *out)
 {
     const ptx_processor *cpu = find_processor(o->sm ? o->sm : processors[0].name, d);
-    if (!cpu) return false;
+    if (!cpu || (o->features && !check_features(o->features, d))) return false;
     codegen_target target = {.vector_bytes = 16, .registers = 255, .fma = true, .f16 = true, .triple = "nvptx64-nvidia-cuda", .cpu = cpu->name};
-    target.features = o->features ? o->features : cpu->features;
+    target.features = o->features && *o->features ? o->features : cpu->features;
     LLVMTargetMachineRef tm = new_machine(&target, o->opt, d);
     if (!tm) return false;
     emit_module *m = emit_module_new_for(a, d, k, &target, tm);

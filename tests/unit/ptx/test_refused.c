@@ -3,6 +3,8 @@
 
 #include "unit/cmocka_all.h"
 
+#include <stdio.h>
+
 /* A kernel of one warp (or warpgroup) with this body. */
 static const char *kernel_text(session *s, const char *dims, const char *params, const char *shared, const char *map, const char *body)
 {
@@ -44,6 +46,47 @@ static void test_targets(void **state)
                    "t.kir:11:7: error: cannot compile wgmma, which only sm_90a has\n 11 |       %t = contract %z, %x, %y");
     expect_refused("sm_86", "", "%a: f32 global[4] out", "    %sa = alloc : f32 shared[26000]\n", "warp", "",
                    "cannot compile 104000 bytes of shared memory, of which a block may have 101376");
+}
+
+static void test_features(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *features, *message;
+    } all[] = {{"+ptx83", NULL}, {"", NULL}, {NULL, NULL}, {"+ptx74,+ptx83", NULL}, {"+avx512f", "'+avx512f'"}, {"ptx83", "'ptx83'"}, {"+ptx", "'+ptx'"}, {"+ptx8x", "'+ptx8x'"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        session s = session_new();
+        kmodule *m = session_read(&s, "tests/golden/ptx/flow.kir");
+        codegen_ptx out;
+        assert_int_equal(codegen_emit_ptx(m, &(codegen_ptx_options){.features = all[i].features}, s.a, s.d, &out), !all[i].message);
+        if (all[i].message) assert_non_null(strstr(session_messages(&s), all[i].message));
+        session_free(&s);
+    }
+}
+
+/* The processors that docs/ptx.md lists are those that there are, with their shared memory. */
+static void test_documented_processors(void **state)
+{
+    (void)state;
+    FILE *f = fopen("docs/ptx.md", "r");
+    assert_non_null(f);
+    char line[1024], sm[32];
+    int n = 0, kib;
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "| `sm_%20[0-9a-z]` | %d KiB", sm, &kib) != 2) continue;
+        session s = session_new();
+        const char *name = arena_printf(s.a, "sm_%s", sm);
+        for (int over = 0; over < 2; over++) {
+            kmodule *m = session_parse(&s, kernel_text(&s, "", "%a: f32 global[4] out",
+                                                       arena_printf(s.a, "    %%sa = alloc : u8 shared[%d]\n", kib * 1024 + over), "warp", ""));
+            codegen_ptx out;
+            if (codegen_emit_ptx(m, &(codegen_ptx_options){.sm = name}, s.a, s.d, &out) == over) fail_msg("%s, %d: %s", name, over, session_messages(&s));
+        }
+        n++;
+        session_free(&s);
+    }
+    fclose(f);
+    assert_int_equal(n, 10);
 }
 
 static void test_copies(void **state)
@@ -182,7 +225,7 @@ static void test_levels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),     cmocka_unit_test(test_copies), cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_targets),     cmocka_unit_test(test_features), cmocka_unit_test(test_documented_processors), cmocka_unit_test(test_copies), cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_grids),       cmocka_unit_test(test_launch_facts), cmocka_unit_test(test_linear_grid),
         cmocka_unit_test(test_names),       cmocka_unit_test(test_same_text), cmocka_unit_test(test_levels),
     };

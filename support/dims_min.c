@@ -1,8 +1,8 @@
 /* min and max: brought to one form, so that equal expressions mostly get equal ids.
  *
- * There is only min: max(a, b) is -min(-a, -b). Operands are moved by what makes all their coefficients nonnegative
- * with a 0 among those of each monomial, and divided by their common factor; so max(P, 4) is P + 4 - min(P, 4), which
- * dim_print and dim_fold turn back. */
+ * There is only min: max(a, b) is a + b - min(a, b). Operands are moved by what makes all their coefficients
+ * nonnegative with a 0 among those of each monomial, and divided by their common factor; so max(P, 4) is P + 4 - min(P,
+ * 4), which dim_print and dim_fold turn back. */
 
 #include "support/dims_impl.h"
 
@@ -192,5 +192,11 @@ dim dim_min(dim_ctx *c, dim a, dim b)
 
 dim dim_max(dim_ctx *c, dim a, dim b)
 {
-    return dim_scaled(c, dim_min(c, dim_scaled(c, a, -1), dim_scaled(c, b, -1)), -1);
+    dim least = dim_min(c, a, b);
+    if (least == DIM_BAD) return DIM_BAD;
+    work *w = work_get(c);
+    work_add_dim(c, w, a, 1);
+    work_add_dim(c, w, b, 1);
+    work_add_dim(c, w, least, -1);
+    return work_finish(c, w);
 }

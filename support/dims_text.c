@@ -186,18 +186,23 @@ static dim checked(parser *p, dim d, size_t at)
     return d == DIM_BAD ? fail(p, at) : d;
 }
 
-static dim parse_number(parser *p, bool negative)
+/* A literal up to 2^63, which only a minus before it makes fit. */
+static wide parse_number(parser *p)
 {
+    const uint64_t limit = (uint64_t)INT64_MAX + 1;
     size_t begin = p->at;
-    uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX, v = 0;
+    uint64_t v = 0;
     for (; p->at < p->n && is_digit(p->s[p->at]); p->at++) {
         uint64_t digit = (uint64_t)(p->s[p->at] - '0');
-        if (v > (limit - digit) / 10) return fail(p, begin);
+        if (v > (limit - digit) / 10) {
+            fail(p, begin);
+            return 0;
+        }
         v = v * 10 + digit;
     }
-    if (p->at < p->n && is_letter(p->s[p->at])) return fail(p, p->at);
+    if (p->at < p->n && is_letter(p->s[p->at])) fail(p, p->at);
     p->used = p->at;
-    return dim_const(p->c, negative ? (int64_t)-v : (int64_t)v);
+    return (wide)v;
 }
 
 typedef dim binary(dim_ctx *c, dim a, dim b);
@@ -254,26 +259,17 @@ static dim parse_name(parser *p)
     return checked(p, dim_find(p->c, intern(p->c->names, p->s + begin, end - begin)), begin);
 }
 
-static dim parse_unary(parser *p)
+static dim parse_primary(parser *p)
 {
-    skip_space(p);
-    size_t begin = p->at;
-    if (p->at == p->n) return fail(p, p->at);
-    if (p->depth == MAX_NESTING) return fail(p, p->at);
+    if (p->at == p->n || p->depth == MAX_NESTING) return fail(p, p->at);
     p->depth++;
     dim d;
-    if (take(p, '-')) {
-        skip_space(p);
-        if (p->at < p->n && is_digit(p->s[p->at])) d = parse_number(p, true);
-        else d = parse_unary(p), d = p->failed ? DIM_BAD : checked(p, dim_sub(p->c, dim_const(p->c, 0), d), begin);
-    } else if (take(p, '(')) {
+    if (take(p, '(')) {
         d = parse_sum(p);
         if (!p->failed && !take(p, ')')) {
             skip_space(p);
             d = fail(p, p->at);
         }
-    } else if (is_digit(p->s[p->at])) {
-        d = parse_number(p, false);
     } else if (is_letter(p->s[p->at])) {
         d = parse_name(p);
     } else {
@@ -283,14 +279,31 @@ static dim parse_unary(parser *p)
     return d;
 }
 
+static work *scaled(parser *p, work *w, wide by)
+{
+    work *result = work_get(p->c);
+    work_add_work(p->c, result, w, by);
+    work_put(p->c, w);
+    return result;
+}
+
 /* Sums and products are kept wide until they are whole: a part of one may exceed 64 bits where the whole does not. */
 static work *parse_product(parser *p)
 {
     work *value = work_get(p->c);
     work_add(p->c, value, 0, 1);
     do {
-        dim d = parse_unary(p);
-        if (!p->failed) work_multiply(p->c, value, d);
+        wide sign = 1;
+        while (take(p, '-')) sign = -sign;
+        skip_space(p);
+        if (p->at < p->n && is_digit(p->s[p->at])) {
+            value = scaled(p, value, sign * parse_number(p));
+        } else {
+            dim d = parse_primary(p);
+            if (p->failed) break;
+            work_multiply(p->c, value, d);
+            value = scaled(p, value, sign);
+        }
     } while (!p->failed && take(p, '*'));
     return value;
 }

@@ -265,6 +265,19 @@ static void test_bad(void **state)
     assert_int_equal(dim_subst(f.c, DIM_BAD, NULL, 0), DIM_BAD);
     assert_text(&f, DIM_BAD, "<bad>");
 
+    /* A symbol over the whole range of 64 bits: what fits is right to the last bit, and its text reads back. */
+    dim_sym(f.c, "any", DIM_DATA, INT64_MIN, INT64_MAX, 1);
+    static const char *const whole[][2] = {{"1 - 2 - any", "-any - 1"},
+                                           {"max(any, 3) - 3", "max(any, 3) - 3"},
+                                           {"B - 1 - 9223372036854775807", "B - 9223372036854775808"},
+                                           {"any - min(any, 71) + B - B", "max(any, 71) - 71"}};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        assert_int_not_equal(parse(&f, whole[i][0]), DIM_BAD);
+        assert_text(&f, parse(&f, whole[i][0]), whole[i][1]);
+        assert_same(&f, whole[i][0], whole[i][1]);
+    }
+    assert_int_equal(dim_parse(f.c, "-any", 4, NULL, NULL), DIM_BAD);
+
     /* Powers: the value overflows long before the degree is at its limit; within small bounds the degree is the limit.
      */
     dim one = dim_sym(f.c, "one", DIM_INPUT, 0, 1, 1), p = one;

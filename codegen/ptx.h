@@ -37,6 +37,9 @@ typedef struct {
     const codegen_ptx_launch *launches; /* one for each PTX kernel, in the module's order */
 } codegen_ptx;
 
+/* The i-th processor that this build compiles for (it depends on its LLVM); NULL behind the last. */
+const char *codegen_ptx_processor(uint32_t i);
+
 /* Compiles the PTX kernels of `m` (CPU kernels and plans are left out) to one PTX module, preceded by a comment line with the
  * launch facts of each kernel. `m` is compiled as it stands: expand_math is the caller's. False with located diagnostics for an
  * unknown target, or an op, layout or shape that no instruction of the target covers. Equal inputs give equal text. */

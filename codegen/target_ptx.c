@@ -28,14 +28,19 @@ static void register_once(void)
     pthread_once(&once, register_nvptx);
 }
 
+/* Rows of later LLVM versions stand last. */
+const char *codegen_ptx_processor(uint32_t i)
+{
+    return i < N_PROCESSORS && processors[i].llvm <= LLVM_MAJOR ? processors[i].name : NULL;
+}
+
 static const ptx_processor *find_processor(const char *name, diags *d)
 {
     const char *known[N_PROCESSORS];
     uint32_t n = 0;
-    for (int i = 0; i < N_PROCESSORS; i++) {
-        if (processors[i].llvm > LLVM_MAJOR) continue;
-        if (!strcmp(processors[i].name, name)) return &processors[i];
-        known[n++] = processors[i].name;
+    for (; codegen_ptx_processor(n); n++) {
+        known[n] = processors[n].name;
+        if (!strcmp(known[n], name)) return &processors[n];
     }
     diag *g = diag_error(d, (span){0, 0}, "unknown GPU processor '%s'", name);
     const char *near = suggest(name, known, n);

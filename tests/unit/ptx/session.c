@@ -56,6 +56,13 @@ codegen_ptx session_emit(session *s, const kmodule *m, const char *sm)
     return out;
 }
 
+bool session_has_processor(const char *sm)
+{
+    for (uint32_t i = 0; codegen_ptx_processor(i); i++)
+        if (!strcmp(codegen_ptx_processor(i), sm)) return true;
+    return false;
+}
+
 /* ---- memory ---- */
 
 typedef struct {

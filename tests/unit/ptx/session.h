@@ -20,6 +20,8 @@ kmodule *session_parse(session *s, const char *text);
 kmodule *session_read(session *s, const char *path);
 codegen_ptx session_emit(session *s, const kmodule *m, const char *sm); /* fails the test with the diagnostics */
 
+bool session_has_processor(const char *sm); /* this build compiles for it */
+
 typedef const char *ptx_executor(arena *a, const char *text, const char *entry, const ptx_run *run); /* as ptx_simulate */
 
 typedef struct {

@@ -29,6 +29,7 @@ static void test_later_processors(void **state)
     (void)state;
     static const char *const processors[] = {"sm_86", "sm_90a", "sm_100a", "sm_120"};
     for (size_t i = 0; i < sizeof processors / sizeof *processors; i++) {
+        if (!session_has_processor(processors[i])) continue;
         session s = session_new();
         const int64_t dims[] = {70, 40, 9};
         ptx_case c = {.sm = processors[i], .dims = dims, .tolerance = 0.02};

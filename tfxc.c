@@ -5,11 +5,9 @@
 #include "codegen/lower.h"
 #include "codegen/ptx.h"
 #include "frontend/frontend.h"
-#include "ir/interp.h"
-#include "ir/kir/kinterp.h"
 #include "passes/pass.h"
-#include "runtime/npy.h"
 #include "support/embedded.h"
+#include "tfxc_interpret.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -51,16 +49,12 @@ static const struct {
 };
 
 typedef struct {
-    const char *name, *path;
-} binding;
-
-typedef struct {
     const char *input, *output, *model, *prefix, *weights, *linker, *interpret;
     emit_kind emit;
     bool emit_given, json;
     codegen_options target;
     pass_options passes;
-    VEC(binding) inputs, outputs;
+    interpretation interpretation;
 } options;
 
 /* A session: everything one compilation owns. */
@@ -98,6 +92,7 @@ static const struct {
     {"-O", "N", "optimisation level 0 to 3 (default: 2)"},
     {"--linker=", "PATH", "ld.lld to link with"},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it"},
+    {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)"},
     {"--input=", "NAME=FILE", "with --interpret: an input tensor (.npy)"},
     {"--save=", "NAME=FILE", "with --interpret: where an output tensor goes (.npy)"},
     {"--diagnostics=", "FORM", "text or json"},
@@ -161,11 +156,11 @@ static bool parse_emit(session *s, const char *name)
     return false;
 }
 
-static bool parse_binding(session *s, const char *text, const char *flag, binding *out)
+static bool parse_binding(session *s, const char *text, const char *flag, named_file *out)
 {
     const char *eq = strchr(text, '=');
     if (!eq || eq == text || !eq[1]) return usage_error(s, "%s needs NAME=FILE", flag);
-    *out = (binding){arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
+    *out = (named_file){arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
     return true;
 }
 
@@ -188,7 +183,7 @@ static bool parse_flag(session *s, const char *arg)
 {
     options *o = &s->o;
     const char *v;
-    binding b;
+    named_file b;
     if (starts(arg, "--emit=", &v)) return parse_emit(s, v);
     if (starts(arg, "--weights=", &v)) return o->weights = v, true;
     if (starts(arg, "--model=", &v)) return o->model = v, true;
@@ -201,14 +196,15 @@ static bool parse_flag(session *s, const char *arg)
         o->interpret = v;
         return !strcmp(v, "tir") || !strcmp(v, "kir") || usage_error(s, "--interpret takes tir or kir, not '%s'", v);
     }
+    if (starts(arg, "--entry=", &v)) return o->interpretation.entry = v, true;
     if (starts(arg, "--input=", &v)) {
         if (!parse_binding(s, v, "--input", &b)) return false;
-        vec_push(s->a, &o->inputs, b);
+        vec_push(s->a, &o->interpretation.inputs, b);
         return true;
     }
     if (starts(arg, "--save=", &v)) {
         if (!parse_binding(s, v, "--save", &b)) return false;
-        vec_push(s->a, &o->outputs, b);
+        vec_push(s->a, &o->interpretation.outputs, b);
         return true;
     }
     if (starts(arg, "--diagnostics=", &v)) {
@@ -271,6 +267,9 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     *exit_status = EXIT_USAGE;
     if (!ok) return false;
     if (!o->input) return usage_error(s, "no input file%s", ""), false;
+    const interpretation *run = &o->interpretation;
+    if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len))
+        return usage_error(s, "--entry, --input and --save are for --interpret%s", ""), false;
     if (o->interpret) return o->emit = EMIT_NOTHING, true;
     if (!o->output && !o->emit_given) return usage_error(s, "no output: say -o FILE%s", ""), false;
     if (!o->emit_given && !emit_from_extension(s)) return false;
@@ -395,127 +394,18 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     return !linked_by_header || write_header(s, model, prefix, header_path(s));
 }
 
-/* ---- interpreters ---- */
-
-static const struct {
-    npy_type npy;
-    dtype dt;
-} npy_rows[] = {{NPY_BOOL, DT_BOOL}, {NPY_I8, DT_I8},   {NPY_U8, DT_U8},      {NPY_I16, DT_I16},    {NPY_U16, DT_U16},
-                {NPY_I32, DT_I32},   {NPY_U32, DT_U32}, {NPY_I64, DT_I64},    {NPY_U64, DT_U64},    {NPY_F16, DT_F16},
-                {NPY_F32, DT_F32},   {NPY_F64, DT_F64}, {NPY_RAW16, DT_BF16}, {NPY_RAW8, DT_F8E4M3}};
-
-static bool dtype_from_npy(npy_type t, dtype *out)
-{
-    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
-        if (npy_rows[i].npy == t) return *out = npy_rows[i].dt, true;
-    return false;
-}
-
-static bool npy_from_dtype(dtype t, npy_type *out)
-{
-    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
-        if (npy_rows[i].dt == t) return *out = npy_rows[i].npy, true;
-    return false;
-}
-
-static const char *bound_path(const void *list, uint32_t n, const char *name)
-{
-    const binding *b = list;
-    for (uint32_t i = 0; i < n; i++)
-        if (!strcmp(b[i].name, name)) return b[i].path;
-    return NULL;
-}
-
-static bool file_error(session *s, const char *path, const char *why)
-{
-    diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
-    return false;
-}
-
-/* The arrays that --input names, one per argument of f. */
-static bool load_inputs(session *s, const function *f, tensor **args)
-{
-    for (uint32_t i = 0; i < f->args.len; i++) {
-        const char *name = f->args.data[i].name, *path = bound_path(s->o.inputs.data, s->o.inputs.len, name);
-        char why[256];
-        npy_array a;
-        dtype dt;
-        if (!path) return usage_error(s, "input '%s' has no --input", name);
-        if (!npy_read(path, &a, why, sizeof why)) return file_error(s, path, why);
-        bool ok = a.rank <= MAX_RANK && dtype_from_npy(a.type, &dt);
-        if (ok) args[i] = tensor_from_bytes(s->a, dt, a.rank, a.shape, a.data);
-        npy_free(&a);
-        if (!ok) return file_error(s, path, "an array of this type or rank is no input of a model");
-    }
-    return true;
-}
-
-static bool save_output(session *s, const char *name, const tensor *t)
-{
-    const char *path = bound_path(s->o.outputs.data, s->o.outputs.len, name);
-    char why[256];
-    npy_array a;
-    npy_type form;
-    if (!path) return true;
-    if (!npy_from_dtype(t->dt, &form)) return file_error(s, path, "this element type has no .npy form");
-    if (!npy_new(&a, NULL, form, t->rank, t->shape)) out_of_memory(s);
-    tensor_to_bytes(t, a.data);
-    bool ok = npy_write(path, &a, why, sizeof why) || file_error(s, path, why);
-    npy_free(&a);
-    return ok;
-}
-
-static bool interpret_tensors(session *s, module *m)
-{
-    const function *f = m->functions.data[0];
-    tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len), **results = ARENA_ARRAY(s->a, tensor *, f->results.len);
-    interp_options o = {0};
-    if (!load_inputs(s, f, args) || !interp_run(f, args, NULL, &o, s->a, s->d, results)) return false;
-    for (uint32_t i = 0; i < f->results.len; i++)
-        if (!save_output(s, f->results.data[i].name, results[i])) return false;
-    return true;
-}
-
-/* The kernels and the plan on real memory. Shapes and dims come from a run of the tensor interpreter's checks. */
-static bool interpret_kernels(session *s, module *m, kmodule *km)
-{
-    const function *f = m->functions.data[0];
-    const kfunction *plan = kmodule_find(km, f->name);
-    tensor **args = ARENA_ARRAY(s->a, tensor *, f->args.len);
-    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
-    if (!load_inputs(s, f, args) || !interp_dims(f, args, NULL, s->a, s->d, dims)) return false;
-    kbinding *params = ARENA_ARRAY(s->a, kbinding, plan->params.len);
-    for (uint32_t i = 0; i < f->args.len; i++) {
-        uint64_t bytes = dtype_bytes(args[i]->dt, tensor_elements(args[i]));
-        params[i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
-        tensor_to_bytes(args[i], params[i].data);
-    }
-    for (uint32_t i = 0; i < f->results.len; i++) {
-        const type *t = &f->results.data[i].v->ty;
-        int64_t n = 1, size;
-        for (int k = 0; k < t->rank; k++) n *= dim_eval(m->dims, t->shape[k], dims, &size) ? size : 0;
-        uint64_t bytes = dtype_bytes(t->dt, (uint64_t)n);
-        params[f->args.len + i] = (kbinding){arena_alloc(s->a, bytes, 64), bytes};
-    }
-    kinterp_options o = {0};
-    if (!kinterp_run(plan, dims, params, &o, s->a, s->d, NULL)) return false;
-    for (uint32_t i = 0; i < f->results.len; i++) {
-        const type *t = &f->results.data[i].v->ty;
-        int64_t shape[MAX_RANK];
-        for (int k = 0; k < t->rank; k++)
-            if (!dim_eval(m->dims, t->shape[k], dims, &shape[k])) return false;
-        tensor *r = tensor_from_bytes(s->a, t->dt, t->rank, shape, params[f->args.len + i].data);
-        if (!save_output(s, f->results.data[i].name, r)) return false;
-    }
-    return true;
-}
+/* ---- the whole way ---- */
 
 /* A .kir file: its kernels as they stand. */
 static bool compile_kernels(session *s)
 {
     const char *path = s->o.input, *why;
+    if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path);
     const source_file *f = source_read(s->sources, path, path, &why);
-    if (!f) return file_error(s, path, why);
+    if (!f) {
+        diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
+        return false;
+    }
     kmodule *km = kmodule_parse(s->a, s->names, s->sources, s->d, f);
     if (!km || !kmodule_verify(km, s->d)) return false;
     strbuf b = strbuf_new(s->a);
@@ -539,7 +429,7 @@ static bool compile(session *s)
     if (has_extension(s->o.input, ".kir")) return compile_kernels(s);
     module *m = read_model(s);
     if (!m || !run_passes(s, m)) return false;
-    if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret_tensors(s, m);
+    if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
         strbuf b = strbuf_new(s->a);
@@ -550,7 +440,7 @@ static bool compile(session *s)
         return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
     kmodule *km = lower(s, m);
     if (!km) return false;
-    if (s->o.interpret) return interpret_kernels(s, m, km);
+    if (s->o.interpret) return interpret(&s->o.interpretation, m, km, s->a, s->d);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);
         kmodule_print(km, &b);

@@ -1,0 +1,20 @@
+/* The driver's --interpret: one entry of a model, run by an interpreter on arrays from files. */
+#ifndef TFXC_INTERPRET_H
+#define TFXC_INTERPRET_H
+
+#include "ir/kir/kir.h"
+
+typedef struct {
+    const char *name, *path;
+} named_file;
+
+typedef struct {
+    const char *entry;               /* NULL: the model's first */
+    VEC(named_file) inputs, outputs; /* .npy; every input has one, outputs without one are not kept */
+} interpretation;
+
+/* With `km` (what `m` was lowered to) the kernels and the plan run in the kernel interpreter; with NULL the tensors of
+ * `m` in the tensor interpreter. False with diagnostics. */
+bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, diags *d);
+
+#endif

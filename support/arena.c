@@ -29,7 +29,15 @@ struct chunk {
     _Alignas(max_align_t) unsigned char bytes[];
 };
 
+typedef struct hook hook;
+struct hook {
+    hook *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
 struct arena {
+    hook *hooks;
     chunk *current; /* the head of the list of all chunks */
     size_t next_size;
     size_t taken, limit;
@@ -48,6 +56,7 @@ arena *arena_new(arena_oom_fn *oom, void *oom_arg)
 void arena_free(arena *a)
 {
     if (!a) return;
+    for (hook *h = a->hooks; h; h = h->next) h->fn(h->arg);
     for (chunk *c = a->current; c;) {
         chunk *next = c->next;
         UNPOISON(c->bytes, c->size);
@@ -55,6 +64,13 @@ void arena_free(arena *a)
         c = next;
     }
     free(a);
+}
+
+void arena_on_free(arena *a, void (*fn)(void *arg), void *arg)
+{
+    hook *h = ARENA_NEW(a, hook);
+    *h = (hook){a->hooks, fn, arg};
+    a->hooks = h;
 }
 
 void arena_limit(arena *a, size_t bytes)

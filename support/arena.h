@@ -20,6 +20,9 @@ typedef void arena_oom_fn(void *arg);
 /* A new arena, or NULL when even its header cannot be allocated. `oom` NULL means abort(). */
 arena *arena_new(arena_oom_fn *oom, void *oom_arg);
 void arena_free(arena *a); /* NULL is allowed */
+/* Calls fn(arg) when the arena is freed, the last one asked for first: for what must not outlive it, however the
+ * compilation ends (temporary files). */
+void arena_on_free(arena *a, void (*fn)(void *arg), void *arg);
 
 /* `size` zeroed bytes aligned to `align` (a power of two). Size 0 gives a unique valid pointer. */
 void *arena_alloc(arena *a, size_t size, size_t align);

@@ -135,6 +135,33 @@ static void test_vectors(void **state)
     arena_free(a);
 }
 
+typedef struct {
+    int digit, *number;
+} wish;
+
+static void append_digit(void *arg)
+{
+    wish *w = arg;
+    *w->number = *w->number * 10 + w->digit;
+}
+
+/* The last hook runs first, while what it points to in the arena is still there. */
+static void test_hooks(void **state)
+{
+    (void)state;
+    int number = 0;
+    arena *a = arena_new(NULL, NULL);
+    for (int i = 1; i <= 3; i++) {
+        wish *w = ARENA_NEW(a, wish);
+        *w = (wish){i, &number};
+        arena_on_free(a, append_digit, w);
+    }
+    assert_int_equal(number, 0);
+    arena_free(a);
+    assert_int_equal(number, 321);
+    arena_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_exhaustion),
         cmocka_unit_test(test_printf),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_hooks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "codegen/describe.h"
 #include "codegen/header.h"
 #include "codegen/lower.h"
+#include "codegen/outfile.h"
 #include "codegen/ptx.h"
 #include "frontend/frontend.h"
 #include "passes/pass.h"
@@ -11,10 +12,10 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define TFXC_VERSION "tfxc 0.1.0"
 
@@ -35,21 +36,22 @@ typedef enum {
 } emit_kind;
 static const struct {
     const char *name, *extension, *what;
+    bool binary; /* holds the weights; no text */
 } emit_rows[EMIT_COUNT] = {
-    [EMIT_SO] = {"so", ".so", "shared object"},
-    [EMIT_OBJ] = {"o", ".o", "relocatable object, with a C header beside it"},
-    [EMIT_AR] = {"a", ".a", "static library, with a C header beside it"},
-    [EMIT_LL] = {"ll", ".ll", "LLVM IR"},
-    [EMIT_ASM] = {"s", ".s", "assembly"},
-    [EMIT_TIR] = {"tir", ".tir", "tensor IR, after the passes"},
-    [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled"},
-    [EMIT_PTX] = {"ptx", ".ptx", "PTX of the GPU kernels in a .kir file (-mcpu=sm_90a picks the target)"},
-    [EMIT_HEADER] = {"h", ".h", "the C header alone"},
-    [EMIT_NOTHING] = {"nothing", NULL, "check the program only"},
+    [EMIT_SO] = {"so", ".so", "shared object", true},
+    [EMIT_OBJ] = {"o", ".o", "relocatable object, with a C header beside it", true},
+    [EMIT_AR] = {"a", ".a", "static library, with a C header beside it", true},
+    [EMIT_LL] = {"ll", ".ll", "LLVM IR", false},
+    [EMIT_ASM] = {"s", ".s", "assembly", false},
+    [EMIT_TIR] = {"tir", ".tir", "tensor IR, after the passes", false},
+    [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled", false},
+    [EMIT_PTX] = {"ptx", ".ptx", "PTX of the GPU kernels in a .kir file (-mcpu=sm_90a picks the target)", false},
+    [EMIT_HEADER] = {"h", ".h", "the C header alone", false},
+    [EMIT_NOTHING] = {"nothing", NULL, "check the program only", false},
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *linker, *interpret;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *linker, *interpret;
     emit_kind emit;
     bool emit_given, json;
     codegen_options target;
@@ -76,52 +78,68 @@ static void out_of_memory(void *arg)
     longjmp(((session *)arg)->out_of_memory, 1);
 }
 
+/* Text to a file, which is there whole or not at all; to standard output for "-". */
+static bool write_text(session *s, const char *path, const strbuf *text)
+{
+    outfile f;
+    bool ok = outfile_open(&f, s->a, s->d, path, "", OUTFILE_TEXT) && outfile_write(&f, text->s, text->len) &&
+              outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
+}
+
 /* ---- arguments ---- */
 
+/* Flags with their help. A flag whose value is kept as it stands says where. */
+#define INTO(field) offsetof(options, field)
+enum { NOWHERE = INTO(input) }; /* no flag gives the input */
 static const struct {
     const char *flag, *value, *what;
-} help_rows[] = {
-    {"-o", "FILE", "output; its extension says what is written (\"-\": standard output, for text)"},
-    {"--emit=", "KIND", "what is written, when the extension does not say it"},
-    {"--weights=", "FILE", "the weights file instead of the one that the model names, or random[:SEED]"},
-    {"--model=", "NAME", "which model of the file, when it has several"},
-    {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)"},
-    {"-mcpu=", "NAME", "processor to compile for (default: native)"},
-    {"-mtriple=", "TRIPLE", "target triple (default: this machine)"},
-    {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma"},
-    {"-O", "N", "optimisation level 0 to 3 (default: 2)"},
-    {"--linker=", "PATH", "ld.lld to link with"},
-    {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it"},
-    {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)"},
-    {"--input=", "NAME=FILE", "with --interpret: an input tensor (.npy)"},
-    {"--save=", "NAME=FILE", "with --interpret: where an output tensor goes (.npy)"},
-    {"--diagnostics=", "FORM", "text or json"},
-    {"--print-ops", "", "the tensor-IR ops, as Markdown"},
-    {"--print-passes", "", "the passes and their order, as Markdown"},
-    {"--version", "", "print the version"},
-    {"--help", "", "print this"},
+    size_t into;
+} flag_rows[] = {
+    {"-o", "FILE", "output; its extension says what is written (\"-\": standard output, for text)", NOWHERE},
+    {"--emit=", "KIND", "what is written, when the extension does not say it", NOWHERE},
+    {"--weights=", "FILE", "the weights file instead of the one that the model names, or random[:SEED]", INTO(weights)},
+    {"--external-weights=", "FILE", "put the weights there and not into the output: opened with it at run time",
+     INTO(external_weights)},
+    {"--model=", "NAME", "which model of the file, when it has several", INTO(model)},
+    {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)", INTO(prefix)},
+    {"-mcpu=", "NAME", "processor to compile for (default: native)", INTO(target.cpu)},
+    {"-mtriple=", "TRIPLE", "target triple (default: this machine)", INTO(target.triple)},
+    {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma", INTO(target.features)},
+    {"-O", "N", "optimisation level 0 to 3 (default: 2)", NOWHERE},
+    {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
+    {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
+    {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)",
+     INTO(interpretation.entry)},
+    {"--input=", "NAME=FILE", "with --interpret: an input tensor (.npy)", NOWHERE},
+    {"--save=", "NAME=FILE", "with --interpret: where an output tensor goes (.npy)", NOWHERE},
+    {"--diagnostics=", "FORM", "text or json", NOWHERE},
+    {"--print-ops", "", "the tensor-IR ops, as Markdown", NOWHERE},
+    {"--print-passes", "", "the passes and their order, as Markdown", NOWHERE},
+    {"--version", "", "print the version", NOWHERE},
+    {"--help", "", "print this", NOWHERE},
 };
+enum { N_FLAGS = sizeof flag_rows / sizeof *flag_rows };
 
-static void print_help(arena *a)
+static void print_help(strbuf *b)
 {
-    strbuf b = strbuf_new(a);
-    strbuf_adds(&b, "usage: tfxc MODEL.tfx -o MODEL.so [options]\n\nCompiles a model to one native file. MODEL.tir is "
-                    "accepted too.\n\n");
-    for (size_t i = 0; i < sizeof help_rows / sizeof *help_rows; i++) {
-        size_t at = b.len;
-        strbuf_addf(&b, "  %s%s%s", help_rows[i].flag,
-                    *help_rows[i].flag == '-' && help_rows[i].flag[1] == 'o' ? " " : "", help_rows[i].value);
-        size_t used = b.len - at;
-        strbuf_pad(&b, used < 26 ? 26 - used : 1, ' ');
-        strbuf_addf(&b, "%s\n", help_rows[i].what);
+    strbuf_adds(b, "usage: tfxc MODEL.tfx -o MODEL.so [options]\n\nCompiles a model to one native file. MODEL.tir is "
+                   "accepted too.\n\n");
+    for (int i = 0; i < N_FLAGS; i++) {
+        size_t at = b->len;
+        strbuf_addf(b, "  %s%s%s", flag_rows[i].flag,
+                    *flag_rows[i].flag == '-' && flag_rows[i].flag[1] == 'o' ? " " : "", flag_rows[i].value);
+        size_t used = b->len - at;
+        strbuf_pad(b, used < 26 ? 26 - used : 1, ' ');
+        strbuf_addf(b, "%s\n", flag_rows[i].what);
     }
-    strbuf_adds(&b, "\nwhat is written:\n");
+    strbuf_adds(b, "\nwhat is written:\n");
     for (int i = 0; i < EMIT_COUNT; i++) {
-        strbuf_addf(&b, "  %-8s %s\n", emit_rows[i].name, emit_rows[i].what);
+        strbuf_addf(b, "  %-8s %s\n", emit_rows[i].name, emit_rows[i].what);
     }
-    strbuf_adds(&b, "\npasses:\n");
-    pass_options_help(&b);
-    fputs(b.s, stdout);
+    strbuf_adds(b, "\npasses:\n");
+    pass_options_help(b);
 }
 
 static bool starts(const char *s, const char *with, const char **rest)
@@ -166,9 +184,9 @@ static bool parse_binding(session *s, const char *text, const char *flag, named_
 
 static bool unknown_flag(session *s, const char *arg)
 {
-    const char *names[sizeof help_rows / sizeof *help_rows];
+    const char *names[N_FLAGS];
     uint32_t n = 0;
-    for (size_t i = 0; i < sizeof help_rows / sizeof *help_rows; i++) names[n++] = help_rows[i].flag;
+    for (int i = 0; i < N_FLAGS; i++) names[n++] = flag_rows[i].flag;
     const char *eq = strchr(arg, '=');
     const char *flag = eq ? arena_strndup(s->a, arg, (size_t)(eq - arg) + 1) : arg;
     const char *near = suggest(flag, names, n);
@@ -185,18 +203,12 @@ static bool parse_flag(session *s, const char *arg)
     const char *v;
     named_file b;
     if (starts(arg, "--emit=", &v)) return parse_emit(s, v);
-    if (starts(arg, "--weights=", &v)) return o->weights = v, true;
-    if (starts(arg, "--model=", &v)) return o->model = v, true;
-    if (starts(arg, "--prefix=", &v)) return o->prefix = v, true;
-    if (starts(arg, "-mcpu=", &v)) return o->target.cpu = v, true;
-    if (starts(arg, "-mtriple=", &v)) return o->target.triple = v, true;
-    if (starts(arg, "-mattr=", &v)) return o->target.features = v, true;
-    if (starts(arg, "--linker=", &v)) return o->linker = v, true;
-    if (starts(arg, "--interpret=", &v)) {
-        o->interpret = v;
-        return !strcmp(v, "tir") || !strcmp(v, "kir") || usage_error(s, "--interpret takes tir or kir, not '%s'", v);
+    for (int i = 0; i < N_FLAGS; i++) {
+        if (flag_rows[i].into == NOWHERE || !starts(arg, flag_rows[i].flag, &v)) continue;
+        if (!*v) return usage_error(s, "'%s' needs a value", arg);
+        memcpy((char *)o + flag_rows[i].into, &v, sizeof v);
+        return true;
     }
-    if (starts(arg, "--entry=", &v)) return o->interpretation.entry = v, true;
     if (starts(arg, "--input=", &v)) {
         if (!parse_binding(s, v, "--input", &b)) return false;
         vec_push(s->a, &o->interpretation.inputs, b);
@@ -221,18 +233,65 @@ static bool parse_flag(session *s, const char *arg)
     return r == FLAG_TAKEN;
 }
 
-static bool emit_from_extension(session *s)
+/* EMIT_NOTHING when the extension says nothing. */
+static emit_kind emit_of_extension(const char *path)
 {
-    const char *dot = strrchr(s->o.output, '.');
-    for (int i = 0; dot && i < EMIT_COUNT; i++) {
-        if (!emit_rows[i].extension || strcmp(dot, emit_rows[i].extension)) continue;
-        s->o.emit = (emit_kind)i;
+    const char *dot = strrchr(path, '.');
+    for (int i = 0; dot && i < EMIT_COUNT; i++)
+        if (emit_rows[i].extension && !strcmp(dot, emit_rows[i].extension)) return (emit_kind)i;
+    return EMIT_NOTHING;
+}
+
+/* What is written, from -o and --emit. */
+static bool choose_output(session *s)
+{
+    options *o = &s->o;
+    if (!o->output && !(o->emit_given && o->emit == EMIT_NOTHING))
+        return usage_error(s, "no output: say -o FILE%s", "");
+    emit_kind named = o->output ? emit_of_extension(o->output) : EMIT_NOTHING;
+    if (!o->emit_given && named == EMIT_NOTHING) {
+        diag *g = diag_error(s->d, (span){0, 0}, "cannot tell from '%s' what to write", o->output);
+        diag_in_file(g, "tfxc");
+        diag_note(g, "extensions that are known: .so .o .a .ll .s .tir .kir .ptx .h");
+        diag_hint(g, "say --emit=KIND");
+        return false;
+    }
+    if (!o->emit_given) o->emit = named;
+    if (named != EMIT_NOTHING && named != o->emit) {
+        diag *g = diag_error(s->d, (span){0, 0}, "'%s' and --emit=%s do not agree", o->output, emit_rows[o->emit].name);
+        diag_in_file(g, "tfxc");
+        return false;
+    }
+    if (emit_rows[o->emit].binary && !strcmp(o->output, "-"))
+        return usage_error(s, "standard output is for text; a %s needs a file", emit_rows[o->emit].name);
+    if (!emit_rows[o->emit].binary && o->external_weights)
+        return usage_error(s, "--external-weights goes with so, o and a, not with %s", emit_rows[o->emit].name);
+    return true;
+}
+
+static void print_version(strbuf *b)
+{
+    strbuf_adds(b, TFXC_VERSION "\n");
+}
+
+/* Flags that only print something. */
+static bool prints_itself(session *s, const char *arg, int *exit_status)
+{
+    static const struct {
+        const char *flag;
+        void (*print)(strbuf *out);
+    } rows[] = {{"--help", print_help},
+                {"-h", print_help},
+                {"--version", print_version},
+                {"--print-ops", ops_print_reference},
+                {"--print-passes", passes_print_reference}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(arg, rows[i].flag)) continue;
+        strbuf b = strbuf_new(s->a);
+        rows[i].print(&b);
+        *exit_status = write_text(s, "-", &b) ? EXIT_DONE : EXIT_ERRORS;
         return true;
     }
-    usage_error(s, "cannot tell from '%s' what to write", s->o.output);
-    diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0},
-                       "extensions that are known: .so .o .a .ll .s .tir .kir .h; or say --emit=KIND");
-    diag_in_file(g, "tfxc");
     return false;
 }
 
@@ -246,13 +305,7 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     o->passes = pass_options_default();
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
-        if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) return print_help(s->a), false;
-        if (!strcmp(arg, "--version")) return puts(TFXC_VERSION), false;
-        if (!strcmp(arg, "--print-ops") || !strcmp(arg, "--print-passes")) {
-            strbuf b = strbuf_new(s->a);
-            (arg[8] == 'o' ? ops_print_reference : passes_print_reference)(&b);
-            return fputs(b.s, stdout), false;
-        }
+        if (prints_itself(s, arg, exit_status)) return false;
         if (!strcmp(arg, "-o")) {
             if (i + 1 < argc) o->output = argv[++i];
             else ok = usage_error(s, "%s needs a file", "-o");
@@ -270,11 +323,10 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     const interpretation *run = &o->interpretation;
     if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len))
         return usage_error(s, "--entry, --input and --save are for --interpret%s", ""), false;
-    if (o->interpret) return o->emit = EMIT_NOTHING, true;
-    if (!o->output && !o->emit_given) return usage_error(s, "no output: say -o FILE%s", ""), false;
-    if (!o->emit_given && !emit_from_extension(s)) return false;
-    if (!o->output && o->emit != EMIT_NOTHING) return usage_error(s, "no output: say -o FILE%s", ""), false;
-    return true;
+    if (!o->interpret) return choose_output(s);
+    o->emit = EMIT_NOTHING;
+    return !strcmp(o->interpret, "tir") || !strcmp(o->interpret, "kir") ||
+           usage_error(s, "--interpret takes tir or kir, not '%s'", o->interpret);
 }
 
 /* ---- the stages ---- */
@@ -283,25 +335,6 @@ static bool has_extension(const char *path, const char *extension)
 {
     size_t n = strlen(path), k = strlen(extension);
     return n > k && !strcmp(path + n - k, extension);
-}
-
-/* Text to a file by way of a temporary one, so that it is never half there; to standard output for "-"; straight into
- * what is no regular file, which a rename would replace (/dev/null, a pipe). */
-static bool write_text(session *s, const char *path, const strbuf *text)
-{
-    struct stat st;
-    bool to_stdout = !strcmp(path, "-"), direct = to_stdout || (!stat(path, &st) && !S_ISREG(st.st_mode));
-    const char *part = direct ? path : arena_printf(s->a, "%s.part%ld", path, (long)getpid());
-    FILE *f = to_stdout ? stdout : fopen(part, "wb");
-    bool ok = f && fwrite(text->s, 1, text->len, f) == text->len && !fflush(f);
-    int why = errno;
-    if (f && !to_stdout && fclose(f) && ok) ok = false, why = errno;
-    if (ok && !direct && rename(part, path)) ok = false, why = errno;
-    if (ok) return true;
-    diag_in_file(diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(why)),
-                 to_stdout ? "standard output" : path);
-    if (f && !direct) unlink(part);
-    return false;
 }
 
 static bool parse_seed(session *s, const char *text, uint64_t *seed)
@@ -364,11 +397,28 @@ static const char *header_path(session *s)
     return arena_printf(s->a, "%.*s.h", (int)(dot ? dot - s->o.output : (ptrdiff_t)strlen(s->o.output)), s->o.output);
 }
 
-static bool write_header(session *s, const codegen_model *model, const char *prefix, const char *path)
+static bool same_file(const char *a, const char *b)
 {
-    strbuf b = strbuf_new(s->a);
-    header_write(model, prefix, tfx_h_text, &b);
-    return write_text(s, path, &b);
+    struct stat x, y;
+    return !strcmp(a, b) ||
+           (!stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* No output takes the place of an input or of another output. */
+static bool outputs_are_apart(session *s)
+{
+    bool with_header = s->o.emit == EMIT_OBJ || s->o.emit == EMIT_AR;
+    const char *files[] = {s->o.input, s->weights ? weights_path(s->weights) : NULL, s->o.output, s->o.external_weights,
+                           with_header ? header_path(s) : NULL};
+    enum { N_INPUTS = 2, N_FILES = sizeof files / sizeof *files };
+    for (int i = N_INPUTS; i < N_FILES; i++)
+        for (int k = 0; k < i; k++) {
+            if (!files[i] || !files[k] || !same_file(files[i], files[k])) continue;
+            return usage_error(
+                s, k < N_INPUTS ? "the output '%s' would replace what is read" : "'%s' is to be written twice",
+                files[i]);
+        }
+    return true;
 }
 
 static bool write_artefact(session *s, module *m, kmodule *km)
@@ -387,11 +437,22 @@ static bool write_artefact(session *s, module *m, kmodule *km)
         return false;
     }
     codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
-    if (s->o.emit == EMIT_HEADER) return write_header(s, model, prefix, s->o.output);
-    codegen_output out = {.kind = kinds[s->o.emit], .path = s->o.output, .prefix = prefix, .linker = s->o.linker};
-    if (!codegen_emit(km, model, &s->o.target, &out, s->a, s->d)) return false;
+    codegen_output out = {.kind = kinds[s->o.emit],
+                          .path = s->o.output,
+                          .prefix = prefix,
+                          .linker = s->o.linker,
+                          .weights_path = s->o.external_weights};
+    strbuf text = strbuf_new(s->a);
+    header_write(model, prefix, tfx_h_text, &text);
+    if (s->o.emit == EMIT_HEADER) return write_text(s, s->o.output, &text);
+    /* The header is ready before the artefact is there, so that neither stands without the other. */
+    outfile header = OUTFILE_NONE;
     bool linked_by_header = s->o.emit == EMIT_OBJ || s->o.emit == EMIT_AR;
-    return !linked_by_header || write_header(s, model, prefix, header_path(s));
+    bool ok = !linked_by_header || (outfile_open(&header, s->a, s->d, header_path(s), "", OUTFILE_TEXT) &&
+                                    outfile_write(&header, text.s, text.len) && outfile_close(&header));
+    ok = ok && codegen_emit(km, model, &s->o.target, &out, s->a, s->d) && outfile_commit(&header);
+    outfile_discard(&header);
+    return ok;
 }
 
 /* ---- the whole way ---- */
@@ -407,7 +468,7 @@ static bool compile_kernels(session *s)
         return false;
     }
     kmodule *km = kmodule_parse(s->a, s->names, s->sources, s->d, f);
-    if (!km || !kmodule_verify(km, s->d)) return false;
+    if (!km || !kmodule_verify(km, s->d) || !outputs_are_apart(s)) return false;
     strbuf b = strbuf_new(s->a);
     if (s->o.emit == EMIT_PTX) {
         codegen_ptx_options o = {.sm = s->o.target.cpu, .features = s->o.target.features, .opt = s->o.target.opt};
@@ -428,7 +489,7 @@ static bool compile(session *s)
 {
     if (has_extension(s->o.input, ".kir")) return compile_kernels(s);
     module *m = read_model(s);
-    if (!m || !run_passes(s, m)) return false;
+    if (!m || !outputs_are_apart(s) || !run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
@@ -456,15 +517,24 @@ static void show_diagnostics(session *s)
     fputs(b.s, stderr);
 }
 
+/* Nothing that runs at exit can be relied on: what ran out of memory was left where it stood. */
+static _Noreturn void end_without_memory(session *s)
+{
+    static const char json[] = "[{\"severity\":\"error\",\"code\":null,\"message\":\"out of memory\",\"file\":null,"
+                               "\"line\":null,\"column\":null,\"end_line\":null,\"end_column\":null,\"lines\":[]}]\n";
+    fputs(s->o.json ? json : "tfxc: error: out of memory\n", stderr);
+    arena_free(s->a); /* removes temporary files */
+    _Exit(EXIT_MEMORY);
+}
+
 int main(int argc, char **argv)
 {
     session s = {0};
-    if (setjmp(s.out_of_memory)) {
-        fputs("tfxc: error: out of memory\n", stderr);
-        return EXIT_MEMORY;
-    }
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of write like others */
+    if (setjmp(s.out_of_memory)) end_without_memory(&s);
     s.a = arena_new(out_of_memory, &s);
     if (!s.a) out_of_memory(&s);
+    codegen_on_out_of_memory(out_of_memory, &s, s.a);
     s.names = interner_new(s.a);
     s.sources = source_set_new(s.a);
     s.d = diags_new(s.a, s.sources, 0);

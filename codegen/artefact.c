@@ -25,6 +25,7 @@ typedef struct {
     diags *d;
     codegen_target target;
     weights_layout *weights;
+    outfile external; /* the weights' own file, until the artefact is there too */
     emit_module *m;
     LLVMTargetMachineRef machine;
 } artefact;
@@ -148,15 +149,20 @@ static bool write_weights(artefact *x, outfile *f, uint8_t id[32])
 
 static bool write_weights_file(artefact *x, uint8_t id[32])
 {
-    outfile f;
+    outfile *f = &x->external;
     struct rt_weights_header h = {
         .magic = RT_WEIGHTS_MAGIC, .version = 1, .header_bytes = sizeof h, .offset = 4096, .bytes = x->weights->bytes};
-    bool ok = outfile_open(&f, x->a, x->d, x->out->weights_path, "", false) && outfile_pad(&f, h.offset) &&
-              write_weights(x, &f, id);
+    if (!outfile_open(f, x->a, x->d, x->out->weights_path, "", OUTFILE_BYTES) || !outfile_pad(f, h.offset) ||
+        !write_weights(x, f, id))
+        return false;
     memcpy(h.id, id, sizeof h.id);
-    ok = ok && outfile_write_at(&f, &h, sizeof h, 0) && outfile_commit(&f);
-    outfile_discard(&f);
-    return ok;
+    return outfile_write_at(f, &h, sizeof h, 0) && outfile_close(f);
+}
+
+/* The artefact and the weights' file get their names together. */
+static bool commit(artefact *x, outfile *f)
+{
+    return outfile_close(f) && outfile_commit(&x->external) && outfile_commit(f);
 }
 
 /* ---- objects ---- */
@@ -200,7 +206,8 @@ static bool write_object(artefact *x, object *o, outfile *f, uint64_t start)
 static bool emit_object_file(artefact *x, object *o)
 {
     outfile f;
-    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && write_object(x, o, &f, 0) && outfile_commit(&f);
+    bool ok =
+        outfile_open(&f, x->a, x->d, x->out->path, "", OUTFILE_BYTES) && write_object(x, o, &f, 0) && commit(x, &f);
     outfile_discard(&f);
     return ok;
 }
@@ -241,10 +248,10 @@ static bool emit_archive(artefact *x, object *o)
     ar_header(index_header, "/", index.len);
     ar_header(member_header, "model.o/", size);
     outfile f;
-    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && outfile_write(&f, "!<arch>\n", 8) &&
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", OUTFILE_BYTES) && outfile_write(&f, "!<arch>\n", 8) &&
               outfile_write(&f, index_header, 60) && outfile_write(&f, index.s, index.len) &&
               outfile_write(&f, member_header, 60) && write_object(x, o, &f, start) &&
-              (size % 2 == 0 || outfile_write_at(&f, "\n", 1, start + size)) && outfile_commit(&f);
+              (size % 2 == 0 || outfile_write_at(&f, "\n", 1, start + size)) && commit(x, &f);
     outfile_discard(&f);
     return ok;
 }
@@ -259,12 +266,12 @@ static const char *base_name(const char *path)
 
 static bool emit_shared(artefact *x, object *o)
 {
-    outfile linked = {.fd = -1}, f;
-    bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", false) && write_object(x, o, &f, 0) &&
-              outfile_close(&f) && outfile_open(&linked, x->a, x->d, x->out->path, ".so", true) &&
+    outfile linked = OUTFILE_NONE, f;
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", OUTFILE_BYTES) && write_object(x, o, &f, 0) &&
+              outfile_close(&f) && outfile_open(&linked, x->a, x->d, x->out->path, ".so", OUTFILE_EXECUTABLE) &&
               outfile_close(&linked) &&
               link_shared(x->out->linker, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) &&
-              outfile_commit(&linked);
+              commit(x, &linked);
     outfile_discard(&linked);
     outfile_discard(&f);
     return ok;
@@ -275,7 +282,8 @@ static bool emit_shared(artefact *x, object *o)
 static bool emit_text(artefact *x, const char *text, size_t n)
 {
     outfile f;
-    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", false) && outfile_write(&f, text, n) && outfile_commit(&f);
+    bool ok = outfile_open(&f, x->a, x->d, x->out->path, "", OUTFILE_TEXT) && outfile_write(&f, text, n) &&
+              outfile_commit(&f);
     outfile_discard(&f);
     return ok;
 }
@@ -320,6 +328,10 @@ static bool emit(artefact *x)
     }
     if (!codegen_target_describe(x->o, x->a, x->d, &x->target)) return false;
     x->weights = weights_plan(x->model, x->a);
+    if (x->out->weights_path && !x->weights->bytes) {
+        diag_in_file(diag_error(x->d, (span){0, 0}, "the model has no weights to be put there"), x->out->weights_path);
+        return false;
+    }
     x->m = emit_module_new(x->a, x->d, x->k, &x->target, x->o);
     x->machine = target_machine(&x->target, x->o->opt, x->d);
     if (!x->m || !x->machine) return false;
@@ -335,8 +347,9 @@ bool codegen_emit(kmodule *k, const codegen_model *model, const codegen_options 
                   diags *d)
 {
     expand_math(k);
-    artefact x = {.k = k, .model = model, .o = o, .out = out, .a = a, .d = d};
+    artefact x = {.k = k, .model = model, .o = o, .out = out, .a = a, .d = d, .external = OUTFILE_NONE};
     bool ok = emit(&x);
+    outfile_discard(&x.external);
     if (x.machine) LLVMDisposeTargetMachine(x.machine);
     emit_module_free(x.m);
     return ok;

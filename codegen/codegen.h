@@ -63,6 +63,10 @@ typedef struct {
 bool codegen_emit(kmodule *m, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a,
                   diags *d);
 
+/* Calls fn(arg), which must not return, when LLVM runs out of memory. For the whole process, at most once; what is
+ * needed for it lies in `a`, which must last as long as LLVM is used. */
+void codegen_on_out_of_memory(void (*fn)(void *arg), void *arg, arena *a);
+
 /* ---- in this process, for tests, calibration and measuring ---- */
 
 typedef struct codegen_jit codegen_jit;

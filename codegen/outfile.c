@@ -17,20 +17,52 @@ static bool fail(outfile *f, const char *what, int error)
     return false;
 }
 
-bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, bool executable)
+struct temporary_file {
+    const char *path; /* NULL: nothing to remove */
+};
+
+static void remove_temporary(void *arg)
 {
-    *f = (outfile){.a = a, .d = d, .path = path, .fd = -1};
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return fail(f, "write", S_ISDIR(st.st_mode) ? EISDIR : EEXIST);
+    struct temporary_file *t = arg;
+    if (t->path) unlink(t->path);
+    t->path = NULL;
+}
+
+static bool open_temporary(outfile *f, const char *suffix, outfile_kind kind)
+{
     for (int attempt = 0; f->fd < 0; attempt++) {
-        f->temporary = arena_printf(a, "%s.%ld-%d%s", path, (long)getpid(), attempt, suffix);
-        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, executable ? 0777 : 0666);
+        f->temporary = arena_printf(f->a, "%s.%ld-%d%s", f->path, (long)getpid(), attempt, suffix);
+        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kind == OUTFILE_EXECUTABLE ? 0777 : 0666);
         if (f->fd < 0 && (errno != EEXIST || attempt == 1000)) {
             f->temporary = NULL;
             return fail(f, "write", errno);
         }
     }
+    f->own->path = f->temporary;
     return true;
+}
+
+bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, outfile_kind kind)
+{
+    *f = (outfile){.a = a, .d = d, .path = path, .fd = -1, .own = ARENA_NEW(a, struct temporary_file)};
+    arena_on_free(a, remove_temporary, f->own);
+    bool to_stdout = kind == OUTFILE_TEXT && !strcmp(path, "-");
+    struct stat st;
+    if (to_stdout) {
+        f->path = "standard output";
+        f->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    } else if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) {
+        return open_temporary(f, suffix, kind);
+    } else if (S_ISDIR(st.st_mode)) {
+        return fail(f, "write", EISDIR);
+    } else if (kind != OUTFILE_TEXT) {
+        diag_in_file(diag_error(d, (span){0, 0}, "cannot write: not a regular file"), path);
+        f->failed = true;
+        return false;
+    } else {
+        f->fd = open(path, O_WRONLY | O_CLOEXEC);
+    }
+    return f->fd >= 0 || fail(f, "write", errno);
 }
 
 bool outfile_write(outfile *f, const void *bytes, size_t n)
@@ -77,8 +109,9 @@ bool outfile_close(outfile *f)
 bool outfile_commit(outfile *f)
 {
     if (!outfile_close(f)) return false;
-    if (rename(f->temporary, f->path) != 0) return fail(f, "write", errno);
+    if (f->temporary && rename(f->temporary, f->path) != 0) return fail(f, "write", errno);
     f->temporary = NULL;
+    if (f->own) f->own->path = NULL;
     return true;
 }
 
@@ -86,6 +119,6 @@ void outfile_discard(outfile *f)
 {
     if (f->fd >= 0) close(f->fd);
     f->fd = -1;
-    if (f->temporary) unlink(f->temporary);
+    if (f->own) remove_temporary(f->own);
     f->temporary = NULL;
 }

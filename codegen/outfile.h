@@ -5,23 +5,33 @@
 
 #include "support/diag.h"
 
+typedef enum {
+    OUTFILE_TEXT, /* may also go to standard output ("-") and, as it is written, to what is no regular file */
+    OUTFILE_BYTES,
+    OUTFILE_EXECUTABLE, /* x bits as the umask allows */
+} outfile_kind;
+
 typedef struct {
     arena *a;
     diags *d;
-    const char *path; /* the final name */
-    char *temporary;
-    int fd;      /* -1: closed */
-    bool failed; /* a diagnostic was added: later writes do nothing */
+    const char *path;           /* the final name */
+    const char *temporary;      /* NULL: committed, discarded, or written directly */
+    struct temporary_file *own; /* removes it when the arena is freed before that */
+    int fd;                     /* -1: closed */
+    bool failed;                /* a diagnostic was added: later writes do nothing */
 } outfile;
 
-/* False with a diagnostic. `suffix` ends the temporary name (a linker looks at it); `executable`: x bits as the umask
- * allows. */
-bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, bool executable);
-bool outfile_write(outfile *f, const void *bytes, size_t n);                     /* at the end */
-bool outfile_write_at(outfile *f, const void *bytes, size_t n, uint64_t offset); /* the end stays where it is */
-bool outfile_pad(outfile *f, uint64_t to);                                       /* zeros up to this length */
-bool outfile_close(outfile *f);   /* the temporary stays for outfile_commit */
-bool outfile_commit(outfile *f);  /* gives it the final name */
-void outfile_discard(outfile *f); /* removes what is there; after commit too: nothing */
+/* Nothing: what discard and commit take for a file that was never opened. */
+#define OUTFILE_NONE ((outfile){.fd = -1})
+
+/* False with a diagnostic. `suffix` ends the temporary name (a linker looks at it). */
+bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, outfile_kind kind);
+bool outfile_write(outfile *f, const void *bytes, size_t n); /* at the end */
+bool outfile_write_at(outfile *f, const void *bytes, size_t n,
+                      uint64_t offset);    /* the end stays where it is; not for text */
+bool outfile_pad(outfile *f, uint64_t to); /* zeros up to this length; not for text */
+bool outfile_close(outfile *f);            /* the temporary stays for outfile_commit */
+bool outfile_commit(outfile *f);           /* gives it the final name */
+void outfile_discard(outfile *f);          /* removes what is there; after commit too: nothing */
 
 #endif

@@ -72,8 +72,10 @@ int main(int argc, char **argv)
         to.parallel_ctx = threads;
     }
     tfx_model *m = NULL;
-    if (!status && tfx_open(o.model, &to, &m) != TFX_OK) {
+    tfx_status opened = status ? TFX_OK : tfx_open(o.model, &to, &m);
+    if (opened) {
         complain("%s", message);
+        if (opened == TFX_ERR_WEIGHTS && !o.weights) hint("give --weights FILE");
         status = RUN_FILE;
     }
     if (!status) status = run(&o, m);

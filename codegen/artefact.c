@@ -319,6 +319,29 @@ static bool emit_binary(artefact *x)
     return ok;
 }
 
+/* What the rest takes for granted of plans that were read from text. */
+static void check_launch(void *arg, const kop *op)
+{
+    artefact *x = arg;
+    const kfunction *callee = kmodule_find(x->k, op->at.callee);
+    if (callee && callee->target == KTARGET_CPU) return;
+    diag_error(x->d, op->source, "kernel '%s' is not for a CPU: it cannot be part of this artefact", op->at.callee);
+}
+
+static bool check_plans(artefact *x)
+{
+    uint32_t errors = diags_errors(x->d);
+    for (uint32_t i = 0; i < x->model->n_entries; i++) {
+        const kfunction *plan = x->model->entries[i].plan;
+        plan_foreach_launch(plan, check_launch, x);
+        vec_foreach (const kparam, p, &plan->params)
+            if (p->role == KPARAM_WEIGHT && !p->weight)
+                diag_error(x->d, plan->sources.len ? plan->sources.data[0] : (span){0, 0}, "weight '%s' has no value",
+                           p->tensor);
+    }
+    return diags_errors(x->d) == errors;
+}
+
 static bool emit(artefact *x)
 {
     const char *why;
@@ -326,7 +349,7 @@ static bool emit(artefact *x)
         diag_error(x->d, (span){0, 0}, "'%s' cannot be a prefix: %s", x->out->prefix, why);
         return false;
     }
-    if (!codegen_target_describe(x->o, x->a, x->d, &x->target)) return false;
+    if (!codegen_target_describe(x->o, x->a, x->d, &x->target) || !check_plans(x)) return false;
     x->weights = weights_plan(x->model, x->a);
     if (x->out->weights_path && !x->weights->bytes) {
         diag_in_file(diag_error(x->d, (span){0, 0}, "the model has no weights to be put there"), x->out->weights_path);

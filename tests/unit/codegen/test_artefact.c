@@ -332,6 +332,29 @@ static void failures_leave_nothing(void **state)
     session_free(&s);
 }
 
+/* A plan whose weight has no value, and one that launches a kernel of a GPU. */
+static void incomplete_modules(void **state)
+{
+    (void)state;
+    static const char gpu[] =
+        "kernel @g ptx () (%o: f32 global[32] out) warps 1 {\n for %i = 0 to 1 step 1 block {\n"
+        "  for %w = 0 to 1 step 1 warp {\n   %z = const 0.0 : f32<32, lanes>\n   store %o[0], %z\n  }\n }\n}\n"
+        "plan @main () (%w: f32 global[4] weight \"w\", %o: f32 global[32] output \"o\") {\n"
+        " launch @g () (%o)\n}\n";
+    session s = session_new();
+    kmodule *m = session_parse(&s, "gpu.kir", gpu);
+    kfunction *plan = kmodule_find(m, "main");
+    codegen_tensor out = {"o", NULL, DT_F32, 1, {dim_const(plan->dims, 32)}};
+    codegen_entry e = {.name = "main", .outputs = &out, .n_outputs = 1, .plan = plan};
+    codegen_model model = {.name = "gpu", .compiler = "tfxc", .dims = plan->dims, .entries = &e, .n_entries = 1};
+    codegen_options o = {.opt = 2};
+    codegen_output to = {.kind = CODEGEN_OBJ, .path = in_directory(&s, "gpu.o"), .prefix = "gpu"};
+    assert_false(codegen_emit(m, &model, &o, &to, s.a, s.d));
+    assert_non_null(strstr(session_diags(&s), "weight 'w' has no value"));
+    assert_non_null(strstr(session_diags(&s), "kernel 'g' is not for a CPU"));
+    session_free(&s);
+}
+
 static void refused(codegen_options o, const char *message)
 {
     session s = session_new();
@@ -454,6 +477,7 @@ int main(void)
         cmocka_unit_test(equal_inputs_give_equal_bytes),
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(wrong_targets),
+        cmocka_unit_test(incomplete_modules),
         cmocka_unit_test(targets),
         cmocka_unit_test(other_targets),
         cmocka_unit_test(line_tables),

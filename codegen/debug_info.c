@@ -26,7 +26,7 @@ static LLVMMetadataRef file_of(emit_module *m, const source_file *f)
     return file;
 }
 
-emit_debug *debug_new(emit_module *m, const codegen_options *o)
+emit_debug *debug_new(emit_module *m, const codegen_options *o, LLVMDWARFEmissionKind kind)
 {
     if (!m->sources) return NULL;
     emit_debug *g = ARENA_NEW(m->a, emit_debug);
@@ -39,7 +39,7 @@ emit_debug *debug_new(emit_module *m, const codegen_options *o)
     const char *name = LLVMGetModuleIdentifier(m->mod, &(size_t){0});
     g->unit =
         LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC11, make_file(g, name), "tfxc", 4, o->opt > 0, "",
-                                       0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+                                       0, 0, "", 0, kind, 0, false, false, "", 0, "", 0);
     g->no_types = LLVMDIBuilderCreateSubroutineType(g->di, make_file(g, name), NULL, 0, LLVMDIFlagZero);
     return g;
 }

@@ -166,7 +166,7 @@ cg_value emit_transposed(emitter *e, const cg_value *x, ktile to); /* rank 2, ax
 #undef KOP
 
 /* ---- debug_info.c: all do nothing when m->debug is NULL ---- */
-emit_debug *debug_new(emit_module *m, const codegen_options *o);
+emit_debug *debug_new(emit_module *m, const codegen_options *o, LLVMDWARFEmissionKind kind);
 void debug_function(emit_module *m, LLVMValueRef fn, const char *name, span at); /* until debug_function_end */
 void debug_function_end(emit_module *m);
 void debug_at(emitter *e, span at); /* following instructions belong to `at` */

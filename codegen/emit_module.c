@@ -50,7 +50,7 @@ emit_module *emit_module_new(arena *a, diags *d, const kmodule *k, const codegen
     LLVMSetGlobalConstant(m->zeros, true);
     LLVMSetLinkage(m->zeros, LLVMInternalLinkage);
     LLVMSetAlignment(m->zeros, 64);
-    m->debug = debug_new(m, o);
+    m->debug = debug_new(m, o, LLVMDWARFEmissionLineTablesOnly);
     return m;
 }
 

@@ -226,6 +226,9 @@ LLVMValueRef emit_ptx_kernel(emit_module *m, ptx_module *pm, const kfunction *f)
     LLVMBasicBlockRef body = emit_new_block(&e, "body");
     emit_to(&e, body);
     bind_parameters(&e);
+    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
+    debug_function(m, fn, f->name, at);
+    debug_at(&e, at);
     bool linear;
     dim counts[3];
     int n;
@@ -238,5 +241,6 @@ LLVMValueRef emit_ptx_kernel(emit_module *m, ptx_module *pm, const kfunction *f)
     }
     LLVMBuildRetVoid(e.b);
     emit_finish(&e, body);
+    debug_function_end(m);
     return fn;
 }

@@ -12,6 +12,10 @@ static const ptx_processor processors[] = {
     {"sm_100", "+ptx86", 20, 227 << 10, false}, {"sm_100a", "+ptx86", 20, 227 << 10, false},
     {"sm_120", "+ptx87", 20, 99 << 10, false},  {"sm_120a", "+ptx87", 20, 99 << 10, false},
 };
+/* LLVM's DebugDirectivesOnly, which its C API passes on without a name for it: lines as .loc, which is all that profilers read. With
+ * sections of debug information ptxas would not optimise. */
+static const LLVMDWARFEmissionKind DIRECTIVES_ONLY = (LLVMDWARFEmissionKind)3;
+
 enum { N_PROCESSORS = sizeof processors / sizeof *processors };
 
 static void register_nvptx(void)
@@ -136,6 +140,7 @@ bool codegen_emit_ptx(const kmodule *k, const codegen_ptx_options *o, arena *a, 
     if (!tm) return false;
     emit_module *m = emit_module_new_for(a, d, k, &target, tm);
     m->bf16 = true;
+    m->debug = debug_new(m, &(codegen_options){.opt = o->opt}, DIRECTIVES_ONLY);
     bool ok = emit_kernels(k, m, cpu, tm, o->opt, out);
     emit_module_free(m);
     LLVMDisposeTargetMachine(tm);

@@ -246,7 +246,7 @@ static void body(reader *r)
         } else if (*r->at == '.') {
             const char *w = word(r);
             if (!strcmp(w, ".shared")) declare_shared(r, false);
-            else skip_past(r, depth ? ';' : '\n');
+            else skip_past(r, depth && strcmp(w, ".loc") ? ';' : '\n');
         } else if (*r->at == '$') {
             const char *name = word(r);
             take(r, ':');

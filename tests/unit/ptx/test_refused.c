@@ -165,6 +165,10 @@ static void test_launch_facts(void **state)
     assert_int_equal(ptx.launches[0].dynamic_bytes, 98304);
     assert_non_null(strstr(ptx.text, ".extern .shared .align 1024 .b8 wgmma_matmul_shared[];"));
     assert_non_null(strstr(ptx.text, ".reqntid 256"));
+    /* Profilers find the kernel's source by these. */
+    assert_non_null(strstr(ptx.text, ".file\t1 \"tests/golden/kir/wgmma_matmul.kir\""));
+    assert_non_null(strstr(ptx.text, ".loc\t1 58 11"));
+    assert_null(strstr(ptx.text, ", debug"));
     session_free(&s);
 }
 

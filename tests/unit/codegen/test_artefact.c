@@ -1,7 +1,9 @@
 /* Artefacts from a plan written by hand: loaded and run, linked statically, looked at with the object's own tables. */
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -332,6 +334,30 @@ static void failures_leave_nothing(void **state)
     session_free(&s);
 }
 
+/* Writing fails at different places of the file: in the object, in the weights, in the linker. */
+static void full_disk(void **state)
+{
+    (void)state;
+    static const codegen_kind kinds[] = {CODEGEN_OBJ, CODEGEN_AR, CODEGEN_SO, CODEGEN_ASM};
+    session s = session_new();
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    must_shell(&s, "mkdir full");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (rlim_t bytes = 0; bytes < 9000; bytes += 2000) {
+            limit = (struct rlimit){bytes, before.rlim_max};
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+            bool ok = emit(&s, kinds[i], in_directory(&s, "full/out"), (codegen_output){0});
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+            if (ok) fail_msg("kind %d was written within %d bytes", (int)kinds[i], (int)bytes);
+            leaves_nothing(&s, "full");
+        }
+    assert_non_null(strstr(session_diags(&s), "cannot write: File too large"));
+    signal(SIGXFSZ, SIG_DFL);
+    session_free(&s);
+}
+
 /* A plan whose weight has no value, and one that launches a kernel of a GPU. */
 static void incomplete_modules(void **state)
 {
@@ -477,6 +503,7 @@ int main(void)
         cmocka_unit_test(equal_inputs_give_equal_bytes),
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(wrong_targets),
+        cmocka_unit_test(full_disk),
         cmocka_unit_test(incomplete_modules),
         cmocka_unit_test(targets),
         cmocka_unit_test(other_targets),

@@ -6,9 +6,9 @@
 #include "codegen/outfile.h"
 #include "codegen/ptx.h"
 #include "frontend/frontend.h"
+#include "ir/interp_files.h"
 #include "passes/pass.h"
 #include "support/embedded.h"
-#include "tfxc_interpret.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -39,7 +39,8 @@ static bool function_uses(const module *m, const function *f, uint32_t symbol)
 {
     for (uint32_t i = 0; i < f->args.len; i++)
         if (type_uses(m, &f->args.data[i].v->ty, symbol)) return true;
-    function_foreach(n, f) if (type_uses(m, &n->result->ty, symbol) || attrs_use(m, n, symbol)) return true;
+    function_foreach (n, f)
+        if (type_uses(m, &n->result->ty, symbol) || attrs_use(m, n, symbol)) return true;
     return false;
 }
 

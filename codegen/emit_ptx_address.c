@@ -1,11 +1,12 @@
 /* Addresses of rectangles in global and shared memory.
  *
- * A lane's address is the buffer's, plus a part that is the same in all lanes (indices times strides), plus the lane's own part
- * (its place in the rectangle, or in what an instruction wants addressed), plus a constant. Shared memory is addressed in 32 bits.
+ * A lane's address is the buffer's, plus a part that is the same in all lanes (indices times strides), plus the lane's
+ * own part (its place in the rectangle, or in what an instruction wants addressed), plus a constant. Shared memory is
+ * addressed in 32 bits.
  *
- * Swizzled buffers: with P the swizzle's period, swizzle(x + c) = swizzle(x) + c for multiples c of P, and swizzle(x ^ c) =
- * swizzle(x) ^ swizzle(c). So what is a multiple of P is added behind the swizzle, and constants that share no bit with the lane's
- * part are swizzled when compiling: all accesses of a lane share one swizzled number. */
+ * Swizzled buffers: with P the swizzle's period, swizzle(x + c) = swizzle(x) + c for multiples c of P, and swizzle(x ^
+ * c) = swizzle(x) ^ swizzle(c). So what is a multiple of P is added behind the swizzle, and constants that share no bit
+ * with the lane's part are swizzled when compiling: all accesses of a lane share one swizzled number. */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -35,7 +36,8 @@ static void add_summand(sum *t, LLVMValueRef v, int depth)
 }
 
 /* Bytes between neighbours along a buffer axis: *step when constant, else *stride. */
-static void axis_stride(emitter *e, const ptx_access *a, uint32_t axis, int64_t *step, LLVMValueRef *stride, int64_t *multiple)
+static void axis_stride(emitter *e, const ptx_access *a, uint32_t axis, int64_t *step, LLVMValueRef *stride,
+                        int64_t *multiple)
 {
     dim_ctx *c = e->f->dims;
     dim bytes = dim_mul(c, kbuffer_stride(c, a->ty, axis), dim_const(c, a->bytes));
@@ -93,7 +95,8 @@ static void set_bound(emitter *e, ptx_access *a, int axis, kidx bound, int64_t s
 ptx_access ptx_access_begin(emitter *e, const kmem *at, ktile tile)
 {
     const kbuffer *ty = &at->buf->ty.buf;
-    ptx_access a = {.ty = ty, .shared = ty->space == KSPACE_SHARED, .bytes = dtype_bits(ty->dt) / 8, .base = cg_buffer(e, at->buf)};
+    ptx_access a = {
+        .ty = ty, .shared = ty->space == KSPACE_SHARED, .bytes = dtype_bits(ty->dt) / 8, .base = cg_buffer(e, at->buf)};
     if (dtype_bits(ty->dt) % 8) {
         emit_unsupported(e, "access to packed %s elements", dtype_name(ty->dt));
         a.bytes = 1;
@@ -105,7 +108,8 @@ ptx_access ptx_access_begin(emitter *e, const kmem *at, ktile tile)
     a.stride_multiple[PTX_ROW] = a.stride_multiple[PTX_COL] = PTX_MOST_MULTIPLE;
     for (int i = 0; i < tile.rank; i++) {
         int to = tile.rank == 2 ? i : PTX_COL;
-        if (at->axes[i] != KAXIS_NONE) axis_stride(e, &a, at->axes[i], &a.step[to], &a.stride[to], &a.stride_multiple[to]);
+        if (at->axes[i] != KAXIS_NONE)
+            axis_stride(e, &a, at->axes[i], &a.step[to], &a.stride[to], &a.stride_multiple[to]);
         if (at->bounded[i]) set_bound(e, &a, to, at->bound[i], tile.shape[i]);
     }
     return a;
@@ -166,7 +170,8 @@ static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, LLVMValueRef i32, i
     return cg_offset_const(e, p, off);
 }
 
-static LLVMValueRef swizzled_address(emitter *e, const ptx_access *a, ptx_offset lane, LLVMValueRef uniform, int64_t off)
+static LLVMValueRef swizzled_address(emitter *e, const ptx_access *a, ptx_offset lane, LLVMValueRef uniform,
+                                     int64_t off)
 {
     kswizzle s = a->ty->swizzle;
     int64_t period = INT64_C(1) << (s.base + s.shift + s.bits), low = off & (period - 1), high = off - low;
@@ -205,7 +210,8 @@ LLVMValueRef ptx_address(emitter *e, const ptx_access *a, ptx_offset lane, int64
 
 int64_t ptx_alignment(const ptx_access *a, ptx_offset lane, int64_t row, int64_t col)
 {
-    int64_t m = lesser(a->multiple, lesser(lane.multiple, ptx_low_bit(a->off + row * a->step[PTX_ROW] + col * a->step[PTX_COL])));
+    int64_t m = lesser(a->multiple,
+                       lesser(lane.multiple, ptx_low_bit(a->off + row * a->step[PTX_ROW] + col * a->step[PTX_COL])));
     const int64_t at[2] = {row, col};
     for (int i = 0; i < 2; i++)
         if (a->stride[i] && at[i]) m = lesser(m, ptx_multiple_product(ptx_low_bit(at[i]), a->stride_multiple[i]));

@@ -6,10 +6,12 @@
 static void add_convergent(emitter *e, LLVMValueRef call)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName("convergent", 10);
-    LLVMAddCallSiteAttribute(call, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->m->ctx, kind, 0));
+    LLVMAddCallSiteAttribute(call, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                             LLVMCreateEnumAttribute(e->m->ctx, kind, 0));
 }
 
-LLVMValueRef ptx_emit_asm(emitter *e, const char *text, const char *constraints, LLVMTypeRef result, LLVMValueRef *args, unsigned n)
+LLVMValueRef ptx_emit_asm(emitter *e, const char *text, const char *constraints, LLVMTypeRef result, LLVMValueRef *args,
+                          unsigned n)
 {
     LLVMTypeRef *types = ARENA_ARRAY(e->m->a, LLVMTypeRef, n);
     for (unsigned i = 0; i < n; i++) types[i] = LLVMTypeOf(args[i]);

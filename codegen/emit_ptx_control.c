@@ -82,7 +82,8 @@ static void lock(emitter *e)
     LLVMValueRef word = LLVMBuildPtrToInt(e->b, fault_field(e, offsetof(struct rt_fault, pad)), e->m->i64, "");
     emit_br(e, spin);
     emit_to(e, spin);
-    LLVMValueRef was = ptx_emit_asm(e, "atom.acquire.gpu.global.cas.b32 $0, [$1], 0, 1;", "=r,l,~{memory}", e->m->i32, &word, 1);
+    LLVMValueRef was =
+        ptx_emit_asm(e, "atom.acquire.gpu.global.cas.b32 $0, [$1], 0, 1;", "=r,l,~{memory}", e->m->i32, &word, 1);
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, was, cg_const_i32(e->m, 0), ""), in, spin);
     emit_to(e, in);
 }
@@ -96,10 +97,11 @@ static void unlock(emitter *e)
 /* The lowest (index, argument) is kept, as rt_fault says: one lane reports, under a lock over all blocks. */
 void emit_ptx_check(emitter *e, kop *op)
 {
-    LLVMValueRef ok = cg_scalar(e, op->operands[0]), index = cg_i64(e, op->operands[1]), arg = cg_const_i64(e->m, op->at.arg);
+    LLVMValueRef ok = cg_scalar(e, op->operands[0]), index = cg_i64(e, op->operands[1]),
+                 arg = cg_const_i64(e->m, op->at.arg);
     LLVMValueRef first = LLVMBuildICmp(e->b, LLVMIntEQ, e->ptx->lane, cg_const_i32(e->m, 0), "");
-    LLVMBasicBlockRef bad = emit_new_block(e, "bad"), lower = emit_new_block(e, "report"), done = emit_new_block(e, "reported"),
-                      on = emit_new_block(e, "checked");
+    LLVMBasicBlockRef bad = emit_new_block(e, "bad"), lower = emit_new_block(e, "report"),
+                      done = emit_new_block(e, "reported"), on = emit_new_block(e, "checked");
     LLVMBuildCondBr(e->b, LLVMBuildAnd(e->b, first, LLVMBuildNot(e->b, ok, ""), ""), bad, on);
     emit_to(e, bad);
     lock(e);

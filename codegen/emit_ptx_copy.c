@@ -1,7 +1,8 @@
 /* Asynchronous copies (cp.async), their groups, barriers.
  *
- * A copy is dealt to the lanes in pieces: 16 bytes where both sides are known to be aligned, else 8 or 4. A piece that its source
- * lacks in part or whole is filled with zeros by the instruction itself, which then reads only what exists. */
+ * A copy is dealt to the lanes in pieces: 16 bytes where both sides are known to be aligned, else 8 or 4. A piece that
+ * its source lacks in part or whole is filled with zeros by the instruction itself, which then reads only what exists.
+ */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -9,11 +10,11 @@
 typedef struct {
     emitter *e;
     ptx_access dst, src;
-    int rows, cols;               /* of the rectangle */
-    int bytes, elements, pieces;  /* of a piece; of a piece; of a row */
-    int across;                   /* lanes beside each other in a row, a power of two */
-    ptx_offset row, col;          /* the lane's part of a place, in rows and elements */
-    ptx_offset from, to;          /* the same in bytes */
+    int rows, cols;              /* of the rectangle */
+    int bytes, elements, pieces; /* of a piece; of a piece; of a row */
+    int across;                  /* lanes beside each other in a row, a power of two */
+    ptx_offset row, col;         /* the lane's part of a place, in rows and elements */
+    ptx_offset from, to;         /* the same in bytes */
 } copying;
 
 /* ---- how it is dealt ---- */
@@ -45,14 +46,18 @@ static bool choose_piece(copying *c)
     for (c->bytes = 16; c->bytes >= 4; c->bytes /= 2) {
         if (c->bytes < size) break;
         c->elements = c->bytes / (int)size;
-        if (c->cols % c->elements || (c->dst.bounded[PTX_COL] && c->dst.bound_multiple[PTX_COL] < c->elements)) continue;
-        if (piece_alignment(&c->dst, c->elements) < c->bytes || piece_alignment(&c->src, c->elements) < c->bytes) continue;
+        if (c->cols % c->elements || (c->dst.bounded[PTX_COL] && c->dst.bound_multiple[PTX_COL] < c->elements))
+            continue;
+        if (piece_alignment(&c->dst, c->elements) < c->bytes || piece_alignment(&c->src, c->elements) < c->bytes)
+            continue;
         c->pieces = c->cols / c->elements;
         return true;
     }
     int64_t dst = piece_alignment(&c->dst, c->cols), src = piece_alignment(&c->src, c->cols);
-    emit_unsupported(c->e, "a copy in pieces of 4 bytes: rows are known to be aligned to %lld in the source and %lld in the destination",
-                     (long long)src, (long long)dst);
+    emit_unsupported(
+        c->e,
+        "a copy in pieces of 4 bytes: rows are known to be aligned to %lld in the source and %lld in the destination",
+        (long long)src, (long long)dst);
     return false;
 }
 
@@ -134,7 +139,8 @@ static void copy_piece(copying *c, int row, int col)
     if (size) strbuf_adds(&with, ",r");
     if (exists) strbuf_addf(&text, "@$%d ", size ? 3 : 2);
     /* 16 bytes need not pass through the first-level cache. */
-    strbuf_addf(&text, "cp.async.%s.shared.global [$0], [$1], %d%s;", c->bytes == 16 ? "cg" : "ca", c->bytes, size ? ", $2" : "");
+    strbuf_addf(&text, "cp.async.%s.shared.global [$0], [$1], %d%s;", c->bytes == 16 ? "cg" : "ca", c->bytes,
+                size ? ", $2" : "");
     if (size) args[n++] = size;
     if (exists) {
         strbuf_adds(&with, ",b");

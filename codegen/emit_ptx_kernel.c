@@ -1,4 +1,5 @@
-/* GPU kernels as PTX entry points: launch facts, parameters, the memory that a block shares, and the table of emitters. */
+/* GPU kernels as PTX entry points: launch facts, parameters, the memory that a block shares, and the table of emitters.
+ */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -18,8 +19,7 @@ enum { MAX_GRID_YZ = 65535, MAX_GRID_X = INT32_MAX };
 
 static const kop *mapped_loop(const kblock *b)
 {
-    kblock_foreach(op, b)
-        if (op->op == KOP_FOR && op->at.map != KMAP_SERIAL) return op;
+    kblock_foreach(op, b) if (op->op == KOP_FOR && op->at.map != KMAP_SERIAL) return op;
     return NULL;
 }
 
@@ -32,8 +32,8 @@ static dim trip_count(emitter *e, const kop *loop)
     return dim_add(c, def->at.d, dim_const(c, loop->hi.off));
 }
 
-/* Blocks are numbered with the innermost loop along x, which the hardware counts first. Where y or z might be too large for the
- * hardware, all loops are counted along x. */
+/* Blocks are numbered with the innermost loop along x, which the hardware counts first. Where y or z might be too large
+ * for the hardware, all loops are counted along x. */
 static void set_grid(emitter *e, codegen_ptx_launch *l, bool *linear, dim *counts, int *n)
 {
     dim_ctx *c = e->f->dims;
@@ -102,7 +102,8 @@ static void read_agent(emitter *e)
 
 static void place_shared(emitter *e, const kblock *b, uint64_t *bytes, uint32_t *align)
 {
-    kblock_foreach(op, b) {
+    kblock_foreach(op, b)
+    {
         if (op->op == KOP_ALLOC && op->results[0]->ty.buf.space == KSPACE_SHARED) {
             const kbuffer *ty = &op->results[0]->ty.buf;
             int64_t size = 0;
@@ -145,7 +146,8 @@ static void make_shared(emitter *e, codegen_ptx_launch *l)
 
 /* ---- the entry point ---- */
 
-/* PTX identifiers are letters, digits, _ and $; every other byte of the kernel's name becomes $ and its two hex digits. */
+/* PTX identifiers are letters, digits, _ and $; every other byte of the kernel's name becomes $ and its two hex digits.
+ */
 static const char *entry_name(arena *a, const char *name)
 {
     strbuf s = strbuf_new(a);
@@ -179,7 +181,8 @@ static void set_threads(emit_module *m, LLVMValueRef fn, uint32_t threads)
     add_string_attribute(m, fn, "target-cpu", m->target->cpu);
     add_string_attribute(m, fn, "target-features", m->target->features);
     unsigned kind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(m->ctx, kind, 0));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(m->ctx, kind, 0));
 }
 
 static LLVMValueRef add_entry(emit_module *m, ptx_module *pm, const kfunction *f, const codegen_ptx_launch *l)
@@ -215,7 +218,8 @@ LLVMValueRef emit_ptx_kernel(emit_module *m, ptx_module *pm, const kfunction *f)
     codegen_ptx_launch *l = &pm->launches[pm->n_launches++];
     *l = (codegen_ptx_launch){.kernel = f, .name = entry_name(m->a, f->name), .threads = f->warps * 32};
     LLVMValueRef fn = add_entry(m, pm, f, l);
-    ptx_state s = {.pm = pm, .launch = l, .lanes = lanes_of(f), .offsets = ptrmap_new(m->a), .multiples = ptrmap_new(m->a)};
+    ptx_state s = {
+        .pm = pm, .launch = l, .lanes = lanes_of(f), .offsets = ptrmap_new(m->a), .multiples = ptrmap_new(m->a)};
     s.accessed = ARENA_ARRAY(m->a, uint8_t, f->n_values);
     emitter e;
     emit_begin(&e, m, f, fn);

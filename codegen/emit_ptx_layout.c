@@ -119,8 +119,9 @@ uint32_t ptx_replicated_bits(const ptx_layout *l)
     return ~used & (uint32_t)(l->lanes - 1);
 }
 
-/* Bits 16..29: offset of the second 8x8 brick along the contiguous axis, not read for swizzled operands of one row's width.
- * Bits 32..45: offset of the next eight rows. Bits 62..63: 1, 2, 3 for a swizzle of 128, 64, 32 bytes. Offsets in units of 16. */
+/* Bits 16..29: offset of the second 8x8 brick along the contiguous axis, not read for swizzled operands of one row's
+ * width. Bits 32..45: offset of the next eight rows. Bits 62..63: 1, 2, 3 for a swizzle of 128, 64, 32 bytes. Offsets
+ * in units of 16. */
 uint64_t ptx_wgmma_descriptor(int row_bytes)
 {
     uint64_t mode = row_bytes == 128 ? 1 : row_bytes == 64 ? 2 : 3;

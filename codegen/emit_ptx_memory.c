@@ -1,7 +1,7 @@
 /* Loads and stores of tiles, views, allocations.
  *
- * Every lane moves the elements that its slots hold, several at once where they are neighbours in memory and the address is known
- * to be aligned. Elements beyond a bound are left out by predicated instructions, without branches. */
+ * Every lane moves the elements that its slots hold, several at once where they are neighbours in memory and the
+ * address is known to be aligned. Elements beyond a bound are left out by predicated instructions, without branches. */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -29,9 +29,9 @@ static ptx_offset axis_units(emitter *e, const ptx_axis *x)
 static LLVMValueRef slot_present(const transfer *t, int axis, int slot)
 {
     emitter *e = t->e;
-    LLVMValueRef limit = t->a->bounded[axis]                     ? t->a->bound[axis]
+    LLVMValueRef limit = t->a->bounded[axis]                  ? t->a->bound[axis]
                          : ptx_slot_ragged(&t->l, axis, slot) ? cg_const_i32(e->m, t->l.axis[axis].size)
-                                                                 : NULL;
+                                                              : NULL;
     return limit ? LLVMBuildICmp(e->b, LLVMIntSLT, ptx_coordinate(e, &t->l.axis[axis], slot), limit, "") : NULL;
 }
 
@@ -41,7 +41,8 @@ static bool can_move(const transfer *t, int axis, int width)
     const ptx_access *a = t->a;
     const ptx_axis *x = &t->l.axis[axis], *y = &t->l.axis[!axis];
     if (width == 1) return true;
-    if (x->piece % width || x->size % width || a->stride[axis] || a->step[axis] != a->bytes || width * a->bytes > 16) return false;
+    if (x->piece % width || x->size % width || a->stride[axis] || a->step[axis] != a->bytes || width * a->bytes > 16)
+        return false;
     if (a->bounded[axis] && a->bound_multiple[axis] < width) return false;
     for (int s = 0; s < x->slots; s += width)
         for (int o = 0; o < y->slots; o++) {
@@ -140,7 +141,8 @@ static LLVMValueRef from_words(const transfer *t, const asm_form *f, LLVMValueRe
     }
     LLVMValueRef all = LLVMGetPoison(cg_vector_of(e->m->i32, f->registers));
     for (int i = 0; i < f->registers; i++)
-        all = LLVMBuildInsertElement(e->b, all, LLVMBuildExtractValue(e->b, asm_result, (unsigned)i, ""), cg_const_i32(e->m, i), "");
+        all = LLVMBuildInsertElement(e->b, all, LLVMBuildExtractValue(e->b, asm_result, (unsigned)i, ""),
+                                     cg_const_i32(e->m, i), "");
     return LLVMBuildBitCast(e->b, all, memory_type(t), "");
 }
 
@@ -163,7 +165,8 @@ static LLVMValueRef load_if(const transfer *t, LLVMValueRef p, LLVMValueRef pres
     strbuf_addf(&text, ", [$%d];", f->registers);
     strbuf_addf(&with, "%s,b,~{memory}", t->a->shared ? "r" : "l");
     LLVMTypeRef word = form_register(e, f), words[] = {word, word, word, word};
-    LLVMTypeRef result = f->registers == 1 ? word : LLVMStructTypeInContext(e->m->ctx, words, (unsigned)f->registers, false);
+    LLVMTypeRef result =
+        f->registers == 1 ? word : LLVMStructTypeInContext(e->m->ctx, words, (unsigned)f->registers, false);
     LLVMValueRef args[] = {address_word(t, p), present};
     return from_words(t, f, ptx_emit_asm(e, text.s, with.s, result, args, 2));
 }
@@ -196,7 +199,8 @@ typedef struct {
 static place place_at(const transfer *t, int row_slot, int col_slot, LLVMValueRef owner)
 {
     place w = {.slot = {row_slot, col_slot}};
-    w.p = ptx_address(t->e, t->a, t->lane, ptx_slot_at(&t->l.axis[PTX_ROW], row_slot), ptx_slot_at(&t->l.axis[PTX_COL], col_slot));
+    w.p = ptx_address(t->e, t->a, t->lane, ptx_slot_at(&t->l.axis[PTX_ROW], row_slot),
+                      ptx_slot_at(&t->l.axis[PTX_COL], col_slot));
     w.present = both(t->e, both(t->e, t->present[PTX_ROW][row_slot], t->present[PTX_COL][col_slot]), owner);
     return w;
 }
@@ -242,7 +246,8 @@ static void load_tile(const transfer *t, cg_value *x)
             place w = place_at(t, r, c, NULL);
             LLVMValueRef v = load_place(t, &w);
             for (int i = 0; i < t->width; i++) {
-                LLVMValueRef one = t->width == 1 ? v : LLVMBuildExtractElement(t->e->b, v, cg_const_i32(t->e->m, i), "");
+                LLVMValueRef one =
+                    t->width == 1 ? v : LLVMBuildExtractElement(t->e->b, v, cg_const_i32(t->e->m, i), "");
                 set_element(t, x, r + (t->along == PTX_ROW ? i : 0), c + (t->along == PTX_COL ? i : 0), one);
             }
         }
@@ -273,7 +278,8 @@ static void store_tile(const transfer *t, const cg_value *x)
             place w = place_at(t, r, c, mine);
             LLVMValueRef v = t->width == 1 ? NULL : LLVMGetPoison(memory_type(t));
             for (int i = 0; i < t->width; i++) {
-                LLVMValueRef one = element_in_memory(t, x, r + (t->along == PTX_ROW ? i : 0), c + (t->along == PTX_COL ? i : 0));
+                LLVMValueRef one =
+                    element_in_memory(t, x, r + (t->along == PTX_ROW ? i : 0), c + (t->along == PTX_COL ? i : 0));
                 v = v ? LLVMBuildInsertElement(e->b, v, one, cg_const_i32(e->m, i), "") : one;
             }
             store_place(t, &w, v);
@@ -324,7 +330,8 @@ void emit_ptx_store(emitter *e, kop *op)
     store_tile(&t, cg_get(e, v));
 }
 
-/* Only a hint, and what PTX does about addresses outside of an allocation, which kernels may name here, is not written anywhere. */
+/* Only a hint, and what PTX does about addresses outside of an allocation, which kernels may name here, is not written
+ * anywhere. */
 void emit_ptx_prefetch(emitter *e, kop *op)
 {
     (void)e, (void)op;

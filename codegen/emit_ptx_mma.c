@@ -26,7 +26,8 @@ static LLVMValueRef eights(emitter *e, int shift)
     return LLVMBuildMul(e->b, ptx_lane_bits(e, shift, 1), cg_const_i32(e->m, 8), "");
 }
 
-/* What every lane addresses: row lane % 8 of a stored block, and which of the (up to) four blocks: ptx_matrix_row and _col. */
+/* What every lane addresses: row lane % 8 of a stored block, and which of the (up to) four blocks: ptx_matrix_row and
+ * _col. */
 static ptx_offset matrix_offset(emitter *e, const ptx_access *a, int contiguous)
 {
     LLVMValueRef stored = ptx_lane_bits(e, 0, 7), v[2] = {eights(e, 3), eights(e, 4)};
@@ -48,7 +49,8 @@ bool ptx_load_matrices(emitter *e, const ptx_access *a, const ptx_layout *l, cg_
     int contiguous = matrix_axis(a, l);
     if (contiguous < 0) return false;
     ptx_offset lane = matrix_offset(e, a, contiguous);
-    /* A lane of the fragment holds neighbours along the packed axis; memory has them as neighbours, or else is transposed. */
+    /* A lane of the fragment holds neighbours along the packed axis; memory has them as neighbours, or else is
+     * transposed. */
     const char *trans = contiguous == l->packed ? "" : ".trans";
     int rows = l->axis[PTX_ROW].size / 8, cols = l->axis[PTX_COL].size / 8;
     for (int i = 0; i < rows; i += 2)
@@ -58,7 +60,8 @@ bool ptx_load_matrices(emitter *e, const ptx_access *a, const ptx_layout *l, cg_
             LLVMValueRef p = ptx_address(e, a, lane, i * 8, j * 8);
             LLVMTypeRef t = e->ptx->pm->shared_ptr;
             LLVMValueRef v = cg_intrinsic(e, name, &t, 1, &p, 1);
-            assert(LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMStructTypeKind && LLVMCountStructElementTypes(LLVMTypeOf(v)) == (unsigned)n);
+            assert(LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMStructTypeKind &&
+                   LLVMCountStructElementTypes(LLVMTypeOf(v)) == (unsigned)n);
             for (int k = 0; k < n; k++) {
                 LLVMValueRef word = LLVMBuildExtractValue(e->b, v, (unsigned)k, "");
                 out->v[(i + (k & 1)) * cols + j + k / 2] = LLVMBuildBitCast(e->b, word, pair_of(e, a->ty->dt), "");
@@ -74,7 +77,7 @@ typedef struct {
     dtype dt;
     const cg_value *a, *b;
     cg_value *acc;
-    int ka, cols;     /* registers in a row of a; fragments in a row of acc */
+    int ka, cols; /* registers in a row of a; fragments in a row of acc */
 } product;
 
 static LLVMValueRef operand(product *p, LLVMValueRef pair)
@@ -95,7 +98,8 @@ static void multiply(product *p, int i, int j, int k)
         c[n] = &p->acc->v[(2 * i + n / 2) * 2 * p->cols + 2 * j + n % 2];
         args[6 + n] = *c[n];
     }
-    const char *name = p->dt == DT_F16 ? "llvm.nvvm.mma.m16n8k16.row.col.f32.f32" : "llvm.nvvm.mma.m16n8k16.row.col.bf16";
+    const char *name =
+        p->dt == DT_F16 ? "llvm.nvvm.mma.m16n8k16.row.col.f32.f32" : "llvm.nvvm.mma.m16n8k16.row.col.bf16";
     LLVMValueRef d = cg_intrinsic(e, name, NULL, 0, args, 10);
     for (int n = 0; n < 4; n++) *c[n] = LLVMBuildExtractValue(e->b, d, (unsigned)n, "");
 }

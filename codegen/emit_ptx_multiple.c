@@ -73,8 +73,9 @@ static int64_t of_bitand(emitter *e, const kop *op)
 
 typedef int64_t multiple_fn(emitter *e, const kop *op);
 static multiple_fn *const table[KOP_COUNT] = {
-    [KOP_DIM] = of_dim,   [KOP_CONST] = of_const, [KOP_MUL] = of_mul,       [KOP_ADD] = of_both, [KOP_SUB] = of_both,
-    [KOP_MIN] = of_both,  [KOP_MAX] = of_both,    [KOP_SELECT] = of_select, [KOP_SHL] = of_shl,  [KOP_BITAND] = of_bitand,
+    [KOP_DIM] = of_dim,  [KOP_CONST] = of_const,   [KOP_MUL] = of_mul,  [KOP_ADD] = of_both,
+    [KOP_SUB] = of_both, [KOP_MIN] = of_both,      [KOP_MAX] = of_both, [KOP_SELECT] = of_select,
+    [KOP_SHL] = of_shl,  [KOP_BITAND] = of_bitand,
 };
 
 /* A loop's variable: the first value and all steps. */

@@ -1,12 +1,13 @@
 /* Order between the lanes of an agent.
  *
- * In the kernel IR an agent's accesses follow each other. Its lanes do not: one may store what another has still to read. So an
- * access that could meet an earlier one of another lane is preceded by a barrier of the agent's lanes, unless a barrier of the block
- * came between. An asynchronous copy writes, for this purpose, at the wait that completes it. wgmma reads until its agent's lanes
- * have met again, since the four warps of a group may finish at different times.
+ * In the kernel IR an agent's accesses follow each other. Its lanes do not: one may store what another has still to
+ * read. So an access that could meet an earlier one of another lane is preceded by a barrier of the agent's lanes,
+ * unless a barrier of the block came between. An asynchronous copy writes, for this purpose, at the wait that completes
+ * it. wgmma reads until its agent's lanes have met again, since the four warps of a group may finish at different
+ * times.
  *
- * What was accessed is kept per buffer that is not a view; other buffers share no memory with it. Before a loop's body everything
- * that it does may have been done. */
+ * What was accessed is kept per buffer that is not a view; other buffers share no memory with it. Before a loop's body
+ * everything that it does may have been done. */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -14,7 +15,7 @@
 enum { READ = 1, WRITTEN = 2, COPIED = 4 /* queued, not waited for */ };
 
 struct ptx_order {
-    uint8_t *start, *end;  /* at the start of each block of the op; at the ends of those that are done */
+    uint8_t *start, *end; /* at the start of each block of the op; at the ends of those that are done */
     const kop *op;
     ptx_order *outer;
 };
@@ -118,7 +119,8 @@ static void note_op(const kop *op, uint8_t *a, bool *waits)
 void ptx_order_open(emitter *e, const kop *op)
 {
     ptx_order *o = ARENA_NEW(e->m->a, ptx_order);
-    *o = (ptx_order){.start = copy_of(e, e->ptx->accessed), .end = copy_of(e, e->ptx->accessed), .op = op, .outer = e->ptx->order};
+    *o = (ptx_order){
+        .start = copy_of(e, e->ptx->accessed), .end = copy_of(e, e->ptx->accessed), .op = op, .outer = e->ptx->order};
     e->ptx->order = o;
     if (op->op != KOP_FOR) return;
     bool waits = false;

@@ -1,8 +1,10 @@
-/* Reductions over an axis of a tile: first over a lane's own slots, then between lanes, in the order that kops.def gives.
+/* Reductions over an axis of a tile: first over a lane's own slots, then between lanes, in the order that kops.def
+ * gives.
  *
- * Element i combines with i + h for h = p/2 ... 1. In every layout each bit of a coordinate belongs either to the slot or to the lane
- * (ptx_layout.h), so one round is either between two registers of each lane or one exchange between lanes. Both lanes of an exchange
- * compute the same result (the operations commute), which ends in all lanes of the row or column. */
+ * Element i combines with i + h for h = p/2 ... 1. In every layout each bit of a coordinate belongs either to the slot
+ * or to the lane (ptx_layout.h), so one round is either between two registers of each lane or one exchange between
+ * lanes. Both lanes of an exchange compute the same result (the operations commute), which ends in all lanes of the row
+ * or column. */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -16,7 +18,8 @@ static LLVMValueRef most(emitter *e, kreduce kind, dtype dt, LLVMValueRef a, LLV
     bool max = kind == KREDUCE_MAX;
     if (!dtype_is_float(dt)) {
         bool sign = dtype_class_of(dt) == DTC_INT;
-        return cg_intrinsic(e, max ? (sign ? "llvm.smax" : "llvm.umax") : (sign ? "llvm.smin" : "llvm.umin"), &t, 1, x, 2);
+        return cg_intrinsic(e, max ? (sign ? "llvm.smax" : "llvm.umax") : (sign ? "llvm.smin" : "llvm.umin"), &t, 1, x,
+                            2);
     }
     return cg_intrinsic(e, max ? "llvm.maxnum" : "llvm.minnum", &t, 1, x, 2);
 }
@@ -35,7 +38,8 @@ static LLVMValueRef neutral(emitter *e, kreduce kind, dtype dt)
 {
     int bits = (int)dtype_bits(dt);
     bool sign = dtype_class_of(dt) == DTC_INT;
-    int64_t least = sign ? (int64_t)(UINT64_MAX << (bits - 1)) : 0, greatest = (int64_t)(sign ? ~(uint64_t)least : UINT64_MAX);
+    int64_t least = sign ? (int64_t)(UINT64_MAX << (bits - 1)) : 0,
+            greatest = (int64_t)(sign ? ~(uint64_t)least : UINT64_MAX);
     if (kind == KREDUCE_ADD) return cg_const(e->m, dt, 1, -0.0, 0);
     if (kind == KREDUCE_MAX) return cg_const(e->m, dt, 1, (double)-INFINITY, least);
     return cg_const(e->m, dt, 1, (double)INFINITY, greatest);
@@ -55,7 +59,8 @@ static LLVMValueRef shuffle(emitter *e, LLVMValueRef v, int mask, dtype dt)
     LLVMValueRef word = LLVMBuildBitCast(e->b, v, LLVMIntTypeInContext(e->m->ctx, bits), "");
     if (bits == 64) {
         LLVMValueRef low = shuffle32(e, LLVMBuildTrunc(e->b, word, i32, ""), mask);
-        LLVMValueRef high = shuffle32(e, LLVMBuildTrunc(e->b, LLVMBuildLShr(e->b, word, cg_const_i64(e->m, 32), ""), i32, ""), mask);
+        LLVMValueRef high =
+            shuffle32(e, LLVMBuildTrunc(e->b, LLVMBuildLShr(e->b, word, cg_const_i64(e->m, 32), ""), i32, ""), mask);
         word = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, high, e->m->i64, ""), cg_const_i64(e->m, 32), "");
         word = LLVMBuildOr(e->b, word, LLVMBuildZExt(e->b, low, e->m->i64, ""), "");
     } else if (bits == 32) {
@@ -138,7 +143,8 @@ void emit_ptx_reduce(emitter *e, kop *op)
         for (int s = 0; s < x->slots; s++) {
             v[s] = ptx_element(e, in, &l, axis == PTX_ROW ? s : other, axis == PTX_ROW ? other : s);
             if (!ptx_slot_ragged(&l, axis, s)) continue;
-            LLVMValueRef exists = LLVMBuildICmp(e->b, LLVMIntSLT, ptx_coordinate(e, x, s), cg_const_i32(e->m, x->size), "");
+            LLVMValueRef exists =
+                LLVMBuildICmp(e->b, LLVMIntSLT, ptx_coordinate(e, x, s), cg_const_i32(e->m, x->size), "");
             v[s] = LLVMBuildSelect(e->b, exists, v[s], neutral(e, op->at.reduce, t.dt), "");
         }
         reduction r = {e, op->at.reduce, t.dt, x, v, x->slots / x->piece};

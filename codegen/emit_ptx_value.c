@@ -120,7 +120,8 @@ void emit_ptx_iota(emitter *e, kop *op)
 /* Two neighbours at once: there is one instruction for both. */
 static bool pairs_convert(const ptx_layout *l, dtype from, dtype to)
 {
-    return l->packed < 0 && l->registers > 1 && l->axis[PTX_COL].piece >= 2 && from == DT_F32 && (to == DT_F16 || to == DT_BF16);
+    return l->packed < 0 && l->registers > 1 && l->axis[PTX_COL].piece >= 2 && from == DT_F32 &&
+           (to == DT_F16 || to == DT_BF16);
 }
 
 void emit_ptx_cast(emitter *e, kop *op)
@@ -136,7 +137,8 @@ void emit_ptx_cast(emitter *e, kop *op)
             out.v[r] = emit_convert(e, x, from.dt, to.dt);
         } else if (r % 2 == 0) {
             LLVMValueRef two = LLVMGetPoison(cg_vector_of(e->m->f32, 2));
-            for (int i = 0; i < 2; i++) two = LLVMBuildInsertElement(e->b, two, in->v[r + i], cg_const_i32(e->m, i), "");
+            for (int i = 0; i < 2; i++)
+                two = LLVMBuildInsertElement(e->b, two, in->v[r + i], cg_const_i32(e->m, i), "");
             two = emit_convert(e, two, from.dt, to.dt);
             for (int i = 0; i < 2; i++) out.v[r + i] = LLVMBuildExtractElement(e->b, two, cg_const_i32(e->m, i), "");
         }
@@ -176,8 +178,8 @@ static void map_packed(emitter *e, const kop *op, dtype dt, cg_value *out)
     }
 }
 
-/* PTX shifts by a 32-bit count, and LLVM relies on its clamping after cutting off the upper half of a 64-bit one: a count is brought
- * below 2^32 first. */
+/* PTX shifts by a 32-bit count, and LLVM relies on its clamping after cutting off the upper half of a 64-bit one: a
+ * count is brought below 2^32 first. */
 static const bool is_shift[KOP_COUNT] = {[KOP_SHL] = true, [KOP_SHR] = true};
 
 static LLVMValueRef clamped_count(emitter *e, LLVMValueRef count)
@@ -195,7 +197,8 @@ static void map_elements(emitter *e, const kop *op, dtype dt, const ptx_layout *
     for (int r = 0; r < l->axis[PTX_ROW].slots; r++)
         for (int c = 0; c < l->axis[PTX_COL].slots; c++) {
             LLVMValueRef x[3] = {0};
-            for (uint32_t i = 0; i < op->n_operands; i++) x[i] = ptx_element(e, cg_get(e, op->operands[i]), &in[i], r, c);
+            for (uint32_t i = 0; i < op->n_operands; i++)
+                x[i] = ptx_element(e, cg_get(e, op->operands[i]), &in[i], r, c);
             if (is_shift[op->op] && dtype_bits(dt) == 64) x[1] = clamped_count(e, x[1]);
             out->v[ptx_register_of(l, r, c)] = emit_scalar_op(e, op->op, dt, x);
         }

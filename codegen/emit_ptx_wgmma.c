@@ -1,8 +1,8 @@
 /* Tensor-core products of a warpgroup: wgmma.mma_async on operands in shared memory, and the order of its accumulators.
  *
- * A queued product writes its accumulators some time before the wait that completes it. For LLVM they are ordinary registers, and
- * what reads them could be moved above that wait, which is only inline assembly to it. So fences and waits take every accumulator
- * that is still read later through themselves. */
+ * A queued product writes its accumulators some time before the wait that completes it. For LLVM they are ordinary
+ * registers, and what reads them could be moved above that wait, which is only inline assembly to it. So fences and
+ * waits take every accumulator that is still read later through themselves. */
 #include "codegen/emit_ptx.h"
 
 #include <assert.h>
@@ -10,9 +10,9 @@
 /* ---- operands ---- */
 
 typedef struct {
-    LLVMValueRef start;   /* descriptor of the operand's first step, i64 */
-    int64_t step;         /* from one step of 16 along the inner axis to the next, in bytes */
-    bool transposed;      /* the inner axis is not the contiguous one */
+    LLVMValueRef start; /* descriptor of the operand's first step, i64 */
+    int64_t step;       /* from one step of 16 along the inner axis to the next, in bytes */
+    bool transposed;    /* the inner axis is not the contiguous one */
 } reference;
 
 /* `inner` is the tile's axis that is summed over. */
@@ -29,7 +29,8 @@ static reference reference_of(emitter *e, const kvalue *v, int inner)
     reference r = {.transposed = load->mem[0].axes[inner] != b->rank - 1};
     r.step = r.transposed ? 16 * row : 32;
     LLVMValueRef address = cg_get(e, v)->v[0];
-    LLVMValueRef low = LLVMBuildLShr(e->b, LLVMBuildAnd(e->b, address, cg_const_i32(e->m, 0x3ffff), ""), cg_const_i32(e->m, 4), "");
+    LLVMValueRef low =
+        LLVMBuildLShr(e->b, LLVMBuildAnd(e->b, address, cg_const_i32(e->m, 0x3ffff), ""), cg_const_i32(e->m, 4), "");
     LLVMValueRef rest = cg_const_i64(e->m, (int64_t)ptx_wgmma_descriptor((int)row));
     r.start = LLVMBuildOr(e->b, LLVMBuildZExt(e->b, low, e->m->i64, ""), rest, "");
     return r;
@@ -37,7 +38,9 @@ static reference reference_of(emitter *e, const kvalue *v, int inner)
 
 static LLVMValueRef descriptor(emitter *e, const reference *r, int step)
 {
-    return step ? LLVMBuildAdd(e->b, r->start, cg_const_i64(e->m, (int64_t)ptx_wgmma_address((uint32_t)(step * r->step))), "") : r->start;
+    return step ? LLVMBuildAdd(e->b, r->start,
+                               cg_const_i64(e->m, (int64_t)ptx_wgmma_address((uint32_t)(step * r->step))), "")
+                : r->start;
 }
 
 /* ---- the product ---- */
@@ -60,8 +63,10 @@ void ptx_contract_wgmma(emitter *e, kop *op)
     for (unsigned i = 0; i < n; i++) acc[i] = from[(i / 2 % 2) * half + i / 4 * 2 + i % 2];
 
     strbuf s = strbuf_new(e->m->a);
-    strbuf_addf(&s, "{\n\t.reg .pred accumulate;\n\tsetp.eq.b32 accumulate, 0, 0;\n\t"
-                    "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s {", t.shape[1], dtype_name(ta.dt), dtype_name(ta.dt));
+    strbuf_addf(&s,
+                "{\n\t.reg .pred accumulate;\n\tsetp.eq.b32 accumulate, 0, 0;\n\t"
+                "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s {",
+                t.shape[1], dtype_name(ta.dt), dtype_name(ta.dt));
     for (unsigned i = 0; i < n; i++) strbuf_addf(&s, "%s$%u", i ? ", " : "", i);
     strbuf_addf(&s, "}, $%u, $%u, accumulate, 1, 1, %d, %d;\n\t}", 2 * n, 2 * n + 1, a.transposed, b.transposed);
     for (int k = 0; k < ta.shape[1] / 16; k++) {
@@ -76,7 +81,7 @@ void ptx_contract_wgmma(emitter *e, kop *op)
 
 /* Accumulators that are read behind an op, in its block or deeper, and are not made there. */
 typedef struct {
-    bool *made;              /* by value id */
+    bool *made; /* by value id */
     VEC(kvalue *) read;
     arena *a;
 } later;

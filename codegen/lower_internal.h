@@ -161,8 +161,8 @@ void lower_elementwise(lowering *lw, const group *g);
 /* Copies a view into a window of a plan's buffer with the given strides (concat, stored reshapes, outputs). */
 void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim offset, const dim *stride);
 typedef void lower_fn(lowering *lw, group *g);
-/* lower_##name for each row of ops.def that can be a group's root. Its axes say whether it can: leaves and pointwise ops
- * are computed inside groups, and views are strides, but for a reshape that no strides express. */
+/* lower_##name for each row of ops.def that can be a group's root. Its axes say whether it can: leaves and pointwise
+ * ops are computed inside groups, and views are strides, but for a reshape that no strides express. */
 #define ROOT_X_NONE(...)
 #define ROOT_X_POINTWISE(...)
 #define ROOT_X_BROADCAST(...)
@@ -188,7 +188,8 @@ typedef struct {
     node *root;
     const lview *view; /* the operand */
     kvalue *in;        /* the operand as [1, axes of view ...] */
-    kidx at[MAX_RANK]; /* the task's index per kept operand axis; those of reduced axes are set by who loops over them */
+    kidx
+        at[MAX_RANK]; /* the task's index per kept operand axis; those of reduced axes are set by who loops over them */
     bool reduced[MAX_RANK];
     int col;       /* operand axis along the lanes; set to -1 to load single elements */
     bool col_kept; /* it is kept; else the columns of the result are one */

@@ -4,7 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* The oldest PTX version that has what this compiler emits for a processor; shared memory as a block may ask for at launch. */
+/* The oldest PTX version that has what this compiler emits for a processor; shared memory as a block may ask for at
+ * launch. */
 static const ptx_processor processors[] = {
     {"sm_80", "+ptx70", 19, 163 << 10, false},  {"sm_86", "+ptx71", 19, 99 << 10, false},
     {"sm_87", "+ptx74", 19, 163 << 10, false},  {"sm_89", "+ptx78", 19, 99 << 10, false},
@@ -81,7 +82,8 @@ static LLVMTargetMachineRef new_machine(const codegen_target *t, int opt, diags 
                                 : opt == 1 ? LLVMCodeGenLevelLess
                                 : opt == 2 ? LLVMCodeGenLevelDefault
                                            : LLVMCodeGenLevelAggressive;
-    return LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, level, LLVMRelocDefault, LLVMCodeModelDefault);
+    return LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, level, LLVMRelocDefault,
+                                   LLVMCodeModelDefault);
 }
 
 /* ---- text ---- */
@@ -119,13 +121,14 @@ static bool print_module(emit_module *m, const ptx_module *pm, LLVMTargetMachine
 
 /* ---- the module ---- */
 
-static bool emit_kernels(const kmodule *k, emit_module *m, const ptx_processor *cpu, LLVMTargetMachineRef tm, int opt, codegen_ptx *out)
+static bool emit_kernels(const kmodule *k, emit_module *m, const ptx_processor *cpu, LLVMTargetMachineRef tm, int opt,
+                         codegen_ptx *out)
 {
     ptx_module pm = {.cpu = cpu};
     pm.global_ptr = LLVMPointerTypeInContext(m->ctx, PTX_GLOBAL);
     pm.shared_ptr = LLVMPointerTypeInContext(m->ctx, PTX_SHARED);
     pm.launches = ARENA_ARRAY(m->a, codegen_ptx_launch, k->functions.len);
-    vec_foreach(kfunction *, f, &k->functions)
+    vec_foreach (kfunction *, f, &k->functions)
         if ((*f)->target == KTARGET_PTX) emit_ptx_kernel(m, &pm, *f);
     return print_module(m, &pm, tm, opt, out);
 }
@@ -134,7 +137,12 @@ bool codegen_emit_ptx(const kmodule *k, const codegen_ptx_options *o, arena *a, 
 {
     const ptx_processor *cpu = find_processor(o->sm ? o->sm : processors[0].name, d);
     if (!cpu || (o->features && !check_features(o->features, d))) return false;
-    codegen_target target = {.vector_bytes = 16, .registers = 255, .fma = true, .f16 = true, .triple = "nvptx64-nvidia-cuda", .cpu = cpu->name};
+    codegen_target target = {.vector_bytes = 16,
+                             .registers = 255,
+                             .fma = true,
+                             .f16 = true,
+                             .triple = "nvptx64-nvidia-cuda",
+                             .cpu = cpu->name};
     target.features = o->features && *o->features ? o->features : cpu->features;
     LLVMTargetMachineRef tm = new_machine(&target, o->opt, d);
     if (!tm) return false;

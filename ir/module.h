@@ -1,9 +1,9 @@
 /* The tensor IR: a module of functions that share parameters.
  *
  * A function is a list of nodes in SSA form without control flow; a node applies one op of ops.def (or one scalar op of
- * scalar.def) to values and has one result. Everything lives in the module's arena and has a dense id, so passes keep their
- * scratch in side tables indexed by id. Nodes keep all source positions they were made from, and the block instance (named
- * region) that they belong to. */
+ * scalar.def) to values and has one result. Everything lives in the module's arena and has a dense id, so passes keep
+ * their scratch in side tables indexed by id. Nodes keep all source positions they were made from, and the block
+ * instance (named region) that they belong to. */
 #ifndef IR_MODULE_H
 #define IR_MODULE_H
 
@@ -26,7 +26,18 @@ typedef enum {
 
 enum { P_PURE_VIEW = 1, P_COMMUTES = 2, P_LEAF = 4, P_ELEMENTWISE = 8, P_TYPED = 16 };
 typedef enum {
-    X_NONE, X_POINTWISE, X_BROADCAST, X_TRANSPOSE, X_RESHAPE, X_SLICE, X_CONCAT, X_LABELS, X_REDUCE, X_ROWWISE, X_ATTENTION, X_GATHER
+    X_NONE,
+    X_POINTWISE,
+    X_BROADCAST,
+    X_TRANSPOSE,
+    X_RESHAPE,
+    X_SLICE,
+    X_CONCAT,
+    X_LABELS,
+    X_REDUCE,
+    X_ROWWISE,
+    X_ATTENTION,
+    X_GATHER
 } op_axes;
 
 typedef enum {
@@ -54,7 +65,18 @@ typedef enum {
 #undef ATTR
     ATTR_COUNT
 } attr_name;
-typedef enum { AK_INT, AK_INTS, AK_DIM, AK_DIMS, AK_DTYPE, AK_REAL, AK_LABELS, AK_PARAM, AK_ENUM_REDUCE, AK_ENUM_NORM } attr_kind;
+typedef enum {
+    AK_INT,
+    AK_INTS,
+    AK_DIM,
+    AK_DIMS,
+    AK_DTYPE,
+    AK_REAL,
+    AK_LABELS,
+    AK_PARAM,
+    AK_ENUM_REDUCE,
+    AK_ENUM_NORM
+} attr_kind;
 typedef enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_ANY, REDUCE_ALL } reduce_kind;
 typedef enum { NORM_STANDARD, NORM_RMS } norm_mode;
 
@@ -69,14 +91,20 @@ typedef struct {
     attr_name name;
     bool set;
     union {
-        int64_t i;                                        /* INT, ENUM_x */
-        double real;                                      /* REAL */
-        dim d;                                            /* DIM */
-        dtype dt;                                         /* DTYPE */
-        struct { uint8_t n; int64_t v[MAX_RANK]; } ints;  /* INTS */
-        struct { uint8_t n; dim v[MAX_RANK]; } dims;      /* DIMS */
-        labels lab;                                       /* LABELS */
-        param *p;                                         /* PARAM */
+        int64_t i;   /* INT, ENUM_x */
+        double real; /* REAL */
+        dim d;       /* DIM */
+        dtype dt;    /* DTYPE */
+        struct {
+            uint8_t n;
+            int64_t v[MAX_RANK];
+        } ints; /* INTS */
+        struct {
+            uint8_t n;
+            dim v[MAX_RANK];
+        } dims;     /* DIMS */
+        labels lab; /* LABELS */
+        param *p;   /* PARAM */
     } u;
 } attr;
 #define MAX_ATTRS 3
@@ -89,17 +117,17 @@ typedef struct region region;
 typedef struct value value;
 
 typedef struct use {
-    node *user;        /* NULL: a result of the function */
-    uint32_t index;    /* which operand (or function result) */
+    node *user;     /* NULL: a result of the function */
+    uint32_t index; /* which operand (or function result) */
     struct use *next;
 } use;
 
 struct value {
-    uint32_t id;       /* dense in the module */
+    uint32_t id; /* dense in the module */
     type ty;
-    node *def;         /* NULL for a function argument */
-    const char *name;  /* arguments and named values; else NULL (printed as %id) */
-    use *uses;         /* kept exact by the builders and replace functions */
+    node *def;        /* NULL for a function argument */
+    const char *name; /* arguments and named values; else NULL (printed as %id) */
+    use *uses;        /* kept exact by the builders and replace functions */
 };
 
 struct node {
@@ -118,9 +146,9 @@ struct node {
 /* A block instance of the source program: the unit a pass may claim as a whole and a policy addresses by path. */
 struct region {
     uint32_t id;
-    region *parent;        /* NULL: root of a function */
-    const char *block;     /* "gelu", "bert.layer"; NULL for a root */
-    const char *path;      /* absolute scope path, "encoder.layer.0.attention.self"; "" at the root */
+    region *parent;    /* NULL: root of a function */
+    const char *block; /* "gelu", "bert.layer"; NULL for a root */
+    const char *path;  /* absolute scope path, "encoder.layer.0.attention.self"; "" at the root */
     span call;
 };
 
@@ -136,10 +164,10 @@ typedef struct {
 } named_value;
 
 struct function {
-    const char *name;          /* the entry's name; a model without entries has one named as the model */
+    const char *name; /* the entry's name; a model without entries has one named as the model */
     uint32_t id;
     VEC(named_value) args;
-    VEC(named_value) results;  /* change with function_set_result so that uses stay exact */
+    VEC(named_value) results; /* change with function_set_result so that uses stay exact */
     VEC(point) points;
     region *root;
     node *first, *last;
@@ -149,9 +177,9 @@ struct function {
 typedef struct cexpr cexpr; /* ir/constant.h */
 struct param {
     uint32_t id;
-    const char *path;          /* identity: "encoder.layer.0.attention.self.query.weight" */
-    type ty;                   /* sizes constant */
-    const cexpr *value;        /* where its elements come from */
+    const char *path;   /* identity: "encoder.layer.0.attention.self.query.weight" */
+    type ty;            /* sizes constant */
+    const cexpr *value; /* where its elements come from */
     span declared;
 };
 
@@ -165,11 +193,11 @@ typedef struct {
 struct module {
     arena *a;
     interner *names;
-    source_set *sources;       /* may be NULL for modules parsed from .tir */
+    source_set *sources; /* may be NULL for modules parsed from .tir */
     dim_ctx *dims;
-    const char *name;          /* the model's name */
+    const char *name; /* the model's name */
     VEC(function *) functions;
-    VEC(param *) params;       /* change with module_param and module_remove_param alone */
+    VEC(param *) params; /* change with module_param and module_remove_param alone */
     ptrmap *params_by_path;
     VEC(region *) regions;
     /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
@@ -195,7 +223,7 @@ bool op_find(const char *name, size_t n, op_kind *out);
 void ops_print_reference(strbuf *out);
 
 /* ---- attributes by kind (ir/attrs.c) ---- */
-const char *attr_text(attr_name a);    /* "axis" */
+const char *attr_text(attr_name a); /* "axis" */
 attr_kind attr_kind_of(attr_name a);
 bool attr_find(const char *name, size_t n, attr_name *out);
 bool attr_equal(const attr *a, const attr *b); /* reals by their bits */
@@ -220,8 +248,8 @@ region *region_new(module *m, region *parent, const char *block, const char *pat
 param *module_param(module *m, const char *path, type ty, const cexpr *v, span declared);
 param *module_find_param(const module *m, const char *path);
 void module_remove_param(module *m, param *p); /* asserts nothing: the caller knows that no node refers to p */
-bool region_within(const region *r, const region *outer);  /* r is outer or inside it */
-region *region_common(region *a, region *b);               /* the innermost region around both (one function) */
+bool region_within(const region *r, const region *outer); /* r is outer or inside it */
+region *region_common(region *a, region *b);              /* the innermost region around both (one function) */
 
 type type_make(dtype dt, uint32_t rank, const dim *shape);
 bool type_equal(const type *a, const type *b);
@@ -232,10 +260,10 @@ bool type_is_const(const module *m, const type *t, int64_t *shape); /* all sizes
 /* Where new nodes go and what they are marked with. */
 typedef struct {
     function *fn;
-    node *before;   /* NULL: at the end */
-    region *in;     /* NULL: the root */
+    node *before; /* NULL: at the end */
+    region *in;   /* NULL: the root */
     span at;
-    node *like;     /* when set, sources and region are taken from this node instead */
+    node *like; /* when set, sources and region are taken from this node instead */
 } builder;
 
 /* The builder of nodes before `n`, marked like it. */
@@ -243,10 +271,10 @@ builder builder_before(node *n);
 
 /* Typed builders of what passes and tests make; operands must already fit: a violation is an assert. */
 value *build_param(builder *b, param *p);
-value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v);       /* float dtypes */
-value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v);  /* int and bool dtypes */
+value *build_const(builder *b, dtype dt, uint32_t rank, const dim *shape, double v);      /* float dtypes */
+value *build_const_int(builder *b, dtype dt, uint32_t rank, const dim *shape, int64_t v); /* int and bool dtypes */
 value *build_iota(builder *b, dtype dt, uint32_t rank, const dim *shape, int axis);
-value *build_cast(builder *b, value *a, dtype to);                                        /* returns a when nothing changes */
+value *build_cast(builder *b, value *a, dtype to); /* returns a when nothing changes */
 value *build_broadcast(builder *b, value *a, const int *axes, uint32_t rank, const dim *shape);
 value *build_transpose(builder *b, value *a, const int *perm);
 value *build_reshape(builder *b, value *a, uint32_t rank, const dim *shape);
@@ -258,22 +286,24 @@ value *build_softmax(builder *b, value *a, int axis);
 value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps);
 value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale); /* mask NULL: all keys */
 value *build_gather(builder *b, value *table, value *ids, int axis);
-value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n);           /* any row of scalar.def */
-/* Any op from parts, the result type inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need it).
- * NULL with *why set (in the module's arena) when the operands do not fit: used by the parser and by generic rewrites. */
-value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty, const char **why);
+value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n); /* any row of scalar.def */
+/* Any op from parts, the result type inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need
+ * it). NULL with *why set (in the module's arena) when the operands do not fit: used by the parser and by generic
+ * rewrites. */
+value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty,
+                  const char **why);
 /* build_node for operands that are known to fit: a violation is an assert. */
 value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty);
 
 /* ---- access and change ---- */
-const attr *node_attr(const node *n, attr_name name);   /* asserts that the op has it */
+const attr *node_attr(const node *n, attr_name name); /* asserts that the op has it */
 uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
 void value_replace(function *f, value *old, value *with); /* all uses, results and points */
 void node_set_operand(node *n, uint32_t i, value *v);
-void node_erase(node *n);                                  /* asserts that its result has no uses */
+void node_erase(node *n);                                    /* asserts that its result has no uses */
 void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' (up to 256) */
-bool value_const_splat(const value *v, double *out);     /* v is a const (through broadcast/cast) */
+bool value_const_splat(const value *v, double *out);         /* v is a const (through broadcast/cast) */
 
 #define function_foreach(n, f) for (node *n = (f)->first, *n##_next; n && (n##_next = n->next, true); n = n##_next)
 
@@ -282,17 +312,19 @@ typedef struct {
     module *m;
     const char *why; /* set on failure, in the module's arena */
 } infer_ctx;
-/* The result type of an op. `given` is the type that leaves and re-shaping ops carry (NULL elsewhere; when it is set for an
- * op that infers its type, it is not looked at). attrs are in the row's order. */
-bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *given, type *out);
+/* The result type of an op. `given` is the type that leaves and re-shaping ops carry (NULL elsewhere; when it is set
+ * for an op that infers its type, it is not looked at). attrs are in the row's order. */
+bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *given,
+              type *out);
 bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;
-/* The iteration axes of a node: first the result's axes in order (of role AXIS_REDUCTION where a row-wise op reduces the
- * axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached through indices and
- * not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1 (broadcast, or not a
- * plain map, as across a reshape or an offset). Operands beyond the fourth (of a concat) are like the first. */
+/* The iteration axes of a node: first the result's axes in order (of role AXIS_REDUCTION where a row-wise op reduces
+ * the axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached through
+ * indices and not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1
+ * (broadcast, or not a plain map, as across a reshape or an offset). Operands beyond the fourth (of a concat) are like
+ * the first. */
 typedef struct {
     uint32_t n;
     axis_role role[2 * MAX_RANK];
@@ -314,7 +346,9 @@ bool module_verify(const module *m, diags *d);
 module *module_clone(const module *m, arena *a);
 
 /* FLOPs (a fused multiply-add counts 2) and bytes touched once of one node, at the given dim values (ir/cost.c). */
-typedef struct { double flops, bytes_read, bytes_written; } node_cost;
+typedef struct {
+    double flops, bytes_read, bytes_written;
+} node_cost;
 node_cost node_cost_at(module *m, const node *n, const int64_t *dims);
 
 #endif

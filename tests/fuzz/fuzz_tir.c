@@ -1,5 +1,5 @@
-/* Arbitrary bytes as .tir text: what is accepted verifies, prints and reads back to the same bytes, and goes through all
- * passes, each of which must leave valid IR and have changed what it says. */
+/* Arbitrary bytes as .tir text: what is accepted verifies, prints and reads back to the same bytes, and goes through
+ * all passes, each of which must leave valid IR and have changed what it says. */
 #include "fuzz/fuzz_main.h"
 #include "passes/pass.h"
 

@@ -7,33 +7,39 @@ typedef uint64_t cu_address;
 typedef struct cu_object *cu_handle;
 
 /* The driver's names; versions as a program built against CUDA 12 would get them. */
-#define CUDA_FUNCTIONS(X)                                                                                        \
-    X(init, cuInit, unsigned)                                                                                    \
-    X(device_get, cuDeviceGet, int *, int)                                                                       \
-    X(device_name, cuDeviceGetName, char *, int, int)                                                            \
-    X(device_attribute, cuDeviceGetAttribute, int *, int, int)                                                   \
-    X(retain, cuDevicePrimaryCtxRetain, cu_handle *, int)                                                        \
-    X(release, cuDevicePrimaryCtxRelease_v2, int)                                                                \
-    X(set_current, cuCtxSetCurrent, cu_handle)                                                                   \
-    X(synchronize, cuCtxSynchronize, void)                                                                       \
-    X(module_load, cuModuleLoadDataEx, cu_handle *, const void *, unsigned, int *, void **)                      \
-    X(module_unload, cuModuleUnload, cu_handle)                                                                  \
-    X(module_function, cuModuleGetFunction, cu_handle *, cu_handle, const char *)                                \
-    X(function_set, cuFuncSetAttribute, cu_handle, int, int)                                                     \
-    X(alloc, cuMemAlloc_v2, cu_address *, size_t)                                                                \
-    X(free, cuMemFree_v2, cu_address)                                                                            \
-    X(to_device, cuMemcpyHtoD_v2, cu_address, const void *, size_t)                                              \
-    X(to_host, cuMemcpyDtoH_v2, void *, cu_address, size_t)                                                      \
-    X(launch, cuLaunchKernel, cu_handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,   \
-      cu_handle, void **, void **)                                                                               \
-    X(event_create, cuEventCreate, cu_handle *, unsigned)                                                        \
-    X(event_destroy, cuEventDestroy_v2, cu_handle)                                                               \
-    X(event_record, cuEventRecord, cu_handle, cu_handle)                                                         \
-    X(event_synchronize, cuEventSynchronize, cu_handle)                                                          \
-    X(event_time, cuEventElapsedTime, float *, cu_handle, cu_handle)                                             \
+#define CUDA_FUNCTIONS(X)                                                                                      \
+    X(init, cuInit, unsigned)                                                                                  \
+    X(device_get, cuDeviceGet, int *, int)                                                                     \
+    X(device_name, cuDeviceGetName, char *, int, int)                                                          \
+    X(device_attribute, cuDeviceGetAttribute, int *, int, int)                                                 \
+    X(retain, cuDevicePrimaryCtxRetain, cu_handle *, int)                                                      \
+    X(release, cuDevicePrimaryCtxRelease_v2, int)                                                              \
+    X(set_current, cuCtxSetCurrent, cu_handle)                                                                 \
+    X(synchronize, cuCtxSynchronize, void)                                                                     \
+    X(module_load, cuModuleLoadDataEx, cu_handle *, const void *, unsigned, int *, void **)                    \
+    X(module_unload, cuModuleUnload, cu_handle)                                                                \
+    X(module_function, cuModuleGetFunction, cu_handle *, cu_handle, const char *)                              \
+    X(function_set, cuFuncSetAttribute, cu_handle, int, int)                                                   \
+    X(alloc, cuMemAlloc_v2, cu_address *, size_t)                                                              \
+    X(free, cuMemFree_v2, cu_address)                                                                          \
+    X(to_device, cuMemcpyHtoD_v2, cu_address, const void *, size_t)                                            \
+    X(to_host, cuMemcpyDtoH_v2, void *, cu_address, size_t)                                                    \
+    X(launch, cuLaunchKernel, cu_handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, \
+      cu_handle, void **, void **)                                                                             \
+    X(event_create, cuEventCreate, cu_handle *, unsigned)                                                      \
+    X(event_destroy, cuEventDestroy_v2, cu_handle)                                                             \
+    X(event_record, cuEventRecord, cu_handle, cu_handle)                                                       \
+    X(event_synchronize, cuEventSynchronize, cu_handle)                                                        \
+    X(event_time, cuEventElapsedTime, float *, cu_handle, cu_handle)                                           \
     X(error_name, cuGetErrorName, cu_result, const char **)
 
-enum { ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76, FUNCTION_MAX_DYNAMIC_SHARED = 8, JIT_ERROR_LOG = 5, JIT_ERROR_LOG_BYTES = 6 };
+enum {
+    ATTRIBUTE_MAJOR = 75,
+    ATTRIBUTE_MINOR = 76,
+    FUNCTION_MAX_DYNAMIC_SHARED = 8,
+    JIT_ERROR_LOG = 5,
+    JIT_ERROR_LOG_BYTES = 6
+};
 
 struct cuda_driver {
     void *library;
@@ -49,8 +55,8 @@ static bool load(cuda_driver *d, const char **why)
 {
     d->library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!d->library) return *why = "no CUDA driver (libcuda.so.1)", false;
-#define LOAD(field, symbol, ...)                                        \
-    *(void **)&d->field = dlsym(d->library, #symbol);                   \
+#define LOAD(field, symbol, ...)                      \
+    *(void **)&d->field = dlsym(d->library, #symbol); \
     if (!d->field) return *why = "the CUDA driver lacks " #symbol, false;
     CUDA_FUNCTIONS(LOAD)
 #undef LOAD
@@ -165,13 +171,16 @@ static void launch(job *j, const ptx_run *run, int repeats, float *least)
         params[i] = &values[i];
     }
     if (run->dynamic_bytes)
-        ok(j, j->d->function_set(j->function, FUNCTION_MAX_DYNAMIC_SHARED, (int)run->dynamic_bytes), "asking for shared memory");
+        ok(j, j->d->function_set(j->function, FUNCTION_MAX_DYNAMIC_SHARED, (int)run->dynamic_bytes),
+           "asking for shared memory");
     ok(j, j->d->event_create(&j->before, 0), "making an event");
     ok(j, j->d->event_create(&j->after, 0), "making an event");
     for (int k = 0; k < repeats && !j->error; k++) {
         float time = 0;
         ok(j, j->d->event_record(j->before, NULL), "recording an event");
-        ok(j, j->d->launch(j->function, run->grid[0], run->grid[1], run->grid[2], run->threads, 1, 1, run->dynamic_bytes, NULL, params, NULL),
+        ok(j,
+           j->d->launch(j->function, run->grid[0], run->grid[1], run->grid[2], run->threads, 1, 1, run->dynamic_bytes,
+                        NULL, params, NULL),
            "launching");
         ok(j, j->d->event_record(j->after, NULL), "recording an event");
         ok(j, j->d->synchronize(), "running the kernel");
@@ -180,7 +189,8 @@ static void launch(job *j, const ptx_run *run, int repeats, float *least)
     }
 }
 
-const char *cuda_execute(cuda_driver *d, arena *a, const char *text, const char *entry, const ptx_run *run, int repeats, float *milliseconds)
+const char *cuda_execute(cuda_driver *d, arena *a, const char *text, const char *entry, const ptx_run *run, int repeats,
+                         float *milliseconds)
 {
     job j = {.d = d, .a = a};
     j.allocated = ARENA_ARRAY(a, cu_address, run->n_regions);

@@ -1,5 +1,5 @@
-/* Golden GPU kernels on a GPU: small ones against the kernel interpreter, large products against sums in f64, with their speed.
- * Without a driver or a GPU the program says so and ends with status 77, which ctest counts as skipped. */
+/* Golden GPU kernels on a GPU: small ones against the kernel interpreter, large products against sums in f64, with
+ * their speed. Without a driver or a GPU the program says so and ends with status 77, which ctest counts as skipped. */
 #include "gpu/cuda_driver.h"
 #include "unit/cmocka_all.h"
 #include "unit/ptx/session.h"
@@ -12,7 +12,13 @@ static const struct {
     ptx_case c;
 } cases[] = {
 #define CASE(file, name, processor, within, below, bad, ...) \
-    {file, {.kernel = name, .sm = processor, .tolerance = within, .ints_below = below, .faulty = bad, .dims = (const int64_t[]){__VA_ARGS__}}},
+    {file,                                                   \
+     {.kernel = name,                                        \
+      .sm = processor,                                       \
+      .tolerance = within,                                   \
+      .ints_below = below,                                   \
+      .faulty = bad,                                         \
+      .dims = (const int64_t[]){__VA_ARGS__}}},
 #include "unit/ptx/cases.def"
 #undef CASE
 };
@@ -78,23 +84,28 @@ static product product_new(int64_t m, int64_t k, int64_t n, dtype out)
     return p;
 }
 
-/* 4096 elements spread over the result. Sums of k products below 1 in f32, in whatever order: an error of k 2^-24 and more at most. */
+/* 4096 elements spread over the result. Sums of k products below 1 in f32, in whatever order: an error of k 2^-24 and
+ * more at most. */
 static void check_product(const product *p)
 {
     for (uint64_t t = 0; t < 4096; t++) {
-        uint64_t at = hash_bytes(&t, sizeof t, 4) % (uint64_t)(p->m * p->n), i = at / (uint64_t)p->n, j = at % (uint64_t)p->n;
+        uint64_t at = hash_bytes(&t, sizeof t, 4) % (uint64_t)(p->m * p->n), i = at / (uint64_t)p->n,
+                 j = at % (uint64_t)p->n;
         double want = (double)p->bias[j], got = dtype_load_f64(p->out, p->c, at);
         for (int64_t k = 0; k < p->k; k++)
-            want += dtype_load_f64(DT_BF16, p->a, i * (uint64_t)p->k + (uint64_t)k) * dtype_load_f64(DT_BF16, p->b, j * (uint64_t)p->k + (uint64_t)k);
+            want += dtype_load_f64(DT_BF16, p->a, i * (uint64_t)p->k + (uint64_t)k) *
+                    dtype_load_f64(DT_BF16, p->b, j * (uint64_t)p->k + (uint64_t)k);
         double within = (double)p->k * 6e-8 + (p->out == DT_BF16 ? fabs(want) / 256 : 0);
-        if (!(fabs(got - want) <= within)) fail_msg("[%llu, %llu]: expected %.9g, got %.9g", (unsigned long long)i, (unsigned long long)j, want, got);
+        if (!(fabs(got - want) <= within))
+            fail_msg("[%llu, %llu]: expected %.9g, got %.9g", (unsigned long long)i, (unsigned long long)j, want, got);
     }
 }
 
 static void run_product(const char *file, product *p)
 {
     session *s = &p->s;
-    codegen_ptx ptx = session_emit(s, session_read(s, arena_printf(s->a, "tests/golden/kir/%s.kir", file)), processor());
+    codegen_ptx ptx =
+        session_emit(s, session_read(s, arena_printf(s->a, "tests/golden/kir/%s.kir", file)), processor());
     const codegen_ptx_launch *l = ptx.launches;
     uint64_t fault[8] = {INT64_MAX, INT64_MAX};
     ptx_region regions[] = {{p->a, (uint64_t)(p->m * p->k) * 2, false},
@@ -107,7 +118,12 @@ static void run_product(const char *file, product *p)
     for (int i = 0; i < 4; i++) params[i] = (uint64_t)(uintptr_t)regions[i].base;
     for (int i = 0; i < 3; i++) params[4 + i] = (uint64_t)dims[i];
     params[7] = (uint64_t)(uintptr_t)fault;
-    ptx_run run = {.threads = l->threads, .dynamic_bytes = l->dynamic_bytes, .params = params, .n_params = 8, .regions = regions, .n_regions = 5};
+    ptx_run run = {.threads = l->threads,
+                   .dynamic_bytes = l->dynamic_bytes,
+                   .params = params,
+                   .n_params = 8,
+                   .regions = regions,
+                   .n_regions = 5};
     for (int i = 0; i < 3; i++) {
         int64_t side;
         assert_true(dim_eval(l->kernel->dims, l->grid[i], dims, &side));
@@ -118,8 +134,8 @@ static void run_product(const char *file, product *p)
     if (why) fail_msg("@%s: %s", l->name, why);
     check_product(p);
     double flops = 2.0 * (double)p->m * (double)p->k * (double)p->n;
-    print_message("    %-14s %5lld x %5lld x %5lld  %8.3f ms  %7.1f TFLOP/s\n", l->name, (long long)p->m, (long long)p->k, (long long)p->n,
-                  (double)ms, flops / (double)ms * 1e-9);
+    print_message("    %-14s %5lld x %5lld x %5lld  %8.3f ms  %7.1f TFLOP/s\n", l->name, (long long)p->m,
+                  (long long)p->k, (long long)p->n, (double)ms, flops / (double)ms * 1e-9);
 }
 
 static void test_large_products(void **state)
@@ -146,7 +162,8 @@ int main(void)
         return 77;
     }
     printf("%s, %s\n", cuda_device(gpu), processor());
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_the_interpreter), cmocka_unit_test(test_large_products)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_the_interpreter),
+                                       cmocka_unit_test(test_large_products)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     cuda_close(gpu);
     arena_free(a);

@@ -1,4 +1,5 @@
-/* One model under two prefixes and another model, statically linked into one program, each called through its own header. */
+/* One model under two prefixes and another model, statically linked into one program, each called through its own
+ * header. */
 #include "one.h"
 #include "small.h"
 #include "two.h"
@@ -8,12 +9,12 @@
 
 static int failures;
 
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                     \
-            failures++;                                                                                                \
-        }                                                                                                              \
+#define EXPECT(condition)                                          \
+    do {                                                           \
+        if (!(condition)) {                                        \
+            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            failures++;                                            \
+        }                                                          \
     } while (0)
 
 static float pixels[ONE_INPUT_PIXELS_MAX_ELEMENTS];

@@ -1,7 +1,8 @@
-/* Lowering against the truth: every function of every tests/programs/<name>.tir is lowered, and its plan run by the kernel interpreter
- * on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with the tensor interpreter. The kernel
- * interpreter also reports what hardware would not: accesses out of bounds, races between tasks, reads of unwritten memory. The
- * program's shared object must then give the kernel interpreter's results bit for bit. */
+/* Lowering against the truth: every function of every tests/programs/<name>.tir is lowered, and its plan run by the
+ * kernel interpreter on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with
+ * the tensor interpreter. The kernel interpreter also reports what hardware would not: accesses out of bounds, races
+ * between tasks, reads of unwritten memory. The program's shared object must then give the kernel interpreter's results
+ * bit for bit. */
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
@@ -163,7 +164,8 @@ typedef struct {
 
 static void clear_results(const call *c)
 {
-    for (uint32_t i = 0; i < c->n_results; i++) memset(c->params[c->n_args + i].data, 0x5a, c->params[c->n_args + i].bytes);
+    for (uint32_t i = 0; i < c->n_results; i++)
+        memset(c->params[c->n_args + i].data, 0x5a, c->params[c->n_args + i].bytes);
 }
 
 static tensor *result(lowered *l, const call *c, uint32_t i)
@@ -185,7 +187,8 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
     tfx_args args = {t, t + c->n_args, NULL, c->n_args, c->n_results, 0, 0};
     if (tfx_run(l->model, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(l->model));
     for (uint32_t i = 0; i < c->n_results; i++)
-        compare(arena_printf(l->a, "%s, compiled, result %u", c->what, i), kernels[i], result(l, c, i), l->exact ? 0 : 2e-5);
+        compare(arena_printf(l->a, "%s, compiled, result %u", c->what, i), kernels[i], result(l, c, i),
+                l->exact ? 0 : 2e-5);
 }
 
 static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
@@ -196,7 +199,8 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
     c.args = ARENA_ARRAY(l->a, tensor *, c.n_args);
     c.want = ARENA_ARRAY(l->a, tensor *, c.n_results);
     c.params = ARENA_ARRAY(l->a, kbinding, plan->params.len);
-    c.what = arena_printf(l->a, "%s at sizes %lld, %lld with inputs %d", f->name, (long long)dims[0], (long long)dims[1], kind);
+    c.what = arena_printf(l->a, "%s at sizes %lld, %lld with inputs %d", f->name, (long long)dims[0],
+                          (long long)dims[1], kind);
     for (uint32_t i = 0; i < c.n_args; i++) {
         c.args[i] = random_tensor(l, &f->args.data[i].v->ty, dims, kind, &seed);
         c.params[i] = bind_tensor(l, c.args[i]);
@@ -219,8 +223,8 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
     check_compiled(l, &c, kernels);
 }
 
-/* Attention multiplies the values of keys that the mask leaves out by 0, where the truth does not look at them, and takes a row whose
- * scores are all -inf for one without keys. */
+/* Attention multiplies the values of keys that the mask leaves out by 0, where the truth does not look at them, and
+ * takes a row whose scores are all -inf for one without keys. */
 static bool finite_only(const char *program)
 {
     return !strcmp(program, "attention.tir");
@@ -238,7 +242,8 @@ static void check_program(void **state)
     for (uint32_t i = 0; i < l.m->functions.len; i++) {
         uint64_t seed = i;
         for (size_t k = 0; k < SIZES; k++) {
-            for (uint32_t s = 0; s < symbols; s++) { /* the first dim (a batch) stays small; the others take the sizes in turn */
+            for (uint32_t s = 0; s < symbols;
+                 s++) { /* the first dim (a batch) stays small; the others take the sizes in turn */
                 const dim_symbol *d = dim_symbol_at(l.m->dims, s);
                 int64_t v = sizes[(k + 3 * s) % SIZES];
                 if (s == 0) v = 1 + (int64_t)(k % 3);
@@ -261,8 +266,7 @@ static void test_kernels_are_shared(void **state)
     for (uint32_t i = 0; i < l.km->functions.len; i++) {
         const kfunction *f = l.km->functions.data[i];
         if (f->target != KTARGET_PLAN) kernels++;
-        else
-            kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
+        else kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
     }
     assert_true(kernels < launches);
     release(&l);
@@ -282,7 +286,8 @@ int main(void)
     struct CMUnitTest *tests = calloc((size_t)n + 1, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){.name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
+        tests[i] = (struct CMUnitTest){
+            .name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 1, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);

@@ -142,18 +142,19 @@ static void constants_are_seen_through_views(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    module *m = tir_parse(&s, "module m\nfunc @f(%x: f32[2]) -> () {\n"
-                              "%0 = const {value = 0.1} : f32\n%1 = broadcast %0 {axes = []} : f32[2, 3]\n"
-                              "%2 = transpose %1 {perm = [1, 0]} : f32[3, 2]\n%3 = cast %2 : f64[3, 2]\n%4 = cast %2 : bf16[3, 2]\n"
-                              "%5 = const {ivalue = 3} : i32\n%6 = cast %5 : f32\n%7 = cast %5 : bool\n%8 = const {value = -1.0} : f32\n"
-                              "%9 = cast %8 : u8\n%10 = cast %8 : i8\n%11 = const {ivalue = 9007199254740993} : i64\nreturn }");
+    module *m = tir_parse(
+        &s, "module m\nfunc @f(%x: f32[2]) -> () {\n"
+            "%0 = const {value = 0.1} : f32\n%1 = broadcast %0 {axes = []} : f32[2, 3]\n"
+            "%2 = transpose %1 {perm = [1, 0]} : f32[3, 2]\n%3 = cast %2 : f64[3, 2]\n%4 = cast %2 : bf16[3, 2]\n"
+            "%5 = const {ivalue = 3} : i32\n%6 = cast %5 : f32\n%7 = cast %5 : bool\n%8 = const {value = -1.0} : f32\n"
+            "%9 = cast %8 : u8\n%10 = cast %8 : i8\n%11 = const {ivalue = 9007199254740993} : i64\nreturn }");
     assert_non_null(m);
     static const struct {
         uint32_t node;
         bool known;
         double v;
-    } want[] = {{0, true, 0.1}, {2, true, 0.1},  {3, true, 0.1}, {4, false, 0}, {6, true, 3}, {7, false, 0},
-                {9, false, 0},  {10, true, -1}, {11, false, 0}};
+    } want[] = {{0, true, 0.1}, {2, true, 0.1}, {3, true, 0.1}, {4, false, 0}, {6, true, 3},
+                {7, false, 0},  {9, false, 0},  {10, true, -1}, {11, false, 0}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         double v = 0;
         assert_int_equal(value_const_splat(nth(m, want[i].node)->result, &v), want[i].known);
@@ -274,10 +275,10 @@ static void every_broken_invariant_is_seen(void **state)
 {
     (void)state;
     static breaker *const breakers[] = {
-        break_operand_order, break_use_missing, break_use_wrong,   break_use_extra,   break_type,   break_size,
-        break_attr,          break_attr_name,   break_region,      break_function,    break_result, break_point,
-        break_list,          break_last,        break_param,       break_param_value, break_id,     break_id_range,
-        break_param_shape,   break_region_order, break_def,        break_erased,
+        break_operand_order, break_use_missing,  break_use_wrong, break_use_extra,   break_type,   break_size,
+        break_attr,          break_attr_name,    break_region,    break_function,    break_result, break_point,
+        break_list,          break_last,         break_param,     break_param_value, break_id,     break_id_range,
+        break_param_shape,   break_region_order, break_def,       break_erased,
     };
     for (size_t i = 0; i < sizeof breakers / sizeof *breakers; i++) {
         tir_session s = tir_open();
@@ -304,38 +305,39 @@ static void a_violation_shows_the_node(void **state)
 
 /* ---- axis roles and cost ---- */
 
-static const char axes_text[] =
-    "module m\ndim B input 1..64\ndim S input 8..512\n"
-    "func @f(%x: f32[B, S, 12], %q: f32[B, 4, S, 8], %k: f32[B, 2, 16, 8], %c: bool[B, S, 16], %t: f32[100, 12], %i: i32[B, S]) -> () {\n"
-    "%0 = exp %x : f32[B, S, 12]\n"
-    "%1 = broadcast %i {axes = [0, 2]} : i32[B, 3, S]\n"
-    "%2 = transpose %x {perm = [2, 0, 1]} : f32[12, B, S]\n"
-    "%3 = reshape %x : f32[B, S, 3, 4]\n"
-    "%4 = reshape %x : f32[B * S, 12]\n"
-    "%5 = slice %x {start = [0, 2, 0], step = [1, 1, 1]} : f32[B, 4, 12]\n"
-    "%6 = concat %x, %x {axis = 1} : f32[B, 2 * S, 12]\n"
-    "%7 = contract %x, %t {labels = \"bsk,nk->nbs\"} : f32[100, B, S]\n"
-    "%8 = reduce %x {kind = sum, axes = [1]} : f32[B, 12]\n"
-    "%9 = softmax %x {axis = 2} : f32[B, S, 12]\n"
-    "%10 = normalize %x {mode = standard, axes = [1, 2], eps = 0.5} : f32[B, S, 12]\n"
-    "%11 = attention %q, %k, %k, %c {scale = 1.0} : f32[B, 4, S, 8]\n"
-    "%12 = gather %t, %i {axis = 0} : f32[B, S, 12]\n"
-    "%13 = const {value = 1.0} : f32[B]\n"
-    "return }\n";
+static const char axes_text[] = "module m\ndim B input 1..64\ndim S input 8..512\n"
+                                "func @f(%x: f32[B, S, 12], %q: f32[B, 4, S, 8], %k: f32[B, 2, 16, 8], %c: bool[B, S, "
+                                "16], %t: f32[100, 12], %i: i32[B, S]) -> () {\n"
+                                "%0 = exp %x : f32[B, S, 12]\n"
+                                "%1 = broadcast %i {axes = [0, 2]} : i32[B, 3, S]\n"
+                                "%2 = transpose %x {perm = [2, 0, 1]} : f32[12, B, S]\n"
+                                "%3 = reshape %x : f32[B, S, 3, 4]\n"
+                                "%4 = reshape %x : f32[B * S, 12]\n"
+                                "%5 = slice %x {start = [0, 2, 0], step = [1, 1, 1]} : f32[B, 4, 12]\n"
+                                "%6 = concat %x, %x {axis = 1} : f32[B, 2 * S, 12]\n"
+                                "%7 = contract %x, %t {labels = \"bsk,nk->nbs\"} : f32[100, B, S]\n"
+                                "%8 = reduce %x {kind = sum, axes = [1]} : f32[B, 12]\n"
+                                "%9 = softmax %x {axis = 2} : f32[B, S, 12]\n"
+                                "%10 = normalize %x {mode = standard, axes = [1, 2], eps = 0.5} : f32[B, S, 12]\n"
+                                "%11 = attention %q, %k, %k, %c {scale = 1.0} : f32[B, 4, S, 8]\n"
+                                "%12 = gather %t, %i {axis = 0} : f32[B, S, 12]\n"
+                                "%13 = const {value = 1.0} : f32[B]\n"
+                                "return }\n";
 
 static void roles_and_maps(void **state)
 {
     (void)state;
     /* Per node: roles in order (p, r, x), then operand maps, '-' for none. */
     static const char *const want[] = {
-        "ppp 012",      "ppp 02",          "ppp 120",  "pppp 01-",          "pp --1", "ppp 0-2",          "ppp 0-2 0-2",
-        "pppr 123 03",  "ppr 021",         "ppr 012",  "prr 012",           "pppprr 0125 0-45 0-43 024", "pppx 32 01", "p",
+        "ppp 012",     "ppp 02",      "ppp 120", "pppp 01-", "pp --1",  "ppp 0-2",
+        "ppp 0-2 0-2", "pppr 123 03", "ppr 021", "ppr 012",  "prr 012", "pppprr 0125 0-45 0-43 024",
+        "pppx 32 01",  "p",
     };
     tir_session s = tir_open();
     module *m = tir_parse(&s, axes_text);
     assert_string_equal(tir_messages(&s), "");
     uint32_t i = 0;
-    function_foreach(n, m->functions.data[0]) {
+    function_foreach (n, m->functions.data[0]) {
         axis_info x;
         node_axes(m, n, &x);
         strbuf b = strbuf_new(s.a);
@@ -378,7 +380,8 @@ static void the_reference_lists_every_op(void **state)
     tir_session s = tir_open();
     strbuf b = strbuf_new(s.a);
     ops_print_reference(&b);
-    for (int op = 0; op < OP_COUNT; op++) assert_non_null(strstr(b.s, arena_printf(s.a, "| `%s` |", op_row((op_kind)op)->name)));
+    for (int op = 0; op < OP_COUNT; op++)
+        assert_non_null(strstr(b.s, arena_printf(s.a, "| `%s` |", op_row((op_kind)op)->name)));
     assert_true(op_commutes(OP_ADD) && op_commutes(OP_MAX));
     assert_false(op_commutes(OP_SUB) || op_commutes(OP_CONTRACT));
     tir_close(&s);

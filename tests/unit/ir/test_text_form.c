@@ -1,5 +1,5 @@
-/* The .tir form: printing what was parsed gives the same bytes, whatever the module holds; mistakes and hostile text end in a
- * located message. */
+/* The .tir form: printing what was parsed gives the same bytes, whatever the module holds; mistakes and hostile text
+ * end in a located message. */
 #include "ir/constant.h"
 #include "ir/internal.h"
 #include "tests/support/tir_session.h"
@@ -13,67 +13,68 @@
 #include <cmocka.h>
 
 /* Every op of ops.def and every kind of attribute, dim, check, parameter, region and name. */
-static const char everything[] = "module \"odd name\"\n"
-                                 "dim B input 1..64\n"
-                                 "dim S input 8..512 multiple 8\n"
-                                 "dim K setting 0..16\n"
-                                 "dim N data 0..100\n"
-                                 "check S <= 512\n"
-                                 "check B * S == B * S\n"
-                                 "check S multiple 8\n"
-                                 "param \"a.weight\" : f32[8, 4] = random f32[8, 4] seed 3 stream 77 scale 0.25\n"
-                                 "param \"we \\\"ird\\\\\\n\\x01\" : bf16[4] = splat bf16[4] 1.5\n"
-                                 "param \"table\" : f32[10, 4] = data f32[10, 4] ["
-                                 "0.0, -0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, "
-                                 "0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, "
-                                 "inf, -inf, nan, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.25, "
-                                 "0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]\n"
-                                 "param \"packed\" : f32[8, 4]{panel 16} = encode panel 16 (transpose [1, 0] (splat f32[4, 8] 2.0))\n"
-                                 "param \"ids\" : i64[3] = data i64[3] [-9223372036854775808, 0, 9]\n"
-                                 "\n"
-                                 "func @main(%x: f32[B, 4], %mask: bool[B, S, S], %n: i32) -> (y: f32[B, 8], \"odd result\": f32) {\n"
-                                 "  region r1 = \"bert.layer\" at \"encoder.layer.0\"\n"
-                                 "  region r2 = \"gelu\" at \"encoder.layer.0\" in r1\n"
-                                 "  region r3 = \"\" at \"\"\n"
-                                 "  %0 = param \"a.weight\" : f32[8, 4]\n"
-                                 "  %1 = contract %x, %0 {labels = \"bk,nk->bn\"} : f32[B, 8] in r1\n"
-                                 "  %2 = const {value = 0.1} : f32[B, 8] in r2\n"
-                                 "  %3 = const {ivalue = -3} : i32\n"
-                                 "  %4 = const {ivalue = 1} : bool[B]\n"
-                                 "  %5 = const {value = nan} : f32[1, 4]\n"
-                                 "  %6 = const {value = -0.0} : f32\n"
-                                 "  %7 = const {value = 1e-300} : f64\n"
-                                 "  %8 = iota {axis = 1} : i32[B, S]\n"
-                                 "  %9 = cast %8 : f32[B, S]\n"
-                                 "  %10 = broadcast %5 {axes = [0, 1]} : f32[B, 4]\n"
-                                 "  %11 = broadcast %6 {axes = []} : f32[B, 4]\n"
-                                 "  %12 = transpose %9 {perm = [1, 0]} : f32[S, B]\n"
-                                 "  %13 = reshape %12 : f32[B * S]\n"
-                                 "  %14 = slice %9 {start = [0, S - 8], step = [1, 2]} : f32[B, 4]\n"
-                                 "  %15 = concat %14, %10, %11 {axis = 1} : f32[B, 12]\n"
-                                 "  %16 = reduce %15 {kind = mean, axes = [0, 1]} : f32\n"
-                                 "  %17 = reduce %mask {kind = any, axes = [2]} : bool[B, S]\n"
-                                 "  %18 = softmax %15 {axis = 1} : f32[B, 12]\n"
-                                 "  %19 = normalize %18 {mode = rms, axes = [0], eps = 1e-12} : f32[B, 12]\n"
-                                 "  %20 = broadcast %x {axes = [0, 3]} : f32[B, 4, S, 4]\n"
-                                 "  %21 = attention %20, %20, %20, %mask {scale = 0.5} : f32[B, 4, S, 4]\n"
-                                 "  %22 = attention %20, %20, %20 {scale = 0.5} : f32[B, 4, S, 4]\n"
-                                 "  %23 = param \"table\" : f32[10, 4]\n"
-                                 "  %24 = param \"ids\" : i64[3]\n"
-                                 "  %25 = gather %23, %24 {axis = 0} : f32[3, 4]\n"
-                                 "  %26 = param \"packed\" : f32[8, 4]{panel 16}\n"
-                                 "  %27 = contract %x, %26 {labels = \"bk,nk->bn\"} : f32[B, 8]\n"
-                                 "  %28 = fma %1, %2, %27 : f32[B, 8] in r3\n"
-                                 "  %named.value = add %28, %1 : f32[B, 8]\n"
-                                 "  %29 = lt %1, %28 : bool[B, 8]\n"
-                                 "  %30 = select %29, %1, %named.value : f32[B, 8]\n"
-                                 "  point \"encoder.layer.0:attended\" = %30\n"
-                                 "  return %30, %16\n"
-                                 "}\n"
-                                 "\n"
-                                 "func @second() -> () {\n"
-                                 "  return\n"
-                                 "}\n";
+static const char everything[] =
+    "module \"odd name\"\n"
+    "dim B input 1..64\n"
+    "dim S input 8..512 multiple 8\n"
+    "dim K setting 0..16\n"
+    "dim N data 0..100\n"
+    "check S <= 512\n"
+    "check B * S == B * S\n"
+    "check S multiple 8\n"
+    "param \"a.weight\" : f32[8, 4] = random f32[8, 4] seed 3 stream 77 scale 0.25\n"
+    "param \"we \\\"ird\\\\\\n\\x01\" : bf16[4] = splat bf16[4] 1.5\n"
+    "param \"table\" : f32[10, 4] = data f32[10, 4] ["
+    "0.0, -0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, "
+    "0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, "
+    "inf, -inf, nan, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.25, "
+    "0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]\n"
+    "param \"packed\" : f32[8, 4]{panel 16} = encode panel 16 (transpose [1, 0] (splat f32[4, 8] 2.0))\n"
+    "param \"ids\" : i64[3] = data i64[3] [-9223372036854775808, 0, 9]\n"
+    "\n"
+    "func @main(%x: f32[B, 4], %mask: bool[B, S, S], %n: i32) -> (y: f32[B, 8], \"odd result\": f32) {\n"
+    "  region r1 = \"bert.layer\" at \"encoder.layer.0\"\n"
+    "  region r2 = \"gelu\" at \"encoder.layer.0\" in r1\n"
+    "  region r3 = \"\" at \"\"\n"
+    "  %0 = param \"a.weight\" : f32[8, 4]\n"
+    "  %1 = contract %x, %0 {labels = \"bk,nk->bn\"} : f32[B, 8] in r1\n"
+    "  %2 = const {value = 0.1} : f32[B, 8] in r2\n"
+    "  %3 = const {ivalue = -3} : i32\n"
+    "  %4 = const {ivalue = 1} : bool[B]\n"
+    "  %5 = const {value = nan} : f32[1, 4]\n"
+    "  %6 = const {value = -0.0} : f32\n"
+    "  %7 = const {value = 1e-300} : f64\n"
+    "  %8 = iota {axis = 1} : i32[B, S]\n"
+    "  %9 = cast %8 : f32[B, S]\n"
+    "  %10 = broadcast %5 {axes = [0, 1]} : f32[B, 4]\n"
+    "  %11 = broadcast %6 {axes = []} : f32[B, 4]\n"
+    "  %12 = transpose %9 {perm = [1, 0]} : f32[S, B]\n"
+    "  %13 = reshape %12 : f32[B * S]\n"
+    "  %14 = slice %9 {start = [0, S - 8], step = [1, 2]} : f32[B, 4]\n"
+    "  %15 = concat %14, %10, %11 {axis = 1} : f32[B, 12]\n"
+    "  %16 = reduce %15 {kind = mean, axes = [0, 1]} : f32\n"
+    "  %17 = reduce %mask {kind = any, axes = [2]} : bool[B, S]\n"
+    "  %18 = softmax %15 {axis = 1} : f32[B, 12]\n"
+    "  %19 = normalize %18 {mode = rms, axes = [0], eps = 1e-12} : f32[B, 12]\n"
+    "  %20 = broadcast %x {axes = [0, 3]} : f32[B, 4, S, 4]\n"
+    "  %21 = attention %20, %20, %20, %mask {scale = 0.5} : f32[B, 4, S, 4]\n"
+    "  %22 = attention %20, %20, %20 {scale = 0.5} : f32[B, 4, S, 4]\n"
+    "  %23 = param \"table\" : f32[10, 4]\n"
+    "  %24 = param \"ids\" : i64[3]\n"
+    "  %25 = gather %23, %24 {axis = 0} : f32[3, 4]\n"
+    "  %26 = param \"packed\" : f32[8, 4]{panel 16}\n"
+    "  %27 = contract %x, %26 {labels = \"bk,nk->bn\"} : f32[B, 8]\n"
+    "  %28 = fma %1, %2, %27 : f32[B, 8] in r3\n"
+    "  %named.value = add %28, %1 : f32[B, 8]\n"
+    "  %29 = lt %1, %28 : bool[B, 8]\n"
+    "  %30 = select %29, %1, %named.value : f32[B, 8]\n"
+    "  point \"encoder.layer.0:attended\" = %30\n"
+    "  return %30, %16\n"
+    "}\n"
+    "\n"
+    "func @second() -> () {\n"
+    "  return\n"
+    "}\n";
 
 static void prints_what_it_reads(void **state)
 {
@@ -96,9 +97,10 @@ static void reads_more_than_it_prints(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    module *m = tir_parse(&s, "// a comment\nmodule m dim B input 1..4\nparam \"w\" : f32[2, 2]\nparam \"v\":f32[2] = random seed 7\n"
-                              "func@f(%x:f32[B,2]) -> (y: f32[B]) { // another\n"
-                              "%k9 = reduce %x {axes=[1], kind=sum} : f32[B]\n\n return %k9 }");
+    module *m = tir_parse(
+        &s, "// a comment\nmodule m dim B input 1..4\nparam \"w\" : f32[2, 2]\nparam \"v\":f32[2] = random seed 7\n"
+            "func@f(%x:f32[B,2]) -> (y: f32[B]) { // another\n"
+            "%k9 = reduce %x {axes=[1], kind=sum} : f32[B]\n\n return %k9 }");
     assert_string_equal(tir_messages(&s), "");
     assert_non_null(m);
     assert_string_equal(m->functions.data[0]->results.data[0].v->name, "k9");
@@ -114,7 +116,9 @@ typedef struct {
     const char *text, *message; /* the message must be among the diagnostics */
 } bad;
 
-#define F(body) "module m\ndim B input 1..4\ndim S input 1..8\nparam \"w\" : f32[2, 3] = splat f32[2, 3] 0.0\nfunc @f(%x: f32[B, 2], %i: i32[B], %c: bool[B, 2]) -> (y: f32[B, 2]) {\n" body "\n  return %x\n}\n"
+#define F(body)                                                                                                        \
+    "module m\ndim B input 1..4\ndim S input 1..8\nparam \"w\" : f32[2, 3] = splat f32[2, 3] 0.0\nfunc @f(%x: f32[B, " \
+    "2], %i: i32[B], %c: bool[B, 2]) -> (y: f32[B, 2]) {\n" body "\n  return %x\n}\n"
 #define P(value) "module m\nparam \"p\" : f32[2, 2] = " value "\n"
 
 static const bad mistakes[] = {
@@ -231,7 +235,8 @@ static const bad mistakes[] = {
     {"module m\nfunc @f(%x: f32) -> (y: f32) { return %x", "expected '}'"},
     {"module m\nfunc @f() -> () { return }\nfunc @f() -> () { return }", "two functions have this name"},
     {"module m\nfunc @f(%x: f32[4611686018427387904, 8]) -> () { return }", "negative or overflow"},
-    {"module m\nfunc @f() -> () { %1 = const {value = 1.0} : f32[4611686018427387904, 8] return }", "negative or overflow"},
+    {"module m\nfunc @f() -> () { %1 = const {value = 1.0} : f32[4611686018427387904, 8] return }",
+     "negative or overflow"},
 };
 
 static void mistakes_are_located(void **state)
@@ -251,7 +256,8 @@ static void a_message_shows_the_place(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    assert_null(tir_parse(&s, "module m\nfunc @f(%x: f32[2]) -> (y: f32[2]) {\n  %0 = exp %z : f32[2]\n  return %0\n}\n"));
+    assert_null(
+        tir_parse(&s, "module m\nfunc @f(%x: f32[2]) -> (y: f32[2]) {\n  %0 = exp %z : f32[2]\n  return %0\n}\n"));
     assert_string_equal(tir_messages(&s), "test.tir:3:12: error: %z is not defined above\n"
                                           "  3 |   %0 = exp %z : f32[2]\n"
                                           "    |            ^~\n");
@@ -271,8 +277,8 @@ static void nesting_is_bounded(void **state)
     tir_close(&s);
 }
 
-/* Every prefix, and every byte replaced by a few others: never a crash, and a module only when it verifies (module_parse
- * says so itself) and prints to text that reads back. */
+/* Every prefix, and every byte replaced by a few others: never a crash, and a module only when it verifies
+ * (module_parse says so itself) and prints to text that reads back. */
 static void damaged_text_is_refused_or_sound(void **state)
 {
     (void)state;
@@ -318,7 +324,9 @@ static void weights_files_are_opened(void **state)
     fclose(f);
 
     tir_session s = tir_open();
-    char *text = arena_printf(s.a, "module m\nparam \"x\" : f32[2] = file \"%s\" \"a\"\nparam \"y\" : f32[1] = slice [1] [1] (file \"%s\" \"b\")\n",
+    char *text = arena_printf(s.a,
+                              "module m\nparam \"x\" : f32[2] = file \"%s\" \"a\"\nparam \"y\" : f32[1] = slice [1] "
+                              "[1] (file \"%s\" \"b\")\n",
                               path, path);
     module *m = tir_parse(&s, text);
     assert_string_equal(tir_messages(&s), "");
@@ -344,7 +352,8 @@ static void weights_files_are_opened(void **state)
 static void reals_keep_their_bits(void **state)
 {
     (void)state;
-    static const double values[] = {0.0, -0.0, 0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 1e22, 16777217.0, INFINITY, -INFINITY};
+    static const double values[] = {0.0,  -0.0,       0.1,      1.0 / 3,  5e-324, 1.7976931348623157e308,
+                                    1e22, 16777217.0, INFINITY, -INFINITY};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         tir_session s = tir_open();
         module *m = module_new(s.a, s.names, s.sources, dims_new(s.a, s.names), "m");
@@ -362,14 +371,10 @@ static void reals_keep_their_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_what_it_reads),
-        cmocka_unit_test(reads_more_than_it_prints),
-        cmocka_unit_test(mistakes_are_located),
-        cmocka_unit_test(a_message_shows_the_place),
-        cmocka_unit_test(nesting_is_bounded),
-        cmocka_unit_test(damaged_text_is_refused_or_sound),
-        cmocka_unit_test(weights_files_are_opened),
-        cmocka_unit_test(reals_keep_their_bits),
+        cmocka_unit_test(prints_what_it_reads),     cmocka_unit_test(reads_more_than_it_prints),
+        cmocka_unit_test(mistakes_are_located),     cmocka_unit_test(a_message_shows_the_place),
+        cmocka_unit_test(nesting_is_bounded),       cmocka_unit_test(damaged_text_is_refused_or_sound),
+        cmocka_unit_test(weights_files_are_opened), cmocka_unit_test(reals_keep_their_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

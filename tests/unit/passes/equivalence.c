@@ -21,9 +21,9 @@ static uint64_t next_random(inputs *in)
 
 static double pick_float(inputs *in, bool extreme)
 {
-    static const double edges[] = {0.0,     -0.0,     1.0,  -1.0, NAN,      INFINITY,       -INFINITY, FLT_MIN,
-                                   1e-45,   -1e-40,   0.5,  2.5,  FLT_MAX,  -FLT_MAX,       65504,     1e30,
-                                   1e-30,   16777217, -3.0, 0.1,  -1e-7,    88.0,           -104.0,    3.5};
+    static const double edges[] = {0.0,   -0.0,     1.0,  -1.0, NAN,     INFINITY, -INFINITY, FLT_MIN,
+                                   1e-45, -1e-40,   0.5,  2.5,  FLT_MAX, -FLT_MAX, 65504,     1e30,
+                                   1e-30, 16777217, -3.0, 0.1,  -1e-7,   88.0,     -104.0,    3.5};
     if (extreme) return edges[next_random(in) % (sizeof edges / sizeof *edges)];
     return ((double)(next_random(in) >> 11) * 0x1p-53 - 0.5) * 4;
 }
@@ -121,7 +121,8 @@ static void choose_dims(const module *m, int k, int64_t *dims)
     }
 }
 
-const char *compare_modules(arena *a, const module *before, const module *after, pass_numerics numerics, uint32_t *compared)
+const char *compare_modules(arena *a, const module *before, const module *after, pass_numerics numerics,
+                            uint32_t *compared)
 {
     inputs in = {.a = a, .m = before, .random = 0x9e3779b97f4a7c15u};
     in.dims = ARENA_ARRAY(a, int64_t, dim_symbol_count(before->dims));
@@ -130,8 +131,7 @@ const char *compare_modules(arena *a, const module *before, const module *after,
         for (uint32_t k = 0; k < after->functions.len; k++)
             if (after->functions.data[k]->name == f->name) g = after->functions.data[k];
         if (!g) return arena_printf(a, "@%s is gone", f->name);
-        for (int k = 0; k < 4; k++)
-            /* Extremes come in many combinations; a few rounds see most pairs. */
+        for (int k = 0; k < 4; k++) /* Extremes come in many combinations; a few rounds see most pairs. */
             for (int round = 0; round < (numerics == NUMERICS_EXACT ? 8 : 1); round++) {
                 choose_dims(before, k, in.dims);
                 const char *bad = compare_function(&in, f, g, round > 0, numerics, compared);

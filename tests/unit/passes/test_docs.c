@@ -47,7 +47,8 @@ static void tir_page(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    const char *page = read_file(s.a, "docs/tir.md"), *at = strstr(page, "    module digits\n"), *end = strstr(at, "    }\n");
+    const char *page = read_file(s.a, "docs/tir.md"), *at = strstr(page, "    module digits\n"),
+               *end = strstr(at, "    }\n");
     assert_non_null(end);
     strbuf b = strbuf_new(s.a);
     for (const char *line = at; line < end + 6; line = strchr(line, '\n') + 1) {
@@ -63,6 +64,7 @@ static void tir_page(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ops_page), cmocka_unit_test(passes_page), cmocka_unit_test(tir_page)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ops_page), cmocka_unit_test(passes_page),
+                                       cmocka_unit_test(tir_page)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

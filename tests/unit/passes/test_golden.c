@@ -1,5 +1,6 @@
-/* Every case of tests/golden/passes, without the driver: the text that must come out, and, which text cannot show, that the
- * module computes what it did. GOLDEN_UPDATE=1 rewrites the expectations; read the difference before committing it. */
+/* Every case of tests/golden/passes, without the driver: the text that must come out, and, which text cannot show, that
+ * the module computes what it did. GOLDEN_UPDATE=1 rewrites the expectations; read the difference before committing it.
+ */
 #include "equivalence.h"
 #include "passes/canonicalise.h"
 #include "tests/support/tir_session.h"
@@ -116,7 +117,8 @@ static void run_case(const char *path)
         pass_session again = {.d = s.d, .options = &once};
         assert_int_equal(passes_run(m, &again), STATUS_OK);
     }
-    if (strcmp(tir_text(&s, m), text)) fail_msg("%s: running the passes again changes\n%s\ninto\n%s", path, text, tir_text(&s, m));
+    if (strcmp(tir_text(&s, m), text))
+        fail_msg("%s: running the passes again changes\n%s\ninto\n%s", path, text, tir_text(&s, m));
     tir_close(&s);
 }
 
@@ -152,7 +154,8 @@ static void every_rule_is_reached(void **state)
     globfree(&files);
     for (uint32_t i = 0; i < n_arithmetic_rules + n_view_rules; i++) {
         const rule *r = i < n_arithmetic_rules ? &arithmetic_rules[i] : &view_rules[i - n_arithmetic_rules];
-        if (!strstr(all.s, arena_printf(s.a, "remark: canonicalise: %s\n", r->text))) fail_msg("no case reaches: %s", r->text);
+        if (!strstr(all.s, arena_printf(s.a, "remark: canonicalise: %s\n", r->text)))
+            fail_msg("no case reaches: %s", r->text);
     }
     tir_close(&s);
 }
@@ -166,16 +169,19 @@ static void the_comparison_can_fail(void **state)
         {"%0 = add %x, %z : f32[B, 9]", "%0 = abs %x : f32[B, 9]"},
         {"%0 = add %x, %z : f32[B, 9]", "%0 = mul %x, %o : f32[B, 9]"},
         {"%1 = mul %x, %z : f32[B, 9] %0 = add %1, %y : f32[B, 9]", "%0 = add %y, %z : f32[B, 9]"},
-        {"%1 = add %x, %o : f32[B, 9] %0 = add %1, %o : f32[B, 9]", "%1 = add %o, %o : f32[B, 9] %0 = add %x, %1 : f32[B, 9]"},
+        {"%1 = add %x, %o : f32[B, 9] %0 = add %1, %o : f32[B, 9]",
+         "%1 = add %o, %o : f32[B, 9] %0 = add %x, %1 : f32[B, 9]"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         tir_session s = tir_open();
         module *m[2];
         for (int k = 0; k < 2; k++)
-            m[k] = tir_parse(&s, arena_printf(s.a,
-                                              "module m dim B input 1..40 func @f(%%x: f32[B, 9], %%y: f32[B, 9]) -> (r: f32[B, 9]) {"
-                                              "%%z = const {value = 0.0} : f32[B, 9] %%o = const {value = 1.0} : f32[B, 9] %s return %%0 }",
-                                              pairs[i][k]));
+            m[k] = tir_parse(
+                &s, arena_printf(
+                        s.a,
+                        "module m dim B input 1..40 func @f(%%x: f32[B, 9], %%y: f32[B, 9]) -> (r: f32[B, 9]) {"
+                        "%%z = const {value = 0.0} : f32[B, 9] %%o = const {value = 1.0} : f32[B, 9] %s return %%0 }",
+                        pairs[i][k]));
         assert_string_equal(tir_messages(&s), "");
         uint32_t compared = 0;
         const char *bad = compare_modules(s.a, m[0], m[1], NUMERICS_EXACT, &compared);
@@ -202,8 +208,8 @@ static void long_chains(void **state)
             tir_session s = tir_open();
             enum { LENGTH = 20000 };
             strbuf b = strbuf_new(s.a);
-            strbuf_addf(&b, "module m param \"w\" : f32[%s] func @f() -> (y: f32[%s]) {\n%%0 = %s : f32[%s]\n", links[k].shape,
-                        links[k].shape, leaf ? "param \"w\"" : "const {value = 0.1}", links[k].shape);
+            strbuf_addf(&b, "module m param \"w\" : f32[%s] func @f() -> (y: f32[%s]) {\n%%0 = %s : f32[%s]\n",
+                        links[k].shape, links[k].shape, leaf ? "param \"w\"" : "const {value = 0.1}", links[k].shape);
             for (int i = 1; i <= LENGTH; i++) {
                 const char *link = i & 1 ? links[k].odd : links[k].even, *mark = strchr(link, '@');
                 strbuf_addf(&b, "%%%d = %.*s%%%d%s\n", i, (int)(mark - link), link, i - 1, mark + 1);

@@ -12,7 +12,8 @@ static value *named(const module *m, const char *name)
     const function *f = m->functions.data[0];
     for (uint32_t i = 0; i < f->args.len; i++)
         if (!strcmp(f->args.data[i].name, name)) return f->args.data[i].v;
-    function_foreach(n, f) if (n->result->name && !strcmp(n->result->name, name)) return n->result;
+    function_foreach (n, f)
+        if (n->result->name && !strcmp(n->result->name, name)) return n->result;
     fail_msg("no value %s", name);
     return NULL;
 }
@@ -21,10 +22,11 @@ static void uses_and_ops(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    module *m = tir_parse(&s, "module m func @f(%x: f32[4], %unread: f32[4]) -> (y: f32[4], z: f32[4]) {\n"
-                              "%once = exp %x : f32[4]\n%twice = exp %once : f32[4]\n%square = mul %twice, %twice : f32[4]\n"
-                              "%out = add %square, %x : f32[4]\n%both = neg %out : f32[4]\npoint \"p:once\" = %once\n"
-                              "return %out, %both }");
+    module *m =
+        tir_parse(&s, "module m func @f(%x: f32[4], %unread: f32[4]) -> (y: f32[4], z: f32[4]) {\n"
+                      "%once = exp %x : f32[4]\n%twice = exp %once : f32[4]\n%square = mul %twice, %twice : f32[4]\n"
+                      "%out = add %square, %x : f32[4]\n%both = neg %out : f32[4]\npoint \"p:once\" = %once\n"
+                      "return %out, %both }");
     assert_non_null(m);
     const function *f = m->functions.data[0];
     assert_true(match_single_use(named(m, "once")));
@@ -62,11 +64,12 @@ static void what_is_rounded_already(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    module *m = tir_parse(&s, "module m param \"w\" : f32[4] func @f(%x: f32[4], %h: bf16[4], %i: i32[4]) -> () {\n"
-                              "%w = param \"w\" : f32[4]\n%view = reshape %x : f32[2, 2]\n%sum = add %x, %w : f32[4]\n"
-                              "%of_sum = reshape %sum : f32[2, 2]\n%narrow = cast %sum : bf16[4]\n%wide = cast %sum : f64[4]\n"
-                              "%from_half = cast %h : f32[4]\n%from_int = cast %i : f32[4]\n%table = gather %w, %i {axis = 0} : f32[4]\n"
-                              "return }");
+    module *m = tir_parse(
+        &s, "module m param \"w\" : f32[4] func @f(%x: f32[4], %h: bf16[4], %i: i32[4]) -> () {\n"
+            "%w = param \"w\" : f32[4]\n%view = reshape %x : f32[2, 2]\n%sum = add %x, %w : f32[4]\n"
+            "%of_sum = reshape %sum : f32[2, 2]\n%narrow = cast %sum : bf16[4]\n%wide = cast %sum : f64[4]\n"
+            "%from_half = cast %h : f32[4]\n%from_int = cast %i : f32[4]\n%table = gather %w, %i {axis = 0} : f32[4]\n"
+            "return }");
     static const char *const yes[] = {"x", "w", "view", "narrow", "from_half", "from_int", "table", "i"};
     static const char *const no[] = {"sum", "of_sum", "wide"};
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
@@ -80,12 +83,14 @@ static void borders_of_a_region(void **state)
 {
     (void)state;
     tir_session s = tir_open();
-    module *m = tir_parse(&s, "module m param \"w\" : f32[4] func @f(%x: f32[4], %y: f32[4]) -> (r: f32[4], q: f32[4]) {\n"
-                              "region r1 = \"layer\" at \"l\"\nregion r2 = \"gelu\" at \"l\" in r1\nregion r3 = \"empty\" at \"l\"\n"
-                              "%before = neg %x : f32[4]\n%one = const {value = 1.0} : f32[4]\n%w = param \"w\" : f32[4] in r1\n"
-                              "%a = add %before, %one : f32[4] in r1\n%b = mul %a, %w : f32[4] in r2\n%c = sub %b, %before : f32[4] in r2\n"
-                              "%d = add %c, %y : f32[4] in r1\n%after = exp %a : f32[4]\n%e = add %after, %d : f32[4] in r1\n"
-                              "return %e, %after }");
+    module *m = tir_parse(
+        &s,
+        "module m param \"w\" : f32[4] func @f(%x: f32[4], %y: f32[4]) -> (r: f32[4], q: f32[4]) {\n"
+        "region r1 = \"layer\" at \"l\"\nregion r2 = \"gelu\" at \"l\" in r1\nregion r3 = \"empty\" at \"l\"\n"
+        "%before = neg %x : f32[4]\n%one = const {value = 1.0} : f32[4]\n%w = param \"w\" : f32[4] in r1\n"
+        "%a = add %before, %one : f32[4] in r1\n%b = mul %a, %w : f32[4] in r2\n%c = sub %b, %before : f32[4] in r2\n"
+        "%d = add %c, %y : f32[4] in r1\n%after = exp %a : f32[4]\n%e = add %after, %d : f32[4] in r1\n"
+        "return %e, %after }");
     assert_non_null(m);
     const function *f = m->functions.data[0];
     region_border b;

@@ -219,8 +219,9 @@ static void every_flag_is_in_the_help(void **state)
     tir_session s = tir_open();
     strbuf b = strbuf_new(s.a);
     pass_options_help(&b);
-    static const char *const flags[] = {"--run-pass=cse",  "--skip-pass=cse", "--stop-after=cse",  "--print-after=cse", "--print-after-all",
-                                        "--verify-each",   "--no-verify-each", "--roundtrip-each", "--time-passes",     "--remarks"};
+    static const char *const flags[] = {"--run-pass=cse",    "--skip-pass=cse", "--stop-after=cse", "--print-after=cse",
+                                        "--print-after-all", "--verify-each",   "--no-verify-each", "--roundtrip-each",
+                                        "--time-passes",     "--remarks"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         pass_options o = pass_options_default();
         assert_int_equal(pass_options_flag(&o, s.a, s.d, flags[i]), FLAG_TAKEN);
@@ -251,9 +252,9 @@ static void nothing_to_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(claims_are_checked),        cmocka_unit_test(remarks_are_asked_for),
-        cmocka_unit_test(flags_choose_what_runs),    cmocka_unit_test(flags_choose_what_is_shown),
-        cmocka_unit_test(wrong_flags_are_told),      cmocka_unit_test(every_flag_is_in_the_help),
+        cmocka_unit_test(claims_are_checked),     cmocka_unit_test(remarks_are_asked_for),
+        cmocka_unit_test(flags_choose_what_runs), cmocka_unit_test(flags_choose_what_is_shown),
+        cmocka_unit_test(wrong_flags_are_told),   cmocka_unit_test(every_flag_is_in_the_help),
         cmocka_unit_test(nothing_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

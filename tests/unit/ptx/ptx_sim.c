@@ -12,7 +12,8 @@ void sim_fail(sim_machine *s, const sim_instr *i, const char *fmt, ...)
     va_start(ap, fmt);
     const char *what = arena_vprintf(s->a, fmt, ap);
     va_end(ap);
-    s->error = arena_printf(s->a, "block %u,%u,%u: %s%s%s", s->block[0], s->block[1], s->block[2], what, i ? ": " : "", i ? i->text : "");
+    s->error = arena_printf(s->a, "block %u,%u,%u: %s%s%s", s->block[0], s->block[1], s->block[2], what, i ? ": " : "",
+                            i ? i->text : "");
 }
 
 bool sim_has(const sim_instr *i, const char *word)
@@ -58,14 +59,16 @@ uint64_t sim_address(sim_machine *s, const sim_thread *t, const sim_arg *x)
     return (x->reg >= 0 ? t->reg[x->reg] : 0) + x->number;
 }
 
-void *sim_memory(sim_machine *s, const sim_instr *i, char space, uint64_t address, uint64_t bytes, uint64_t align, bool write)
+void *sim_memory(sim_machine *s, const sim_instr *i, char space, uint64_t address, uint64_t bytes, uint64_t align,
+                 bool write)
 {
     if (address % align) {
         sim_fail(s, i, "address 0x%llx is not aligned to %llu", (unsigned long long)address, (unsigned long long)align);
         return NULL;
     }
     if (space == 's') {
-        if (address >= SHARED_WINDOW && address + bytes <= SHARED_WINDOW + s->shared_bytes) return s->shared + (address - SHARED_WINDOW);
+        if (address >= SHARED_WINDOW && address + bytes <= SHARED_WINDOW + s->shared_bytes)
+            return s->shared + (address - SHARED_WINDOW);
         sim_fail(s, i, "outside of shared memory: 0x%llx", (unsigned long long)address);
         return NULL;
     }
@@ -75,7 +78,8 @@ void *sim_memory(sim_machine *s, const sim_instr *i, char space, uint64_t addres
         if (address < base || address + bytes > base + r->bytes || (write && !r->writable)) continue;
         return (void *)(uintptr_t)address;
     }
-    sim_fail(s, i, "outside of global memory: 0x%llx, %llu bytes", (unsigned long long)address, (unsigned long long)bytes);
+    sim_fail(s, i, "outside of global memory: 0x%llx, %llu bytes", (unsigned long long)address,
+             (unsigned long long)bytes);
     return NULL;
 }
 
@@ -126,14 +130,16 @@ static bool release(sim_machine *s, uint32_t first, uint32_t n, sim_scope scope)
     return true;
 }
 
-/* Each warp, each warpgroup goes as far as it can before the next one starts: what only a wider barrier orders comes apart. */
+/* Each warp, each warpgroup goes as far as it can before the next one starts: what only a wider barrier orders comes
+ * apart. */
 static void run_group(sim_machine *s, uint32_t first, uint32_t n, sim_scope scope)
 {
     static const uint32_t inner[] = {[SCOPE_WARP] = 1, [SCOPE_WARPGROUP] = 32, [SCOPE_BLOCK] = 128};
     do {
         uint32_t parts = (n + inner[scope] - 1) / inner[scope];
         for (uint32_t k = 0; k < parts && !s->error; k++) {
-            uint32_t at = (s->run->late ? parts - 1 - k : k) * inner[scope], size = n - at < inner[scope] ? n - at : inner[scope];
+            uint32_t at = (s->run->late ? parts - 1 - k : k) * inner[scope],
+                     size = n - at < inner[scope] ? n - at : inner[scope];
             sim_thread *t = &s->threads[first + at];
             if (scope != SCOPE_WARP) run_group(s, first + at, size, (sim_scope)(scope - 1));
             else
@@ -152,7 +158,8 @@ static void run_block(sim_machine *s)
     memset(s->shared, 0xff, s->shared_bytes); /* NaN in every format: what was not written shows */
     run_group(s, 0, n, SCOPE_BLOCK);
     for (uint32_t k = 0; k < n; k++)
-        if (!s->threads[k].done) sim_fail(s, &s->program.data[s->threads[k].pc], "threads wait for each other for ever");
+        if (!s->threads[k].done)
+            sim_fail(s, &s->program.data[s->threads[k].pc], "threads wait for each other for ever");
 }
 
 const char *ptx_simulate(arena *a, const char *text, const char *entry, const ptx_run *run)
@@ -161,7 +168,8 @@ const char *ptx_simulate(arena *a, const char *text, const char *entry, const pt
     s->a = a;
     s->run = run;
     if (!sim_parse(s, text, entry)) return s->error;
-    if (s->params.len != run->n_params) return arena_printf(a, "%u parameters given, %u declared", run->n_params, s->params.len);
+    if (s->params.len != run->n_params)
+        return arena_printf(a, "%u parameters given, %u declared", run->n_params, s->params.len);
     s->shared = arena_alloc(a, s->shared_bytes + 1, SHARED_ALIGN);
     s->threads = ARENA_ARRAY(a, sim_thread, run->threads);
     for (s->block[2] = 0; s->block[2] < run->grid[2]; s->block[2]++)

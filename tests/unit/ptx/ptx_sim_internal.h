@@ -11,16 +11,16 @@ enum { MAX_WORDS = 16, SHARED_WINDOW = 1024 /* address of the first byte */, SHA
 typedef enum { ARG_REG, ARG_SPECIAL, ARG_NUMBER, ARG_ADDRESS, ARG_LIST, ARG_LABEL } arg_kind;
 typedef struct sim_arg {
     arg_kind kind;
-    int reg;                 /* REG; ADDRESS: base register or -1 */
-    uint64_t number;         /* NUMBER; ADDRESS: offset, symbols resolved; LABEL: index of the instruction */
-    const char *name;        /* SPECIAL, LABEL, ADDRESS of a parameter */
+    int reg;          /* REG; ADDRESS: base register or -1 */
+    uint64_t number;  /* NUMBER; ADDRESS: offset, symbols resolved; LABEL: index of the instruction */
+    const char *name; /* SPECIAL, LABEL, ADDRESS of a parameter */
     struct sim_arg *list;
     int n;
     bool negated;
 } sim_arg;
 
 typedef struct {
-    char kind; /* b u s f; h: bf16; p: predicate */
+    char kind;        /* b u s f; h: bf16; p: predicate */
     int bits, vector; /* of one element; how many (x2, v4) */
 } sim_type;
 
@@ -34,13 +34,13 @@ struct sim_instr {
     const char *text;
     const char *word[MAX_WORDS]; /* the opcode's parts: "ld", "global", "b32" */
     int n_words;
-    sim_type type, from;         /* the last type among the words; the one before it, or `type` again */
-    int guard;                   /* predicate register, -1: none */
+    sim_type type, from; /* the last type among the words; the one before it, or `type` again */
+    int guard;           /* predicate register, -1: none */
     bool guard_not;
     sim_arg *args;
     int n_args;
-    sim_scope scope;             /* who executes it together */
-    sim_exec *exec;              /* for a warp, warpgroup or block: called once, with its first thread */
+    sim_scope scope; /* who executes it together */
+    sim_exec *exec;  /* for a warp, warpgroup or block: called once, with its first thread */
 };
 
 /* ---- the machine ---- */
@@ -76,7 +76,7 @@ struct sim_machine {
     uint8_t *shared;
     uint32_t block[3];
     sim_thread *threads;
-    VEC(sim_product) products[8];       /* by warpgroup */
+    VEC(sim_product) products[8]; /* by warpgroup */
     uint64_t steps;
     const char *error;
 };
@@ -91,7 +91,8 @@ uint64_t sim_get(sim_machine *s, const sim_thread *t, const sim_arg *x);
 void sim_set(sim_thread *t, const sim_arg *x, uint64_t v, int bits);
 uint64_t sim_address(sim_machine *s, const sim_thread *t, const sim_arg *x);
 /* Memory of so many bytes, NULL after a failure. `space`: 'g' or 's'. */
-void *sim_memory(sim_machine *s, const sim_instr *i, char space, uint64_t address, uint64_t bytes, uint64_t align, bool write);
+void *sim_memory(sim_machine *s, const sim_instr *i, char space, uint64_t address, uint64_t bytes, uint64_t align,
+                 bool write);
 float sim_half_value(char kind, uint16_t bits); /* kind h: bf16, else f16 */
 uint16_t sim_half_bits(char kind, float v);
 

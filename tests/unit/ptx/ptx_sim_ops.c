@@ -123,7 +123,8 @@ static void exec_ld(sim_machine *s, sim_thread *t, const sim_instr *i)
         return;
     }
     int n = i->type.vector, bytes = i->type.bits / 8;
-    const uint8_t *p = sim_memory(s, i, space_of(i), sim_address(s, t, at), (uint64_t)(n * bytes), (uint64_t)(n * bytes), false);
+    const uint8_t *p =
+        sim_memory(s, i, space_of(i), sim_address(s, t, at), (uint64_t)(n * bytes), (uint64_t)(n * bytes), false);
     for (int k = 0; p && k < n; k++) {
         uint64_t v = 0;
         memcpy(&v, p + k * bytes, (size_t)bytes);
@@ -136,7 +137,8 @@ static void exec_st(sim_machine *s, sim_thread *t, const sim_instr *i)
 {
     const sim_arg *at = &i->args[0], *from = &i->args[1];
     int n = i->type.vector, bytes = i->type.bits / 8;
-    uint8_t *p = sim_memory(s, i, space_of(i), sim_address(s, t, at), (uint64_t)(n * bytes), (uint64_t)(n * bytes), true);
+    uint8_t *p =
+        sim_memory(s, i, space_of(i), sim_address(s, t, at), (uint64_t)(n * bytes), (uint64_t)(n * bytes), true);
     for (int k = 0; p && k < n; k++) {
         uint64_t v = sim_get(s, t, n > 1 ? &from->list[k] : from);
         memcpy(p + k * bytes, &v, (size_t)bytes);
@@ -501,13 +503,15 @@ sim_exec *sim_find_exec(const sim_instr *i, sim_scope *scope)
         const char *name;
         sim_exec *exec;
     } all[] = {
-        {"mov", exec_mov},       {"ld", exec_ld},         {"st", exec_st},       {"atom", exec_atom},         {"add", exec_add},
-        {"sub", exec_sub},       {"mul", exec_mul},       {"mad", exec_mad},     {"fma", exec_fma},           {"div", exec_div},
-        {"rem", exec_div},       {"min", exec_minmax},    {"max", exec_minmax},  {"neg", exec_neg},           {"abs", exec_abs},
-        {"sqrt", exec_sqrt},     {"rcp", exec_rcp},       {"and", exec_logic},   {"or", exec_logic},          {"xor", exec_logic},
-        {"not", exec_logic},     {"shl", exec_shift},     {"shr", exec_shift},   {"bfe", exec_bfe},           {"prmt", exec_prmt},
-        {"setp", exec_setp},     {"selp", exec_selp},     {"cvt", exec_cvt},     {"bra", exec_bra},           {"ret", exec_ret},
-        {"fence", exec_nothing}, {"cp", exec_cp},         {"copysign", exec_copysign},
+        {"mov", exec_mov},           {"ld", exec_ld},     {"st", exec_st},         {"atom", exec_atom},
+        {"add", exec_add},           {"sub", exec_sub},   {"mul", exec_mul},       {"mad", exec_mad},
+        {"fma", exec_fma},           {"div", exec_div},   {"rem", exec_div},       {"min", exec_minmax},
+        {"max", exec_minmax},        {"neg", exec_neg},   {"abs", exec_abs},       {"sqrt", exec_sqrt},
+        {"rcp", exec_rcp},           {"and", exec_logic}, {"or", exec_logic},      {"xor", exec_logic},
+        {"not", exec_logic},         {"shl", exec_shift}, {"shr", exec_shift},     {"bfe", exec_bfe},
+        {"prmt", exec_prmt},         {"setp", exec_setp}, {"selp", exec_selp},     {"cvt", exec_cvt},
+        {"bra", exec_bra},           {"ret", exec_ret},   {"fence", exec_nothing}, {"cp", exec_cp},
+        {"copysign", exec_copysign},
     };
     *scope = SCOPE_THREAD;
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)

@@ -260,7 +260,7 @@ static void body(reader *r)
 
 static void resolve_labels(sim_machine *s)
 {
-    vec_foreach(sim_instr, i, &s->program)
+    vec_foreach (sim_instr, i, &s->program)
         for (int k = 0; k < i->n_args; k++) {
             if (i->args[k].kind != ARG_LABEL) continue;
             bool found = false;

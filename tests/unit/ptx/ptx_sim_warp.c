@@ -1,4 +1,5 @@
-/* Instructions that a warp, a warpgroup or a block executes together. Fragments are written down as the PTX ISA gives them. */
+/* Instructions that a warp, a warpgroup or a block executes together. Fragments are written down as the PTX ISA gives
+ * them. */
 #include "unit/ptx/ptx_sim_internal.h"
 
 #include <stdlib.h>
@@ -36,8 +37,8 @@ static void exec_shfl(sim_machine *s, sim_thread *w, const sim_instr *i)
 
 /* ---- ldmatrix ---- */
 
-/* Thread T receives of matrix m (rows addressed by threads 8m .. 8m+7) row T/4, elements 2 (T%4) and the next; transposed: column
- * T/4, rows 2 (T%4) and the next. */
+/* Thread T receives of matrix m (rows addressed by threads 8m .. 8m+7) row T/4, elements 2 (T%4) and the next;
+ * transposed: column T/4, rows 2 (T%4) and the next. */
 static void exec_ldmatrix(sim_machine *s, sim_thread *w, const sim_instr *i)
 {
     int n = sim_has(i, "x4") ? 4 : sim_has(i, "x2") ? 2 : 1;
@@ -106,9 +107,9 @@ static void exec_mma(sim_machine *s, sim_thread *w, const sim_instr *i)
 
 /* ---- wgmma ---- */
 
-/* Element (mn, k) of an operand: mn along M or N. The canonical layouts of the ISA: rows as wide as the swizzle, eight of them a
- * pattern; SBO bytes to the next pattern along the strided axis, LBO along the contiguous one. Address bits 4.. are exchanged with
- * bits 7... */
+/* Element (mn, k) of an operand: mn along M or N. The canonical layouts of the ISA: rows as wide as the swizzle, eight
+ * of them a pattern; SBO bytes to the next pattern along the strided axis, LBO along the contiguous one. Address
+ * bits 4.. are exchanged with bits 7... */
 static float operand_element(sim_machine *s, const sim_instr *i, uint64_t desc, bool transposed, int mn, int k)
 {
     uint64_t start = (desc & 0x3fff) << 4, lbo = (desc >> 16 & 0x3fff) << 4, sbo = (desc >> 32 & 0x3fff) << 4;
@@ -187,8 +188,11 @@ sim_exec *sim_find_collective(const sim_instr *i, sim_scope *scope)
         const char *name;
         sim_exec *exec;
         sim_scope scope;
-    } all[] = {{"shfl", exec_shfl, SCOPE_WARP},        {"ldmatrix", exec_ldmatrix, SCOPE_WARP}, {"mma", exec_mma, SCOPE_WARP},
-               {"wgmma", exec_wgmma, SCOPE_WARPGROUP}, {"bar", exec_barrier, SCOPE_BLOCK}};
+    } all[] = {{"shfl", exec_shfl, SCOPE_WARP},
+               {"ldmatrix", exec_ldmatrix, SCOPE_WARP},
+               {"mma", exec_mma, SCOPE_WARP},
+               {"wgmma", exec_wgmma, SCOPE_WARPGROUP},
+               {"bar", exec_barrier, SCOPE_BLOCK}};
     if (!strcmp(i->word[0], "bar") && (sim_has(i, "warp") || i->n_args == 2)) { /* of the lanes of an agent */
         *scope = sim_has(i, "warp") ? SCOPE_WARP : SCOPE_WARPGROUP;
         return exec_barrier;

@@ -89,7 +89,8 @@ static void store_special(const kbuffer *b, void *data, uint64_t i, uint64_t pic
 {
     double lo, hi;
     dtype_range(b->dt, &lo, &hi, NULL);
-    const double floats[] = {0.0, -0.0, (double)INFINITY, (double)-INFINITY, (double)NAN, lo, hi, 1e-40, -3e-41, 1.0, -1.5, 2.5, 1e9, -0.3};
+    const double floats[] = {
+        0.0, -0.0, (double)INFINITY, (double)-INFINITY, (double)NAN, lo, hi, 1e-40, -3e-41, 1.0, -1.5, 2.5, 1e9, -0.3};
     const int64_t ints[] = {0, 1, -1, (int64_t)lo, (int64_t)hi, 7, -8, 33, 64, 2};
     if (dtype_is_float(b->dt)) dtype_store_f64(b->dt, data, i, floats[pick % (sizeof floats / sizeof *floats)]);
     else dtype_store_i64(b->dt, data, i, dtype_wrap(b->dt, ints[pick % (sizeof ints / sizeof *ints)]));
@@ -104,7 +105,9 @@ static void fill(const kbuffer *b, memory m, uint64_t seed, const ptx_case *c)
         else if (dtype_is_float(b->dt)) dtype_store_f64(b->dt, m.data, i, (double)(int32_t)bits / 2147483648.0);
         else if (b->dt == DT_BOOL) dtype_store_i64(b->dt, m.data, i, bits & 1);
         else if (c->faulty && i % 7 == 3) dtype_store_i64(b->dt, m.data, i, c->faulty);
-        else dtype_store_i64(b->dt, m.data, i, c->ints_below ? (int64_t)(bits % (uint64_t)c->ints_below) : (int64_t)bits);
+        else
+            dtype_store_i64(b->dt, m.data, i,
+                            c->ints_below ? (int64_t)(bits % (uint64_t)c->ints_below) : (int64_t)bits);
     }
 }
 
@@ -172,8 +175,13 @@ static const char *simulate(session *s, run *r, const ptx_case *c, bool late)
     r->fault = (struct rt_fault){.index = INT64_MAX, .arg = INT64_MAX};
     regions[n] = (ptx_region){&r->fault, sizeof r->fault, true};
     params[n + n_dims] = (uint64_t)(uintptr_t)&r->fault;
-    ptx_run go = {.threads = l->threads, .dynamic_bytes = l->dynamic_bytes, .params = params, .n_params = n + n_dims + 1,
-                  .regions = regions, .n_regions = n + 1, .late = late};
+    ptx_run go = {.threads = l->threads,
+                  .dynamic_bytes = l->dynamic_bytes,
+                  .params = params,
+                  .n_params = n + n_dims + 1,
+                  .regions = regions,
+                  .n_regions = n + 1,
+                  .late = late};
     for (int i = 0; i < 3; i++) {
         int64_t side;
         assert_true(dim_eval(r->f->dims, l->grid[i], c->dims, &side));
@@ -200,17 +208,20 @@ static const char *compare(session *s, const run *r, const ptx_case *c, const ch
         uint64_t n = r->start[k].bytes * 8 / dtype_bits(b->dt);
         for (uint64_t i = 0; i < n; i++)
             if (!same(b, r->simulated[k], r->interpreted[k], i, c->tolerance))
-                return arena_printf(s->a, "@%s, asynchronous work %s: element %llu of %%%s: expected %.9g, got %.9g", r->f->name, when,
-                                    (unsigned long long)i, r->f->params.data[k].v->name,
-                                    dtype_load_f64(b->dt, r->interpreted[k].data, i), dtype_load_f64(b->dt, r->simulated[k].data, i));
+                return arena_printf(s->a, "@%s, asynchronous work %s: element %llu of %%%s: expected %.9g, got %.9g",
+                                    r->f->name, when, (unsigned long long)i, r->f->params.data[k].v->name,
+                                    dtype_load_f64(b->dt, r->interpreted[k].data, i),
+                                    dtype_load_f64(b->dt, r->simulated[k].data, i));
     }
     const kfault *want = &r->result.fault;
     const struct rt_fault *got = &r->fault;
     bool reported = got->index != INT64_MAX;
     if (reported != want->set || got->pad[0]) return "a fault is reported wrongly, or left locked";
-    if (!reported || (got->index == want->index && got->arg == want->arg && got->value == want->value && got->bound == want->limit)) return NULL;
-    return arena_printf(s->a, "fault: element %lld holds %lld, expected %lld with %lld", (long long)got->index, (long long)got->value,
-                        (long long)want->index, (long long)want->value);
+    if (!reported ||
+        (got->index == want->index && got->arg == want->arg && got->value == want->value && got->bound == want->limit))
+        return NULL;
+    return arena_printf(s->a, "fault: element %lld holds %lld, expected %lld with %lld", (long long)got->index,
+                        (long long)got->value, (long long)want->index, (long long)want->value);
 }
 
 static const char *replaced(session *s, const char *text, const char *old, const char *with)

@@ -1,4 +1,5 @@
-/* A compilation session for PTX tests, and kernels run twice: by the kernel interpreter, and as PTX by the simulator. */
+/* A compilation session for PTX tests, and kernels run twice: by the kernel interpreter, and as PTX by the simulator.
+ */
 #ifndef TESTS_UNIT_PTX_SESSION_H
 #define TESTS_UNIT_PTX_SESSION_H
 
@@ -22,22 +23,24 @@ codegen_ptx session_emit(session *s, const kmodule *m, const char *sm); /* fails
 
 bool session_has_processor(const char *sm); /* this build compiles for it */
 
-typedef const char *ptx_executor(arena *a, const char *text, const char *entry, const ptx_run *run); /* as ptx_simulate */
+typedef const char *ptx_executor(arena *a, const char *text, const char *entry,
+                                 const ptx_run *run); /* as ptx_simulate */
 
 typedef struct {
-    const char *kernel;       /* NULL: the module's first */
+    const char *kernel; /* NULL: the module's first */
     const char *sm;
-    ptx_executor *execute;    /* NULL: the simulator */
+    ptx_executor *execute; /* NULL: the simulator */
     const int64_t *dims;
-    double tolerance;         /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
-    int64_t ints_below;       /* int inputs are in 0..ints_below-1; 0: all values */
-    int64_t faulty;           /* not 0: every 7th int input is this number */
-    const char *old, *with;   /* not NULL: all places of `old` in the PTX text are replaced before the simulation */
-    bool special;             /* infinities, NaN, signed zeros, denormals, least and greatest ints among the inputs */
+    double tolerance;       /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */
+    int64_t ints_below;     /* int inputs are in 0..ints_below-1; 0: all values */
+    int64_t faulty;         /* not 0: every 7th int input is this number */
+    const char *old, *with; /* not NULL: all places of `old` in the PTX text are replaced before the simulation */
+    bool special;           /* infinities, NaN, signed zeros, denormals, least and greatest ints among the inputs */
 } ptx_case;
 
-/* Runs the kernel on random inputs by the interpreter and by the simulator (with early and with late asynchronous work) on memory
- * that is aligned no better than promised, and compares everything written, and the fault. Fails the test on any difference. */
+/* Runs the kernel on random inputs by the interpreter and by the simulator (with early and with late asynchronous work)
+ * on memory that is aligned no better than promised, and compares everything written, and the fault. Fails the test on
+ * any difference. */
 void expect_same_run(session *s, const kmodule *m, ptx_case c);
 /* The first difference, or what the simulator reports; NULL: none. */
 const char *find_difference(session *s, const kmodule *m, ptx_case c);

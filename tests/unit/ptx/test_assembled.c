@@ -1,5 +1,6 @@
-/* Emitted PTX through NVIDIA's assembler: it is accepted, nothing spills, registers stay within what the schedules count on.
- * Skipped where there is no ptxas ($PTXAS, the PATH, or the nvidia-cuda-nvcc package of the test environment). */
+/* Emitted PTX through NVIDIA's assembler: it is accepted, nothing spills, registers stay within what the schedules
+ * count on. Skipped where there is no ptxas ($PTXAS, the PATH, or the nvidia-cuda-nvcc package of the test
+ * environment). */
 #include "unit/ptx/session.h"
 
 #include "unit/cmocka_all.h"
@@ -79,7 +80,8 @@ static void check_kernel(const char *log, const expectation *x, const char *sm)
 {
     char heading[256];
     snprintf(heading, sizeof heading, "entry function '%s'", x->name);
-    const char *at = strstr(log, heading), *spills = at ? strstr(at, "bytes stack frame, ") : NULL, *used = at ? strstr(at, "Used ") : NULL;
+    const char *at = strstr(log, heading), *spills = at ? strstr(at, "bytes stack frame, ") : NULL,
+               *used = at ? strstr(at, "Used ") : NULL;
     if (!at || !spills || !used) fail_msg("@%s for %s: not in the assembler's report:\n%s", x->name, sm, log);
     if (strncmp(spills, "bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", 60) != 0)
         fail_msg("@%s for %s spills: %.120s", x->name, sm, spills);
@@ -106,7 +108,8 @@ static void test_assembles(void **state)
             codegen_ptx ptx = session_emit(&s, m, sm);
             const char *log = assemble(&s, ptxas, sm, &ptx);
             if (strstr(log, "erialized")) fail_msg("%s for %s: wgmma is serialized:\n%s", expected[i].file, sm, log);
-            for (size_t n = 0; n < 4 && expected[i].kernels[n].name; n++) check_kernel(log, &expected[i].kernels[n], sm);
+            for (size_t n = 0; n < 4 && expected[i].kernels[n].name; n++)
+                check_kernel(log, &expected[i].kernels[n], sm);
         }
     }
     session_free(&s);

@@ -15,7 +15,8 @@ typedef struct {
 static place isa_a(int lane, int n)
 {
     int group = lane >> 2, in_group = lane % 4;
-    return (place){(n >= 0 && n < 2) || (n >= 4 && n < 6) ? group : group + 8, in_group * 2 + (n & 1) + (n >= 4 ? 8 : 0)};
+    return (place){(n >= 0 && n < 2) || (n >= 4 && n < 6) ? group : group + 8,
+                   in_group * 2 + (n & 1) + (n >= 4 ? 8 : 0)};
 }
 
 /* matrix B: b0..b3 */
@@ -45,7 +46,8 @@ static place place_of(const ptx_layout *l, int lane, int r, int c)
                    ptx_slot_at(&l->axis[PTX_COL], c) + ptx_lane_part(&l->axis[PTX_COL], lane)};
 }
 
-/* How often each element of the tile is held, and by whom; nobody but the lanes that differ in replicated bits share one. */
+/* How often each element of the tile is held, and by whom; nobody but the lanes that differ in replicated bits share
+ * one. */
 static void check_cover(ktile t, int lanes)
 {
     ptx_layout l = ptx_layout_of(t, lanes);
@@ -67,7 +69,8 @@ static void check_cover(ktile t, int lanes)
                 held[p.row * cols + p.col]++;
             }
     for (int i = 0; i < rows * cols; i++)
-        if (held[i] != 1) fail_msg("%s<%dx%d>: element %d is held %d times", klayout_name(t.layout), rows, cols, i, held[i]);
+        if (held[i] != 1)
+            fail_msg("%s<%dx%d>: element %d is held %d times", klayout_name(t.layout), rows, cols, i, held[i]);
     /* Lanes that differ in replicated bits hold the same. */
     for (int lane = 0; lane < lanes; lane++)
         for (int r = 0; r < l.axis[PTX_ROW].slots; r++)
@@ -99,13 +102,14 @@ static void test_every_element_once(void **state)
     check_cover(ktile_make(DT_F32, 64, 1, KL_WGMMA_C), 128);
 }
 
-/* Element n of the fragment at fragment position (i, j) is slot (r, c) of the tile, and the slot lies where the ISA says. */
+/* Element n of the fragment at fragment position (i, j) is slot (r, c) of the tile, and the slot lies where the ISA
+ * says. */
 static void expect_slot(const ptx_layout *l, int lane, int r, int c, int row0, int col0, place isa)
 {
     place p = place_of(l, lane, r, c);
     if (p.row != row0 + isa.row || p.col != col0 + isa.col)
-        fail_msg("%s, lane %d, slot (%d, %d): expected (%d, %d), got (%d, %d)", klayout_name(l->layout), lane, r, c, row0 + isa.row,
-                 col0 + isa.col, p.row, p.col);
+        fail_msg("%s, lane %d, slot (%d, %d): expected (%d, %d), got (%d, %d)", klayout_name(l->layout), lane, r, c,
+                 row0 + isa.row, col0 + isa.col, p.row, p.col);
 }
 
 static void test_mma_fragments(void **state)
@@ -117,7 +121,8 @@ static void test_mma_fragments(void **state)
     for (int lane = 0; lane < 32; lane++) {
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 2; j++)
-                for (int n = 0; n < 8; n++) { /* register n / 2 of the instruction: rows 8 (n / 2 & 1), columns 8 (n / 4) */
+                for (int n = 0; n < 8;
+                     n++) { /* register n / 2 of the instruction: rows 8 (n / 2 & 1), columns 8 (n / 4) */
                     int r = 2 * i + (n / 2 & 1), s = 4 * j + 2 * (n / 4) + (n & 1);
                     expect_slot(&a, lane, r, s, 16 * i, 16 * j, isa_a(lane, n));
                     assert_int_equal(ptx_register_of(&a, r, s), (2 * i + (n / 2 & 1)) * 4 + 2 * j + n / 4);
@@ -131,7 +136,8 @@ static void test_mma_fragments(void **state)
                 }
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 3; j++)
-                for (int n = 0; n < 4; n++) expect_slot(&c, lane, 2 * i + n / 2, 2 * j + n % 2, 16 * i, 8 * j, isa_c(lane, n));
+                for (int n = 0; n < 4; n++)
+                    expect_slot(&c, lane, 2 * i + n / 2, 2 * j + n % 2, 16 * i, 8 * j, isa_c(lane, n));
     }
     assert_int_equal(a.registers, 3 * 2 * 4);
     assert_int_equal(b.registers, 2 * 3 * 2);
@@ -146,19 +152,22 @@ static void test_wgmma_fragment(void **state)
         ptx_layout d = ptx_layout_of(ktile_make(DT_F32, 64, widths[i], KL_WGMMA_C), 128);
         assert_int_equal(d.registers, widths[i] / 2);
         for (int thread = 0; thread < 128; thread++)
-            for (int n = 0; n < widths[i] / 2; n++) expect_slot(&d, thread, n / 2 % 2, n / 4 * 2 + n % 2, 0, 0, isa_d(thread, n));
+            for (int n = 0; n < widths[i] / 2; n++)
+                expect_slot(&d, thread, n / 2 % 2, n / 4 * 2 + n % 2, 0, 0, isa_d(thread, n));
     }
 }
 
-/* ldmatrix gives thread T of matrix m row T / 4, elements 2 (T % 4) and the next: with m the block that the functions say, that is
- * what the fragments of A and of B (whose stored rows are columns of the tile) hold. */
+/* ldmatrix gives thread T of matrix m row T / 4, elements 2 (T % 4) and the next: with m the block that the functions
+ * say, that is what the fragments of A and of B (whose stored rows are columns of the tile) hold. */
 static void test_ldmatrix(void **state)
 {
     (void)state;
-    ptx_layout a = ptx_layout_of(ktile_make(DT_BF16, 16, 16, KL_MMA_A), 32), b = ptx_layout_of(ktile_make(DT_BF16, 16, 16, KL_MMA_B), 32);
+    ptx_layout a = ptx_layout_of(ktile_make(DT_BF16, 16, 16, KL_MMA_A), 32),
+               b = ptx_layout_of(ktile_make(DT_BF16, 16, 16, KL_MMA_B), 32);
     for (int m = 0; m < 4; m++) {
         int i = ptx_matrix_row(8 * m), j = ptx_matrix_col(8 * m);
-        for (int lane = 8 * m; lane < 8 * m + 8; lane++) assert_true(ptx_matrix_row(lane) == i && ptx_matrix_col(lane) == j);
+        for (int lane = 8 * m; lane < 8 * m + 8; lane++)
+            assert_true(ptx_matrix_row(lane) == i && ptx_matrix_col(lane) == j);
         assert_int_equal(m, i + 2 * j);
         for (int lane = 0; lane < 32; lane++)
             for (int n = 0; n < 2; n++) {
@@ -171,7 +180,8 @@ static void test_ldmatrix(void **state)
     }
 }
 
-/* Fields as the ISA numbers them: start 0-13, leading offset 16-29, stride offset 32-45, base offset 49-51, swizzle 62-63. */
+/* Fields as the ISA numbers them: start 0-13, leading offset 16-29, stride offset 32-45, base offset 49-51, swizzle
+ * 62-63. */
 static void test_descriptor(void **state)
 {
     (void)state;
@@ -191,8 +201,9 @@ static void test_descriptor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_element_once), cmocka_unit_test(test_mma_fragments), cmocka_unit_test(test_wgmma_fragment),
-        cmocka_unit_test(test_ldmatrix),           cmocka_unit_test(test_descriptor),
+        cmocka_unit_test(test_every_element_once), cmocka_unit_test(test_mma_fragments),
+        cmocka_unit_test(test_wgmma_fragment),     cmocka_unit_test(test_ldmatrix),
+        cmocka_unit_test(test_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

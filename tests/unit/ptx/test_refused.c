@@ -6,35 +6,38 @@
 #include <stdio.h>
 
 /* A kernel of one warp (or warpgroup) with this body. */
-static const char *kernel_text(session *s, const char *dims, const char *params, const char *shared, const char *map, const char *body)
+static const char *kernel_text(session *s, const char *dims, const char *params, const char *shared, const char *map,
+                               const char *body)
 {
     bool group = !strcmp(map, "warpgroup");
-    return arena_printf(s->a,
-                        "kernel @k ptx (%s)\n    (%s) warps %d {\n  %%one = dim 1 : i64\n  for %%bl = 0 to %%one step 1 block {\n%s"
-                        "    for %%w = 0 to 1 step 1 %s {\n%s    }\n  }\n}\n",
-                        dims, params, group ? 4 : 1, shared, map, body);
+    return arena_printf(
+        s->a,
+        "kernel @k ptx (%s)\n    (%s) warps %d {\n  %%one = dim 1 : i64\n  for %%bl = 0 to %%one step 1 block {\n%s"
+        "    for %%w = 0 to 1 step 1 %s {\n%s    }\n  }\n}\n",
+        dims, params, group ? 4 : 1, shared, map, body);
 }
 
-static void expect_refused(const char *sm, const char *dims, const char *params, const char *shared, const char *map, const char *body,
-                           const char *message)
+static void expect_refused(const char *sm, const char *dims, const char *params, const char *shared, const char *map,
+                           const char *body, const char *message)
 {
     session s = session_new();
     kmodule *m = session_parse(&s, kernel_text(&s, dims, params, shared, map, body));
     codegen_ptx out = {0};
     codegen_ptx_options o = {.sm = sm, .opt = 2};
     if (codegen_emit_ptx(m, &o, s.a, s.d, &out)) fail_msg("expected: %s\n%s", message, out.text);
-    if (!strstr(session_messages(&s), message)) fail_msg("expected a message with\n    %s\ngot:\n%s", message, session_messages(&s));
+    if (!strstr(session_messages(&s), message))
+        fail_msg("expected a message with\n    %s\ngot:\n%s", message, session_messages(&s));
     session_free(&s);
 }
 
 #define FENCED_A "    %sa = alloc : bf16 shared[64, 64] swizzle(3, 4, 3) align 1024\n"
-#define WGMMA_BODY                                                      \
-    "      %z = const 0.0 : f32<64x64, wgmma_c>\n"                      \
-    "      fence {queue = mma}\n"                                       \
-    "      %x = load %sa[0, 0] : bf16<64x64, shared>\n"                 \
-    "      %y = load %sa[0, 0] axes [1, 0] : bf16<64x64, shared>\n"     \
-    "      %t = contract %z, %x, %y : f32<64x64, wgmma_c>\n"            \
-    "      commit {queue = mma}\n"                                      \
+#define WGMMA_BODY                                                  \
+    "      %z = const 0.0 : f32<64x64, wgmma_c>\n"                  \
+    "      fence {queue = mma}\n"                                   \
+    "      %x = load %sa[0, 0] : bf16<64x64, shared>\n"             \
+    "      %y = load %sa[0, 0] axes [1, 0] : bf16<64x64, shared>\n" \
+    "      %t = contract %z, %x, %y : f32<64x64, wgmma_c>\n"        \
+    "      commit {queue = mma}\n"                                  \
     "      wait {queue = mma, keep = 0}\n"
 
 static void test_targets(void **state)
@@ -42,8 +45,9 @@ static void test_targets(void **state)
     (void)state;
     expect_refused("sm_81", "", "%a: f32 global[4] out", "", "warp", "", "unknown GPU processor 'sm_81'");
     expect_refused("sm_90A", "", "%a: f32 global[4] out", "", "warp", "", "did you mean 'sm_90'?");
-    expect_refused("sm_90", "", "%a: f32 global[4] out", FENCED_A, "warpgroup", WGMMA_BODY,
-                   "t.kir:11:7: error: cannot compile wgmma, which only sm_90a has\n 11 |       %t = contract %z, %x, %y");
+    expect_refused(
+        "sm_90", "", "%a: f32 global[4] out", FENCED_A, "warpgroup", WGMMA_BODY,
+        "t.kir:11:7: error: cannot compile wgmma, which only sm_90a has\n 11 |       %t = contract %z, %x, %y");
     expect_refused("sm_86", "", "%a: f32 global[4] out", "    %sa = alloc : f32 shared[26000]\n", "warp", "",
                    "cannot compile 104000 bytes of shared memory, of which a block may have 101376");
 }
@@ -53,12 +57,14 @@ static void test_features(void **state)
     (void)state;
     static const struct {
         const char *features, *message;
-    } all[] = {{"+ptx83", NULL}, {"", NULL}, {NULL, NULL}, {"+ptx74,+ptx83", NULL}, {"+avx512f", "'+avx512f'"}, {"ptx83", "'ptx83'"}, {"+ptx", "'+ptx'"}, {"+ptx8x", "'+ptx8x'"}};
+    } all[] = {{"+ptx83", NULL},           {"", NULL},           {NULL, NULL},       {"+ptx74,+ptx83", NULL},
+               {"+avx512f", "'+avx512f'"}, {"ptx83", "'ptx83'"}, {"+ptx", "'+ptx'"}, {"+ptx8x", "'+ptx8x'"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         session s = session_new();
         kmodule *m = session_read(&s, "tests/golden/ptx/flow.kir");
         codegen_ptx out;
-        assert_int_equal(codegen_emit_ptx(m, &(codegen_ptx_options){.features = all[i].features}, s.a, s.d, &out), !all[i].message);
+        assert_int_equal(codegen_emit_ptx(m, &(codegen_ptx_options){.features = all[i].features}, s.a, s.d, &out),
+                         !all[i].message);
         if (all[i].message) assert_non_null(strstr(session_messages(&s), all[i].message));
         session_free(&s);
     }
@@ -80,10 +86,13 @@ static void test_documented_processors(void **state)
         if (session_has_processor(name)) known++;
         else kib = 0;
         for (int over = 0; kib && over < 2; over++) {
-            kmodule *m = session_parse(&s, kernel_text(&s, "", "%a: f32 global[4] out",
-                                                       arena_printf(s.a, "    %%sa = alloc : u8 shared[%d]\n", kib * 1024 + over), "warp", ""));
+            kmodule *m = session_parse(
+                &s,
+                kernel_text(&s, "", "%a: f32 global[4] out",
+                            arena_printf(s.a, "    %%sa = alloc : u8 shared[%d]\n", kib * 1024 + over), "warp", ""));
             codegen_ptx out;
-            if (codegen_emit_ptx(m, &(codegen_ptx_options){.sm = name}, s.a, s.d, &out) == over) fail_msg("%s, %d: %s", name, over, session_messages(&s));
+            if (codegen_emit_ptx(m, &(codegen_ptx_options){.sm = name}, s.a, s.d, &out) == over)
+                fail_msg("%s, %d: %s", name, over, session_messages(&s));
         }
         session_free(&s);
     }
@@ -98,9 +107,11 @@ static void test_copies(void **state)
     const char *shared = "    %s = alloc : f16 shared[16, 64] align 16\n";
     expect_refused("sm_80", "K in 2..64", "%a: f16 global[16, K] align 16 in", shared, "warp",
                    "      copy %s[0, 0], %a[0, 0] bound [_, 2] : f16<16x64>\n",
-                   "t.kir:7:7: error: cannot compile a copy in pieces of 4 bytes: rows are known to be aligned to 2 in the source");
+                   "t.kir:7:7: error: cannot compile a copy in pieces of 4 bytes: rows are known to be aligned to 2 in "
+                   "the source");
     expect_refused("sm_80", "", "%a: f16 global[64, 16] align 16 in", shared, "warp",
-                   "      copy %s[0, 0], %a[0, 0] axes [1, 0] : f16<16x64>\n", "a copy whose rows are not contiguous on both sides");
+                   "      copy %s[0, 0], %a[0, 0] axes [1, 0] : f16<16x64>\n",
+                   "a copy whose rows are not contiguous on both sides");
     expect_refused("sm_80", "", "%a: f16 global[16, 64] align 16 in", shared, "warp",
                    "      copy %s[0, 0] bound [_, 7], %a[0, 0] : f16<16x64>\n", "a copy in pieces of 4 bytes");
 }
@@ -112,12 +123,14 @@ static void test_layouts(void **state)
                    "      %x = load %a[0] : f32<64, lanes>\n"
                    "      %y = reduce %x {kind = add, axis = 0} : f32<1, lanes>\n      store %b[0], %y\n",
                    "t.kir:7:7: error: cannot compile a reduction between the warps of a warpgroup");
-    expect_refused("sm_80", "", "%a: f64 global[64] in, %b: f64 global[64] out", "", "warp",
-                   "      %x = load %a[0] : f64<64, lanes>\n      %y = exp %x : f64<64, lanes>\n      store %b[0], %y\n",
-                   "t.kir:7:7: error: cannot compile exp of f64 on a GPU");
-    expect_refused("sm_80", "", "%a: f32 global[64] in, %b: f32 global[64] out", "", "warp",
-                   "      %x = load %a[0] : f32<64, lanes>\n      %y = mod %x, %x : f32<64, lanes>\n      store %b[0], %y\n",
-                   "cannot compile mod of f32 on a GPU");
+    expect_refused(
+        "sm_80", "", "%a: f64 global[64] in, %b: f64 global[64] out", "", "warp",
+        "      %x = load %a[0] : f64<64, lanes>\n      %y = exp %x : f64<64, lanes>\n      store %b[0], %y\n",
+        "t.kir:7:7: error: cannot compile exp of f64 on a GPU");
+    expect_refused(
+        "sm_80", "", "%a: f32 global[64] in, %b: f32 global[64] out", "", "warp",
+        "      %x = load %a[0] : f32<64, lanes>\n      %y = mod %x, %x : f32<64, lanes>\n      store %b[0], %y\n",
+        "cannot compile mod of f32 on a GPU");
     expect_refused("sm_80", "", "%a: f4 global[64] in, %b: f4 global[64] out", "", "warp",
                    "      %x = load %a[0] : f4<64, lanes>\n      store %b[0], %x\n", "access to packed f4 elements");
 }
@@ -127,10 +140,12 @@ static void test_grids(void **state)
     (void)state;
     session s = session_new();
     codegen_ptx out;
-    kmodule *m = session_parse(&s, "kernel @k ptx (M in 1..3000000000) (%a: f32 global[4] out) warps 1 {\n  %m = dim M : i64\n"
+    kmodule *m =
+        session_parse(&s, "kernel @k ptx (M in 1..3000000000) (%a: f32 global[4] out) warps 1 {\n  %m = dim M : i64\n"
                           "  for %b = 0 to %m step 1 block {\n    for %w = 0 to 1 step 1 warp {\n    }\n  }\n}\n");
     assert_false(codegen_emit_ptx(m, &(codegen_ptx_options){.opt = 2}, s.a, s.d, &out));
-    if (!strstr(session_messages(&s), "a grid of more than 2147483647 blocks")) fail_msg("got:\n%s", session_messages(&s));
+    if (!strstr(session_messages(&s), "a grid of more than 2147483647 blocks"))
+        fail_msg("got:\n%s", session_messages(&s));
     session_free(&s);
 }
 
@@ -156,8 +171,9 @@ static void test_launch_facts(void **state)
     assert_int_equal(l->threads, 256);
     assert_int_equal(l->shared_bytes, 49152);
     assert_int_equal(l->dynamic_bytes, 0);
-    const char *heading = "// kernel mma_matmul: grid (ceildiv(N, 128), ceildiv(M, 128), 1), 256 threads, 49152 bytes of shared memory; "
-                          "parameters %a, %b, %bias, %c, M, K, N, fault\n";
+    const char *heading =
+        "// kernel mma_matmul: grid (ceildiv(N, 128), ceildiv(M, 128), 1), 256 threads, 49152 bytes of shared memory; "
+        "parameters %a, %b, %bias, %c, M, K, N, fault\n";
     assert_memory_equal(ptx.text, heading, strlen(heading));
     assert_int_equal(strlen(ptx.text), ptx.size);
 
@@ -191,9 +207,11 @@ static void test_names(void **state)
 {
     (void)state;
     session s = session_new();
-    const char *body = " ptx () (%a: f32 global[4] out) warps 1 {\n  %one = dim 1 : i64\n  for %b = 0 to %one step 1 block {\n"
-                       "    %s = alloc : f32 shared[4]\n    for %w = 0 to 1 step 1 warp {\n    }\n  }\n}\n";
-    kmodule *m = session_parse(&s, arena_printf(s.a, "kernel @\"bert.layer/linear+gelu\"%skernel @\"0$\"%s", body, body));
+    const char *body =
+        " ptx () (%a: f32 global[4] out) warps 1 {\n  %one = dim 1 : i64\n  for %b = 0 to %one step 1 block {\n"
+        "    %s = alloc : f32 shared[4]\n    for %w = 0 to 1 step 1 warp {\n    }\n  }\n}\n";
+    kmodule *m =
+        session_parse(&s, arena_printf(s.a, "kernel @\"bert.layer/linear+gelu\"%skernel @\"0$\"%s", body, body));
     codegen_ptx ptx = session_emit(&s, m, "sm_80");
     assert_string_equal(ptx.launches[0].name, "bert$2elayer$2flinear$2bgelu");
     assert_string_equal(ptx.launches[1].name, "$30$24");
@@ -222,7 +240,8 @@ static void test_levels(void **state)
         session s = session_new();
         kmodule *m = session_read(&s, "tests/golden/kir/ops.kir");
         codegen_ptx out;
-        if (!codegen_emit_ptx(m, &(codegen_ptx_options){.sm = "sm_90a", .opt = opt}, s.a, s.d, &out)) fail_msg("%s", session_messages(&s));
+        if (!codegen_emit_ptx(m, &(codegen_ptx_options){.sm = "sm_90a", .opt = opt}, s.a, s.d, &out))
+            fail_msg("%s", session_messages(&s));
         assert_int_equal(out.n_launches, 2);
         assert_null(strstr(out.text, "cpu_ops"));
         session_free(&s);
@@ -232,9 +251,17 @@ static void test_levels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),     cmocka_unit_test(test_features), cmocka_unit_test(test_documented_processors), cmocka_unit_test(test_copies), cmocka_unit_test(test_layouts),
-        cmocka_unit_test(test_grids),       cmocka_unit_test(test_launch_facts), cmocka_unit_test(test_linear_grid),
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_same_text), cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_features),
+        cmocka_unit_test(test_documented_processors),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_grids),
+        cmocka_unit_test(test_launch_facts),
+        cmocka_unit_test(test_linear_grid),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_same_text),
+        cmocka_unit_test(test_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

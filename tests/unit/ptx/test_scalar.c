@@ -3,7 +3,8 @@
 
 #include "unit/cmocka_all.h"
 
-static const dtype types[] = {DT_BOOL, DT_I8, DT_U8, DT_I16, DT_U16, DT_I32, DT_U32, DT_I64, DT_U64, DT_F16, DT_BF16, DT_F32, DT_F64};
+static const dtype types[] = {DT_BOOL, DT_I8,  DT_U8,  DT_I16,  DT_U16, DT_I32, DT_U32,
+                              DT_I64,  DT_U64, DT_F16, DT_BF16, DT_F32, DT_F64};
 enum { N_TYPES = sizeof types / sizeof *types };
 
 enum { S_SAME, S_FLOAT, S_INT, S_BOOL, S_SELECT };
@@ -14,7 +15,8 @@ static const struct {
     bool on_float, on_int;
 } rows[] = {
 #define TEXT(x) #x
-#define SCALAR(name, NAME, arity, operands, result, f, i, math) {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
+#define SCALAR(name, NAME, arity, operands, result, f, i, math) \
+    {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
 #include "ir/scalar.def"
 #undef SCALAR
 };
@@ -50,8 +52,10 @@ static void add_kernel(strbuf *text, int row, dtype dt, const char *const *shape
     const char *first = rows[row].operands == S_SELECT ? "bool" : t;
     strbuf_addf(text, "kernel @%s.%s ptx () (", rows[row].name, t);
     for (int i = 0; i < rows[row].arity; i++) strbuf_addf(text, "%%p%d: %s global[6, 77] in, ", i, i ? t : first);
-    strbuf_addf(text, "%%out: %s global[6, 77] inout) warps 1 {\n %%one = dim 1 : i64\n for %%b = 0 to %%one step 1 block {\n"
-                      "  for %%w = 0 to 1 step 1 warp {\n", r);
+    strbuf_addf(text,
+                "%%out: %s global[6, 77] inout) warps 1 {\n %%one = dim 1 : i64\n for %%b = 0 to %%one step 1 block {\n"
+                "  for %%w = 0 to 1 step 1 warp {\n",
+                r);
     for (int i = 0; i < rows[row].arity; i++)
         strbuf_addf(text, "   %%v%d = load %%p%d[%d, %d] : %s<%s, lanes>\n", i, i, i, i, i ? t : first, shape[i]);
     strbuf_addf(text, "   %%r = %s", rows[row].name);
@@ -89,11 +93,14 @@ static void test_casts(void **state)
             if (i == j) continue;
             session s = session_new();
             const char *from = dtype_name(types[i]), *to = dtype_name(types[j]);
-            kmodule *m = session_parse(&s, arena_printf(s.a,
-                "kernel @cast.%s.%s ptx () (%%a: %s global[6, 77] in, %%out: %s global[6, 77] inout) warps 1 {\n %%one = dim 1 : i64\n"
-                " for %%b = 0 to %%one step 1 block {\n  for %%w = 0 to 1 step 1 warp {\n"
-                "   %%v = load %%a[1, 0] : %s<2x70, lanes>\n   %%r = cast %%v : %s<2x70, lanes>\n   store %%out[0, 1], %%r\n  }\n }\n}\n",
-                from, to, from, to, from, to));
+            kmodule *m = session_parse(
+                &s, arena_printf(s.a,
+                                 "kernel @cast.%s.%s ptx () (%%a: %s global[6, 77] in, %%out: %s global[6, 77] inout) "
+                                 "warps 1 {\n %%one = dim 1 : i64\n"
+                                 " for %%b = 0 to %%one step 1 block {\n  for %%w = 0 to 1 step 1 warp {\n"
+                                 "   %%v = load %%a[1, 0] : %s<2x70, lanes>\n   %%r = cast %%v : %s<2x70, lanes>\n   "
+                                 "store %%out[0, 1], %%r\n  }\n }\n}\n",
+                                 from, to, from, to, from, to));
             run_both(&s, m);
             session_free(&s);
         }

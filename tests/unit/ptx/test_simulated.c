@@ -8,7 +8,13 @@ static const struct {
     ptx_case c;
 } cases[] = {
 #define CASE(file, name, processor, within, below, bad, ...) \
-    {file, {.kernel = name, .sm = processor, .tolerance = within, .ints_below = below, .faulty = bad, .dims = (const int64_t[]){__VA_ARGS__}}},
+    {file,                                                   \
+     {.kernel = name,                                        \
+      .sm = processor,                                       \
+      .tolerance = within,                                   \
+      .ints_below = below,                                   \
+      .faulty = bad,                                         \
+      .dims = (const int64_t[]){__VA_ARGS__}}},
 #include "unit/ptx/cases.def"
 #undef CASE
 };

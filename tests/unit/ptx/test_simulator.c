@@ -1,4 +1,5 @@
-/* The simulator sees what it is there to see: faults put into good kernels, and small programs that a GPU would not run. */
+/* The simulator sees what it is there to see: faults put into good kernels, and small programs that a GPU would not
+ * run. */
 #include "unit/ptx/session.h"
 
 #include "unit/cmocka_all.h"
@@ -37,12 +38,29 @@ static void test_seeded_faults(void **state)
         {"kir/wgmma_matmul.kir", "4611686293305360384", "4611686156000000000"},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        expect_difference(faults[i].file, (ptx_case){.sm = "sm_90a", .dims = DIMS(67, 136, 131), .tolerance = 0.02, .old = faults[i].old, .with = faults[i].with});
-    expect_difference("ptx/copies.kir", (ptx_case){.sm = "sm_80", .dims = DIMS(23, 34), .old = "bar.warp.sync 0xffffffff;", .with = ""});
-    expect_difference("ptx/fragments.kir", (ptx_case){.kernel = "transposed", .sm = "sm_80", .dims = DIMS(0), .tolerance = 2e-3, .old = ".trans", .with = ""});
-    expect_difference("ptx/rows.kir", (ptx_case){.kernel = "softmax", .sm = "sm_80", .dims = DIMS(3, 100), .old = "shfl.sync.bfly.b32", .with = "shfl.sync.idx.b32"});
-    expect_difference("ptx/flow.kir", (ptx_case){.kernel = "embed", .sm = "sm_80", .dims = DIMS(13, 50, 128), .ints_below = 50, .faulty = -1,
-                                                 .old = "st.release.gpu.global.b32", .with = "ld.global.b32 %rx, [0]; //"});
+        expect_difference(faults[i].file, (ptx_case){.sm = "sm_90a",
+                                                     .dims = DIMS(67, 136, 131),
+                                                     .tolerance = 0.02,
+                                                     .old = faults[i].old,
+                                                     .with = faults[i].with});
+    expect_difference("ptx/copies.kir",
+                      (ptx_case){.sm = "sm_80", .dims = DIMS(23, 34), .old = "bar.warp.sync 0xffffffff;", .with = ""});
+    expect_difference(
+        "ptx/fragments.kir",
+        (ptx_case){
+            .kernel = "transposed", .sm = "sm_80", .dims = DIMS(0), .tolerance = 2e-3, .old = ".trans", .with = ""});
+    expect_difference("ptx/rows.kir", (ptx_case){.kernel = "softmax",
+                                                 .sm = "sm_80",
+                                                 .dims = DIMS(3, 100),
+                                                 .old = "shfl.sync.bfly.b32",
+                                                 .with = "shfl.sync.idx.b32"});
+    expect_difference("ptx/flow.kir", (ptx_case){.kernel = "embed",
+                                                 .sm = "sm_80",
+                                                 .dims = DIMS(13, 50, 128),
+                                                 .ints_below = 50,
+                                                 .faulty = -1,
+                                                 .old = "st.release.gpu.global.b32",
+                                                 .with = "ld.global.b32 %rx, [0]; //"});
 }
 
 /* ---- programs ---- */
@@ -52,14 +70,22 @@ static uint32_t out[64];
 /* 64 threads run `body` with %rd1 the address of 64 words and %r1 their number. */
 static const char *run_program(session *s, const char *shared, const char *body, bool late)
 {
-    const char *text = arena_printf(s->a,
-                                    ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(\n.param .u64 k_param_0\n)\n"
-                                    ".reqntid 64, 1, 1\n{\n.reg .b32 %%r<9>;\n%s\nld.param.b64 %%rd1, [k_param_0];\nmov.u32 %%r1, %%tid.x;\n"
-                                    "%s\nret;\n}\n", shared, body);
+    const char *text = arena_printf(
+        s->a,
+        ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(\n.param .u64 k_param_0\n)\n"
+        ".reqntid 64, 1, 1\n{\n.reg .b32 %%r<9>;\n%s\nld.param.b64 %%rd1, [k_param_0];\nmov.u32 %%r1, %%tid.x;\n"
+        "%s\nret;\n}\n",
+        shared, body);
     memset(out, 0, sizeof out);
     uint64_t params[] = {(uint64_t)(uintptr_t)out};
     ptx_region words = {out, sizeof out, true};
-    ptx_run run = {.grid = {1, 1, 1}, .threads = 64, .params = params, .n_params = 1, .regions = &words, .n_regions = 1, .late = late};
+    ptx_run run = {.grid = {1, 1, 1},
+                   .threads = 64,
+                   .params = params,
+                   .n_params = 1,
+                   .regions = &words,
+                   .n_regions = 1,
+                   .late = late};
     return ptx_simulate(s->a, text, "k", &run);
 }
 
@@ -78,9 +104,11 @@ static void test_refused_programs(void **state)
     expect_error("st.global.b16 [%rd1+1], %r1;", "is not aligned to 2");
     expect_error("ld.global.v4.b32 {%r2, %r3, %r4, %r5}, [%rd1+8];", "is not aligned to 16");
     expect_error("mov.b64 %rd2, buf;\nst.shared.b32 [%rd2+256], %r1;", "outside of shared memory");
-    expect_error("setp.eq.b32 %p1, %r1, 3;\n@%p1 bra $L__BB0_1;\nshfl.sync.idx.b32 %r2, %r1, 0, 31, -1;\n$L__BB0_1:", "has ended");
+    expect_error("setp.eq.b32 %p1, %r1, 3;\n@%p1 bra $L__BB0_1;\nshfl.sync.idx.b32 %r2, %r1, 0, 31, -1;\n$L__BB0_1:",
+                 "has ended");
     expect_error("setp.lt.u32 %p1, %r1, 32;\n@%p1 bra $L__BB0_1;\nbar.sync 0;\n$L__BB0_1:", "has ended");
-    expect_error("setp.lt.u32 %p1, %r1, 32;\n@%p1 bra $L__BB0_1;\nbar.sync 0;\nbra $L__BB0_2;\n$L__BB0_1:\nbar.sync 0;\n$L__BB0_2:",
+    expect_error("setp.lt.u32 %p1, %r1, 32;\n@%p1 bra $L__BB0_1;\nbar.sync 0;\nbra $L__BB0_2;\n$L__BB0_1:\nbar.sync "
+                 "0;\n$L__BB0_2:",
                  "wait at different instructions");
     expect_error("frobnicate.b32 %r1, %r2;", "unknown instruction");
     expect_error("bra $L__BB0_7;", "no such label");
@@ -95,9 +123,12 @@ static void test_barrier(void **state)
     for (int barrier = 0; barrier < 2; barrier++) {
         session s = session_new();
         const char *body = arena_printf(s.a,
-                                        "mov.b64 %%rd2, buf;\nmul.wide.u32 %%rd3, %%r1, 4;\nadd.s64 %%rd4, %%rd2, %%rd3;\nst.shared.b32 [%%rd4], %%r1;\n%s\n"
-                                        "xor.b32 %%r2, %%r1, 33;\nmul.wide.u32 %%rd5, %%r2, 4;\nadd.s64 %%rd6, %%rd2, %%rd5;\nld.shared.b32 %%r3, [%%rd6];\n"
-                                        "add.s64 %%rd7, %%rd1, %%rd3;\nst.global.b32 [%%rd7], %%r3;", barrier ? "bar.sync 0;" : "");
+                                        "mov.b64 %%rd2, buf;\nmul.wide.u32 %%rd3, %%r1, 4;\nadd.s64 %%rd4, %%rd2, "
+                                        "%%rd3;\nst.shared.b32 [%%rd4], %%r1;\n%s\n"
+                                        "xor.b32 %%r2, %%r1, 33;\nmul.wide.u32 %%rd5, %%r2, 4;\nadd.s64 %%rd6, %%rd2, "
+                                        "%%rd5;\nld.shared.b32 %%r3, [%%rd6];\n"
+                                        "add.s64 %%rd7, %%rd1, %%rd3;\nst.global.b32 [%%rd7], %%r3;",
+                                        barrier ? "bar.sync 0;" : "");
         for (int late = 0; late < 2; late++) {
             assert_null(run_program(&s, ".shared .align 16 .b8 buf[256];", body, late));
             uint32_t wrong = 0;
@@ -136,7 +167,8 @@ static void test_arithmetic(void **state)
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         session s = session_new();
-        const char *why = run_program(&s, "", arena_printf(s.a, "%s\nst.global.b32 [%%rd1], %%r3;", all[i].code), false);
+        const char *why =
+            run_program(&s, "", arena_printf(s.a, "%s\nst.global.b32 [%%rd1], %%r3;", all[i].code), false);
         if (why) fail_msg("%s: %s", all[i].code, why);
         if (out[0] != all[i].want) fail_msg("%s: expected 0x%x, got 0x%x", all[i].code, all[i].want, out[0]);
         session_free(&s);

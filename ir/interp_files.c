@@ -1,4 +1,5 @@
-#include "tfxc_interpret.h"
+/* Arrays in, one run of an interpreter, arrays out. */
+#include "ir/interp_files.h"
 
 #include "ir/interp.h"
 #include "ir/kir/kinterp.h"

@@ -1,6 +1,7 @@
-/* The driver's --interpret: one entry of a model, run by an interpreter on arrays from files. */
-#ifndef TFXC_INTERPRET_H
-#define TFXC_INTERPRET_H
+/* One entry of a model, run by an interpreter on arrays from files: what --interpret does. The arrays are read and
+ * written by runtime/npy.h, which needs nothing but libc and zlib. */
+#ifndef IR_INTERP_FILES_H
+#define IR_INTERP_FILES_H
 
 #include "ir/kir/kir.h"
 

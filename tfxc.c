@@ -174,22 +174,28 @@ static bool parse_emit(session *s, const char *name)
     return false;
 }
 
-static bool parse_binding(session *s, const char *text, const char *flag, named_file *out)
+static bool parse_binding(session *s, const char *text, const char *flag, named_files *list)
 {
     const char *eq = strchr(text, '=');
     if (!eq || eq == text || !eq[1]) return usage_error(s, "%s needs NAME=FILE", flag);
-    *out = (named_file){arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
+    named_file b = {arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
+    vec_push(s->a, list, b);
     return true;
 }
 
+/* Suggests one of the flags that --help shows, those of the passes included. */
 static bool unknown_flag(session *s, const char *arg)
 {
-    const char *names[N_FLAGS];
-    uint32_t n = 0;
-    for (int i = 0; i < N_FLAGS; i++) names[n++] = flag_rows[i].flag;
+    VEC(const char *) known = {0};
+    strbuf help = strbuf_new(s->a);
+    print_help(&help);
+    for (const char *line = help.s; *line; line += strcspn(line, "\n") + 1) {
+        size_t n = starts(line, "  -", &(const char *){NULL}) ? strcspn(line + 2, "= ") : 0;
+        if (n) vec_push(s->a, &known, arena_strndup(s->a, line + 2, n + (line[2 + n] == '=')));
+    }
     const char *eq = strchr(arg, '=');
     const char *flag = eq ? arena_strndup(s->a, arg, (size_t)(eq - arg) + 1) : arg;
-    const char *near = suggest(flag, names, n);
+    const char *near = suggest(flag, known.data, known.len);
     diag *g = diag_error(s->d, (span){0, 0}, "unknown flag '%s'", arg);
     diag_in_file(g, "tfxc");
     if (near) diag_hint(g, "did you mean '%s'?", near);
@@ -201,7 +207,6 @@ static bool parse_flag(session *s, const char *arg)
 {
     options *o = &s->o;
     const char *v;
-    named_file b;
     if (starts(arg, "--emit=", &v)) return parse_emit(s, v);
     for (int i = 0; i < N_FLAGS; i++) {
         if (flag_rows[i].into == NOWHERE || !starts(arg, flag_rows[i].flag, &v)) continue;
@@ -209,16 +214,8 @@ static bool parse_flag(session *s, const char *arg)
         memcpy((char *)o + flag_rows[i].into, &v, sizeof v);
         return true;
     }
-    if (starts(arg, "--input=", &v)) {
-        if (!parse_binding(s, v, "--input", &b)) return false;
-        vec_push(s->a, &o->interpretation.inputs, b);
-        return true;
-    }
-    if (starts(arg, "--save=", &v)) {
-        if (!parse_binding(s, v, "--save", &b)) return false;
-        vec_push(s->a, &o->interpretation.outputs, b);
-        return true;
-    }
+    if (starts(arg, "--input=", &v)) return parse_binding(s, v, "--input", &o->interpretation.inputs);
+    if (starts(arg, "--save=", &v)) return parse_binding(s, v, "--save", &o->interpretation.outputs);
     if (starts(arg, "--diagnostics=", &v)) {
         o->json = !strcmp(v, "json");
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
@@ -263,7 +260,7 @@ static bool choose_output(session *s)
         return false;
     }
     if (emit_rows[o->emit].binary && !strcmp(o->output, "-"))
-        return usage_error(s, "standard output is for text; a %s needs a file", emit_rows[o->emit].name);
+        return usage_error(s, "standard output is for text; '%s' needs a file", emit_rows[o->emit].name);
     if (!emit_rows[o->emit].binary && o->external_weights)
         return usage_error(s, "--external-weights goes with so, o and a, not with %s", emit_rows[o->emit].name);
     return true;
@@ -391,9 +388,12 @@ static kmodule *lower(session *s, module *m)
     return kmodule_verify(km, s->d) ? km : NULL;
 }
 
+/* What is linked statically has its header beside it. NULL for the rest. */
 static const char *header_path(session *s)
 {
-    const char *dot = strrchr(s->o.output, '.');
+    if (s->o.emit != EMIT_OBJ && s->o.emit != EMIT_AR) return NULL;
+    const char *dot = strrchr(s->o.output, '.'), *slash = strrchr(s->o.output, '/');
+    if (dot && slash && dot < slash) dot = NULL;
     return arena_printf(s->a, "%.*s.h", (int)(dot ? dot - s->o.output : (ptrdiff_t)strlen(s->o.output)), s->o.output);
 }
 
@@ -407,9 +407,8 @@ static bool same_file(const char *a, const char *b)
 /* No output takes the place of an input or of another output. */
 static bool outputs_are_apart(session *s)
 {
-    bool with_header = s->o.emit == EMIT_OBJ || s->o.emit == EMIT_AR;
     const char *files[] = {s->o.input, s->weights ? weights_path(s->weights) : NULL, s->o.output, s->o.external_weights,
-                           with_header ? header_path(s) : NULL};
+                           header_path(s)};
     enum { N_INPUTS = 2, N_FILES = sizeof files / sizeof *files };
     for (int i = N_INPUTS; i < N_FILES; i++)
         for (int k = 0; k < i; k++) {
@@ -437,22 +436,18 @@ static bool write_artefact(session *s, module *m, kmodule *km)
         return false;
     }
     codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
+    if (s->o.emit == EMIT_HEADER) {
+        strbuf text = strbuf_new(s->a);
+        header_write(model, prefix, tfx_h_text, &text);
+        return write_text(s, s->o.output, &text);
+    }
     codegen_output out = {.kind = kinds[s->o.emit],
                           .path = s->o.output,
                           .prefix = prefix,
                           .linker = s->o.linker,
-                          .weights_path = s->o.external_weights};
-    strbuf text = strbuf_new(s->a);
-    header_write(model, prefix, tfx_h_text, &text);
-    if (s->o.emit == EMIT_HEADER) return write_text(s, s->o.output, &text);
-    /* The header is ready before the artefact is there, so that neither stands without the other. */
-    outfile header = OUTFILE_NONE;
-    bool linked_by_header = s->o.emit == EMIT_OBJ || s->o.emit == EMIT_AR;
-    bool ok = !linked_by_header || (outfile_open(&header, s->a, s->d, header_path(s), "", OUTFILE_TEXT) &&
-                                    outfile_write(&header, text.s, text.len) && outfile_close(&header));
-    ok = ok && codegen_emit(km, model, &s->o.target, &out, s->a, s->d) && outfile_commit(&header);
-    outfile_discard(&header);
-    return ok;
+                          .weights_path = s->o.external_weights,
+                          .header_path = header_path(s)};
+    return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
 }
 
 /* ---- the whole way ---- */

@@ -159,10 +159,23 @@ static bool write_weights_file(artefact *x, uint8_t id[32])
     return outfile_write_at(f, &h, sizeof h, 0) && outfile_close(f);
 }
 
-/* The artefact and the weights' file get their names together. */
+static bool write_model_header(artefact *x, outfile *f)
+{
+    if (!x->out->header_path) return true;
+    strbuf text = strbuf_new(x->a);
+    header_write(x->model, x->out->prefix, tfx_h_text, &text);
+    return outfile_open(f, x->a, x->d, x->out->header_path, "", OUTFILE_BYTES) && outfile_write(f, text.s, text.len) &&
+           outfile_close(f);
+}
+
+/* The artefact and what belongs to it get their names together. */
 static bool commit(artefact *x, outfile *f)
 {
-    return outfile_close(f) && outfile_commit(&x->external) && outfile_commit(f);
+    outfile header = OUTFILE_NONE;
+    bool ok = outfile_close(f) && write_model_header(x, &header) && outfile_commit(&x->external) &&
+              outfile_commit(&header) && outfile_commit(f);
+    outfile_discard(&header);
+    return ok;
 }
 
 /* ---- objects ---- */

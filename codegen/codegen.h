@@ -53,8 +53,8 @@ typedef struct {
     const char *path;   /* written beside itself under another name, then renamed: never half there */
     const char *prefix; /* of exported symbols, a C identifier: <prefix>_open ... */
     const char *linker; /* ld.lld to use; NULL: the one found when tfxc was built, else from PATH */
-    const char
-        *weights_path; /* not NULL: the weights go into this file (rt_weights_header) and not into the artefact */
+    const char *weights_path; /* not NULL: the weights go there (rt_weights_header) and not into the artefact */
+    const char *header_path;  /* not NULL: the model's C header goes there as well */
 } codegen_output;
 
 /* Compiles the kernels and plans of `m` with the runtime's bitcode to one artefact. Calls expand_math. False with

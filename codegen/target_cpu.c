@@ -171,18 +171,20 @@ static bool check_features(diags *d, arena *a, family arch, const char *list)
     if (arch != ARCH_x86_64) return true;
     const char *known[N_FEATURES];
     for (int i = 0; i < N_FEATURES; i++) known[i] = x86_features[i].name;
-    for (const char *s = list; *s;) {
+    for (const char *s = list;; s++) {
         size_t n = strcspn(s, ",");
-        bool found = false;
-        for (int i = 0; i < N_FEATURES && n > 1; i++)
-            found |= strlen(known[i]) == n - 1 && !strncmp(s + 1, known[i], n - 1);
-        if ((*s != '+' && *s != '-') || !found) {
-            const char *name = arena_strndup(a, s + (*s == '+' || *s == '-'), n - (*s == '+' || *s == '-'));
-            return unknown(d, "processor feature", name, known, N_FEATURES);
+        const char *name = arena_strndup(a, s, n);
+        if (*name != '+' && *name != '-') {
+            diag *g = diag_error(d, (span){0, 0}, "processor feature '%s' has neither '+' nor '-'", name);
+            diag_hint(g, "write '+%s' to use it, '-%s' to do without", name, name);
+            return false;
         }
-        s += n + (s[n] == ',');
+        bool found = false;
+        for (int i = 0; i < N_FEATURES; i++) found |= !strcmp(known[i], name + 1);
+        if (!found) return unknown(d, "processor feature", name + 1, known, N_FEATURES);
+        s += n;
+        if (!*s) return true;
     }
-    return true;
 }
 
 /* ---- the target ---- */

@@ -46,24 +46,24 @@ static bool find_entry(run *r)
                        : fail(r, "the model has no entry%s", "");
 }
 
-static const char *path_of(const named_file *files, uint32_t n, const char *name)
+static const char *path_of(const named_files *files, const char *name)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (!strcmp(files[i].name, name)) return files[i].path;
+    for (uint32_t i = 0; i < files->len; i++)
+        if (!strcmp(files->data[i].name, name)) return files->data[i].path;
     return NULL;
 }
 
 /* Every file is for one of the tensors. */
-static bool names_known(const run *r, const char *fmt, const named_file *files, uint32_t n, const named_value *tensors,
+static bool names_known(const run *r, const char *fmt, const named_files *files, const named_value *tensors,
                         uint32_t n_tensors)
 {
     const char **names = ARENA_ARRAY(r->a, const char *, n_tensors);
     for (uint32_t i = 0; i < n_tensors; i++) names[i] = tensors[i].name;
     bool ok = true;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < files->len; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < n_tensors && !found; k++) found = !strcmp(files[i].name, names[k]);
-        if (!found) ok = unknown(r, fmt, files[i].name, names, n_tensors);
+        for (uint32_t k = 0; k < n_tensors && !found; k++) found = !strcmp(files->data[i].name, names[k]);
+        if (!found) ok = unknown(r, fmt, files->data[i].name, names, n_tensors);
     }
     return ok;
 }
@@ -96,7 +96,7 @@ static bool load_inputs(const run *r, tensor **args)
 {
     const interpretation *o = r->o;
     for (uint32_t i = 0; i < r->f->args.len; i++) {
-        const char *name = r->f->args.data[i].name, *path = path_of(o->inputs.data, o->inputs.len, name);
+        const char *name = r->f->args.data[i].name, *path = path_of(&o->inputs, name);
         char why[256];
         npy_array a;
         dtype dt;
@@ -112,7 +112,7 @@ static bool load_inputs(const run *r, tensor **args)
 
 static bool save_output(const run *r, const char *name, const tensor *t)
 {
-    const char *path = path_of(r->o->outputs.data, r->o->outputs.len, name);
+    const char *path = path_of(&r->o->outputs, name);
     char why[256];
     npy_array a;
     npy_type form;
@@ -167,9 +167,8 @@ bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, 
     run r = {.o = o, .m = m, .km = km, .a = a, .d = d};
     if (!find_entry(&r)) return false;
     const function *f = r.f;
-    bool in = names_known(&r, "the model has no input '%s'", o->inputs.data, o->inputs.len, f->args.data, f->args.len);
-    bool out = names_known(&r, "the model has no output '%s'", o->outputs.data, o->outputs.len, f->results.data,
-                           f->results.len);
+    bool in = names_known(&r, "the model has no input '%s'", &o->inputs, f->args.data, f->args.len);
+    bool out = names_known(&r, "the model has no output '%s'", &o->outputs, f->results.data, f->results.len);
     if (!in || !out) return false;
     tensor **args = ARENA_ARRAY(a, tensor *, f->args.len), **results = ARENA_ARRAY(a, tensor *, f->results.len);
     if (!load_inputs(&r, args)) return false;

@@ -8,10 +8,11 @@
 typedef struct {
     const char *name, *path;
 } named_file;
+typedef VEC(named_file) named_files;
 
 typedef struct {
-    const char *entry;               /* NULL: the model's first */
-    VEC(named_file) inputs, outputs; /* .npy; every input has one, outputs without one are not kept */
+    const char *entry;           /* NULL: the model's first */
+    named_files inputs, outputs; /* .npy; every input has one, outputs without one are not kept */
 } interpretation;
 
 /* With `km` (what `m` was lowered to) the kernels and the plan run in the kernel interpreter; with NULL the tensors of

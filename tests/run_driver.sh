@@ -1,0 +1,282 @@
+#!/usr/bin/env bash
+# run_driver.sh BUILD_DIR: the driver's own messages, pinned whole, through the shipped binary. Whatever goes wrong, nothing that
+# was not there before is left behind.
+set -u
+build=$(cd "${1:?usage: run_driver.sh BUILD_DIR}" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+tfxc=$build/tfxc
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/in"
+cd "$work/in" || exit 1
+passed=0 failed=0
+
+pass() { passed=$((passed + 1)); }
+fail() { # NAME WHY [FILE]
+    failed=$((failed + 1))
+    echo "FAILED: $1: $2"
+    [ $# -lt 3 ] || sed 's/^/    /' "$3"
+}
+
+# says NAME STATUS MESSAGE ARGUMENTS...: what tfxc must say on stderr, whole, and its status; no file may appear or change
+says() {
+    local name=$1 status=$2 message=$3
+    shift 3
+    find . -type f -exec cksum {} + | sort >"$work/before"
+    "$tfxc" "$@" >"$work/stdout" 2>"$work/stderr"
+    local got=$?
+    find . -type f -exec cksum {} + | sort >"$work/after"
+    if [ $got != "$status" ]; then fail "$name" "status $got, expected $status" "$work/stderr"
+    elif [ "$(cat "$work/stderr")" != "$message" ]; then
+        diff <(echo "$message") "$work/stderr" >"$work/diff"
+        fail "$name" "says something else" "$work/diff"
+    elif ! cmp -s "$work/before" "$work/after"; then
+        diff "$work/before" "$work/after" >"$work/diff"
+        fail "$name" "files are left behind or changed" "$work/diff"
+    else pass
+    fi
+}
+
+printf 'model m(x: f32[B, 4]) -> y: f32[B, 4]\n  where B <= 8\n{\n  return x + 1\n}\n' >a.tfx
+{ cat a.tfx && sed 's/model m/model n/' a.tfx; } >two.tfx
+printf 'model m(x: f32[B, 4]) -> y: f32[B, 2]\n  where B <= 8\n  weights "w.safetensors"\n{\n  return linear(x, out = 2)\n}\n' >w.tfx
+echo 'module m' >empty.tir
+cp "$root/tests/golden/kir/block_sparse_4x4.kir" k.kir
+mkdir dir
+
+# ---- arguments ----
+says "nothing" 2 "tfxc: error: no input file"
+says "no output" 2 "tfxc: error: no output: say -o FILE" a.tfx
+says "-o without a file" 2 "tfxc: error: -o needs a file" a.tfx -o
+says "two inputs" 2 "tfxc: error: a second input file, 'b.tfx'" a.tfx b.tfx -o x.so
+says "unknown flag" 2 "tfxc: error: unknown flag '--emti=tir'
+  hint: did you mean '--emit='?" a.tfx -o x.so --emti=tir
+says "unknown flag of a pass" 2 "tfxc: error: unknown flag '--print-afer-all'
+  hint: did you mean '--print-after-all'?" a.tfx -o x.so --print-afer-all
+says "flag unlike any" 2 "tfxc: error: unknown flag '--frobnicate'
+  hint: tfxc --help lists the flags" a.tfx -o x.so --frobnicate
+says "value apart from its flag" 2 "tfxc: error: unknown flag '-mcpu'
+  hint: did you mean '-mcpu='?
+tfxc: error: a second input file, 'znver4'" a.tfx -o x.so -mcpu znver4
+says "no value" 2 "tfxc: error: '--weights=' needs a value" a.tfx -o x.so --weights=
+says "optimisation level" 2 "tfxc: error: -O takes 0 to 3, not '4'" a.tfx -o x.so -O4
+says "form of diagnostics" 2 "tfxc: error: --diagnostics takes text or json, not 'xml'" a.tfx -o x.so --diagnostics=xml
+says "no such pass" 2 "error: --print-after: no pass is named 'dec'
+  hint: did you mean 'dce'?" a.tfx -o x.so --print-after=dec
+
+# ---- what is written ----
+extensions="  note: extensions that are known: .so .o .a .ll .s .tir .kir .ptx .h
+  hint: say --emit=KIND"
+says "unknown extension" 2 "tfxc: error: cannot tell from 'x.xyz' what to write
+$extensions" a.tfx -o x.xyz
+says "no extension" 2 "tfxc: error: cannot tell from 'x' what to write
+$extensions" a.tfx -o x
+says "standard output without a kind" 2 "tfxc: error: cannot tell from '-' what to write
+$extensions" a.tfx -o -
+says "no such kind" 2 "tfxc: error: 'tri' is nothing that --emit can write
+  hint: did you mean 'tir'?" a.tfx -o x --emit=tri
+says "two kinds" 2 "tfxc: error: 'x.so' and --emit=tir do not agree" a.tfx -o x.so --emit=tir
+says "kind without a file" 2 "tfxc: error: no output: say -o FILE" a.tfx --emit=so
+for kind in so o a; do
+    says "$kind to standard output" 2 "tfxc: error: standard output is for text; '$kind' needs a file" a.tfx -o - --emit=$kind
+done
+says "weights outside of text" 2 "tfxc: error: --external-weights goes with so, o and a, not with s" a.tfx -o x.s --external-weights=w
+says "model as PTX" 1 "tfxc: error: models are not compiled for GPUs yet" a.tfx -o x.ptx
+says "kernels as a model" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as so" k.kir -o x.so
+says "kernels interpreted" 1 "tfxc: error: --interpret runs models, and 'k.kir' holds kernels alone" k.kir --interpret=kir
+
+# ---- inputs ----
+says "missing input" 1 "none.tfx: error: No such file or directory" none.tfx -o x.so
+says "missing tensor IR" 1 "none.tir: error: No such file or directory" none.tir -o x.so
+says "missing kernel IR" 1 "none.kir: error: No such file or directory" none.kir -o x.kir
+says "directory as input" 1 "dir: error: is a directory" dir -o x.so
+says "several models" 1 "two.tfx:6:7: error: this file has several models
+  6 | model n(x: f32[B, 4]) -> y: f32[B, 4]
+    |       ^
+  note: the first is 'm' at two.tfx:1:7
+  hint: choose one with --model=NAME" two.tfx -o x.so
+says "no such model" 1 "two.tfx:1:1: error: this file has no model 'k'
+  1 | model m(x: f32[B, 4]) -> y: f32[B, 4]
+    | ^" two.tfx -o x.so --model=k
+says "one of several" 0 "" two.tfx --emit=nothing --model=n
+
+# ---- outputs that cannot be ----
+says "directory as output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=so
+says "directory as text output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=tir
+for kind in so o a ll s tir kir h; do
+    says "no such directory ($kind)" 1 "no/x.$kind: error: cannot write: No such file or directory" a.tfx -o no/x.$kind
+    says "a file as a directory ($kind)" 1 "a.tfx/x.$kind: error: cannot write: Not a directory" a.tfx -o a.tfx/x.$kind
+done
+mkdir m.h
+says "the header is a directory" 1 "m.h: error: cannot write: Is a directory" a.tfx -o m.o
+rmdir m.h
+if [ "$(id -u)" != 0 ]; then
+    mkdir ro && chmod 555 ro
+    says "no right to write" 1 "ro/x.so: error: cannot write: Permission denied" a.tfx -o ro/x.so
+    chmod 755 ro
+fi
+for kind in ll s tir kir h; do
+    says "full device ($kind)" 1 "/dev/full: error: cannot write: No space left on device" a.tfx --emit=$kind -o /dev/full
+    "$tfxc" a.tfx --emit=$kind -o - >/dev/full 2>"$work/stderr"
+    [ "$? $(cat "$work/stderr")" = "1 standard output: error: cannot write: No space left on device" ] && pass ||
+        fail "full standard output ($kind)" "says something else" "$work/stderr"
+done
+says "device for a library" 1 "/dev/null: error: cannot write: not a regular file" a.tfx --emit=so -o /dev/null
+"$tfxc" --help >/dev/full 2>"$work/stderr"
+[ "$? $(cat "$work/stderr")" = "1 standard output: error: cannot write: No space left on device" ] && pass || fail "full standard output" "--help" "$work/stderr"
+says "the input itself" 1 "tfxc: error: the output './empty.tir' would replace what is read" empty.tir -o ./empty.tir
+printf '#!/bin/bash\nulimit -f 4\nexec "%s" "$@"\n' "$tfxc" >limited && chmod +x limited
+for kind in so o a; do # no file may grow beyond 4 blocks
+    tfxc=./limited says "file size limit ($kind)" 1 "x.$kind: error: cannot write: File too large" a.tfx -o x.$kind
+done
+echo old >x.so
+says "an old output stays" 1 "error: cannot run the linker '/none': No such file or directory
+  hint: install lld-$("$tfxc" a.tfx -o y.so --linker=/none 2>&1 | sed -n 's/.*lld-\([0-9]*\),.*/\1/p'), or name a linker with --linker=" a.tfx -o x.so --linker=/none
+rm x.so
+
+# ---- targets and linkers ----
+says "processor" 1 "error: unknown processor 'nonsense'" a.tfx -o x.so -mcpu=nonsense
+says "processor, nearly" 1 "error: unknown processor 'znver44'
+  hint: did you mean 'znver4'?" a.tfx -o x.so -mcpu=znver44
+says "target" 1 "error: no code generator for target 'nonsense'
+  note: targets are x86_64 and aarch64 with Linux" a.tfx -o x.so -mtriple=nonsense
+says "feature" 1 "error: unknown processor feature 'nonsense'" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=+nonsense
+says "feature without sign" 1 "error: processor feature 'avx2' has neither '+' nor '-'
+  hint: write '+avx2' to use it, '-avx2' to do without" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=avx2
+says "feature left out" 1 "error: processor feature '' has neither '+' nor '-'
+  hint: write '+' to use it, '-' to do without" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=+avx2,
+says "linker that fails" 1 "error: the linker 'false' failed" a.tfx -o x.so --linker=false
+printf '#!/bin/sh\necho one >&2\necho two\nexit 3\n' >linker && chmod +x linker
+says "linker that speaks" 1 "error: the linker './linker' failed
+  note: one
+  note: two" a.tfx -o x.so --linker=./linker
+says "prefix" 1 "tfxc: error: '2a' cannot be the prefix of exported names: it does not begin with a letter or '_'
+  hint: say --prefix=NAME" a.tfx -o x.so --prefix=2a
+
+# ---- weights ----
+le8() { # NUMBER: 8 bytes, the lowest first
+    local i
+    for i in 0 8 16 24 32 40 48 56; do printf "\\x$(printf %02x $((($1 >> i) & 255)))"; done
+}
+weights() { # HEADER DATA-BYTES [HEADER-LENGTH]
+    { le8 "${3:-${#1}}" && printf %s "$1" && head -c "$2" /dev/zero; } >w.safetensors
+}
+bad() { # NAME MESSAGE
+    says "weights: $1" 1 "w.safetensors: error: $2" w.tfx -o x.so
+}
+tensor='"weight":{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]}'
+both="{$tensor,\"bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[32,40]}}"
+says "weights: missing" 1 "w.tfx:3:11: error: cannot read 'w.safetensors': No such file or directory
+  3 |   weights \"w.safetensors\"
+    |           ^~~~~~~~~~~~~~~
+  hint: name another file with --weights=FILE, or compile with --weights=random" w.tfx -o x.so
+weights "$both" 40
+says "weights: right" 0 "" w.tfx --emit=nothing
+says "weights: other file missing" 1 "none: error: No such file or directory" w.tfx -o x.so --weights=none
+says "weights: a device" 1 "/dev/null: error: is not a regular file" w.tfx -o x.so --weights=/dev/null
+says "weights: seed" 1 "tfxc: error: 'x' is no seed for random weights" w.tfx -o x.so --weights=random:x
+weights "$both" 39
+bad "data cut off" "tensor 'bias': its data ends at byte 40, the file has 39 bytes of data"
+weights "$both" 41
+bad "too much data" "tensor 'bias': it is the last one, but the file goes on after it
+  expected: 40 bytes of data
+       got: 41"
+weights "$both" 40 10
+bad "header cut off" "the header is not valid JSON at byte 10: unexpected token near end of file"
+weights "$both" 40 99999999999
+bad "length that lies" "not a safetensors file: its header would be too long
+  expected: at most 100000000 bytes
+       got: 99999999999"
+weights "{${tensor/32]/99999]}}" 40
+bad "offsets that lie" "tensor 'weight': its data ends at byte 99999, the file has 40 bytes of data"
+weights "{${tensor/32]/28]}}" 28
+bad "shape that lies" "tensor 'weight': its data does not have the bytes of its shape
+  expected: 32 bytes for f32[2, 4]
+       got: 28 bytes"
+weights "{${tensor/\[2/[9223372036854775807}}" 32
+bad "shape that overflows" "tensor 'weight': the product of its sizes overflows"
+weights "{${tensor/F32/F99}}" 32
+bad "element type" "tensor 'weight': dtype 'F99' is not supported"
+weights "${both/32,40/28,36}" 36
+bad "overlap" "tensor 'bias': its data overlaps that of 'weight'
+  expected: data from byte 32
+       got: data from byte 28"
+: >w.safetensors
+bad "empty" "the file is empty"
+printf abc >w.safetensors
+bad "three bytes" "the file is cut off: it has 3 bytes"
+rm w.safetensors && mkdir w.safetensors
+bad "a directory" "is a directory"
+
+# ---- interpreters ----
+says "interpreter" 2 "tfxc: error: --interpret takes tir or kir, not 'x'" a.tfx --interpret=x
+says "input without its file" 2 "tfxc: error: --input needs NAME=FILE" a.tfx --interpret=tir --input=x
+says "input for nothing" 2 "tfxc: error: --entry, --input and --save are for --interpret" a.tfx -o x.so --input=x=x.npy
+for ir in tir kir; do
+    says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input" a.tfx --interpret=$ir
+    says "$ir: no such input" 1 "tfxc: error: the model has no input 'xx'
+  hint: did you mean 'x'?" a.tfx --interpret=$ir --input=xx=x.npy
+    says "$ir: no such output" 1 "tfxc: error: the model has no output 'yy'
+  hint: did you mean 'y'?" a.tfx --interpret=$ir --input=x=x.npy --save=yy=y.npy
+    says "$ir: no such entry" 1 "tfxc: error: the model has no entry 'mm'
+  hint: did you mean 'm'?" a.tfx --interpret=$ir --input=x=x.npy --entry=mm
+    says "$ir: no such file" 1 "tfxc: error: none.npy: No such file or directory" a.tfx --interpret=$ir --input=x=none.npy
+done
+says "a module without functions" 1 "tfxc: error: the model has no entry" empty.tir --interpret=tir
+
+# ---- memory ----
+# From the least address space in which tfxc starts at all, upwards: each run ends well or with a message, and leaves nothing.
+starts_with() { (ulimit -v "$1" && "$tfxc" --version) >"$work/stdout" 2>&1; }
+limited_run() { # FLAG...: one compilation within $limit KiB; what it said in $work/oom
+    (ulimit -v "$limit" && exec "$tfxc" "$root/examples/digits/digits.tfx" -o x.o --external-weights=x.w "$@") >"$work/stdout" 2>"$work/oom"
+}
+if starts_with 4000000; then # not so with sanitizers, which reserve more than that
+    limit=50000
+    while ! starts_with $limit; do limit=$((limit + 1000)); done
+    out_of_memory=0 compiled=0 in_json=
+    for ((i = 0; i < 50 && compiled < 3; i++, limit += 500)); do
+        limited_run
+        status=$? left=$(ls | grep '^x' | tr '\n' ' ')
+        if [ $status = 3 ] && [ "$(cat "$work/oom")" = "tfxc: error: out of memory" ] && [ -z "$left" ]; then
+            out_of_memory=$((out_of_memory + 1))
+            limited_run --diagnostics=json
+            [ $? != 3 ] || { in_json=yes && cp "$work/oom" "$work/oom.json"; }
+        elif [ $status = 0 ] && [ "$left" = "x.h x.o x.w " ]; then
+            compiled=$((compiled + 1))
+        elif ! { [ $status = 1 ] && grep -q 'error: ' "$work/oom" && [ -z "$left" ]; }; then
+            fail "memory limit of $limit KiB" "status $status, left: $left" "$work/oom"
+        fi
+        rm -f x.*
+    done
+    [ $out_of_memory -gt 0 ] && [ "$in_json" ] && pass || fail "memory" "no limit was reached"
+    [ $compiled -gt 0 ] && pass || fail "memory" "no limit was enough"
+fi
+
+# ---- JSON ----
+# json NAME ARGUMENTS...: what comes out on stderr is one JSON array
+json() {
+    local name=$1
+    shift
+    "$tfxc" "$@" --diagnostics=json >"$work/stdout" 2>"$work/json"
+    if command -v python3 >"$work/stdout"; then
+        python3 -c 'import json, sys
+for d in json.load(open(sys.argv[1])):
+    assert set(d) == {"severity", "code", "message", "file", "line", "column", "end_line", "end_column", "lines"}, d
+    assert d["severity"] in ("error", "warning", "remark") and d["message"], d' "$work/json" 2>"$work/stderr" && pass || fail "JSON: $name" "not valid" "$work/json"
+    else
+        [ "$(head -c 1 "$work/json")" = '[' ] && [ "$(tail -c 2 "$work/json")" = ']' ] && pass || fail "JSON: $name" "not an array" "$work/json"
+    fi
+}
+json "none" a.tfx --emit=nothing
+json "arguments" a.tfx -o x.so --emti=tir
+json "source" two.tfx -o x.so
+json "file" none.tfx -o x.so
+json "odd name" $'a"\\\n\x01\xff.tfx' -o x.so
+json "linker" a.tfx -o x.so --linker=./linker
+if [ -f "$work/oom.json" ]; then
+    printf '#!/bin/sh\ncat "%s" >&2\n' "$work/oom.json" >say && chmod +x say
+    tfxc=./say json "out of memory"
+fi
+
+echo "driver: $passed passed, $failed failed"
+[ "$failed" = 0 ]

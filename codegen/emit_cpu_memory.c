@@ -11,13 +11,10 @@
 enum { ROW, COL };
 
 typedef struct {
-    const kbuffer *ty;
     ktile tile;
     dtype dt;
-    int64_t bytes;       /* of an element */
-    LLVMValueRef base;   /* address of element (0, 0) but for `off` */
-    LLVMValueRef linear; /* swizzled buffers: the variable part of the byte offset instead, from `start` */
-    LLVMValueRef start;
+    int64_t bytes;     /* of an element */
+    LLVMValueRef base; /* address of element (0, 0) but for `off` */
     int64_t off;
     LLVMValueRef stride[2]; /* bytes per tile axis; NULL: `step` */
     int64_t step[2];
@@ -84,7 +81,7 @@ static void add_index(emitter *e, kidx i, dim stride, int64_t bytes, summand *su
 static access access_begin(emitter *e, const kmem *at, ktile tile)
 {
     const kbuffer *ty = &at->buf->ty.buf;
-    access a = {.ty = ty, .tile = tile, .dt = ty->dt, .bytes = dtype_bits(ty->dt) / 8};
+    access a = {.tile = tile, .dt = ty->dt, .bytes = dtype_bits(ty->dt) / 8};
     if (dtype_bits(ty->dt) % 8) {
         emit_unsupported(e, "access to packed %s elements", dtype_name(ty->dt));
         a.bytes = 1;
@@ -95,15 +92,8 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
     for (int i = 0; i < ty->rank; i++)
         add_index(e, at->idx[i], kbuffer_stride(e->f->dims, ty, (uint32_t)i), a.bytes, sum, &n, &a.off, &a.align);
 
-    LLVMValueRef p = cg_buffer(e, at->buf);
-    if (ty->swizzle.bits) {
-        a.start = p;
-        a.linear = cg_const_i64(e->m, 0);
-        for (int i = 0; i < n; i++) a.linear = LLVMBuildAdd(e->b, a.linear, sum[i].v, "");
-    } else {
-        a.base = p;
-        for (int i = 0; i < n; i++) a.base = cg_offset(e, a.base, sum[i].v);
-    }
+    a.base = cg_buffer(e, at->buf);
+    for (int i = 0; i < n; i++) a.base = cg_offset(e, a.base, sum[i].v);
     for (int t = 0; t < tile.rank; t++) {
         int to = tile.rank == 2 ? t : COL;
         if (at->axes[t] == KAXIS_NONE) continue;
@@ -125,25 +115,17 @@ static access access_begin(emitter *e, const kmem *at, ktile tile)
 static LLVMValueRef address(emitter *e, const access *a, int r, int c)
 {
     int64_t off = a->off;
-    LLVMValueRef p = a->linear ? a->linear : a->base;
+    LLVMValueRef p = a->base;
     const int at[2] = {r, c};
     for (int t = ROW; t <= COL; t++) {
         off += at[t] * a->step[t];
-        if (!a->stride[t] || !at[t]) continue;
-        LLVMValueRef d = LLVMBuildMul(e->b, a->stride[t], cg_const_i64(e->m, at[t]), "");
-        p = a->linear ? LLVMBuildAdd(e->b, p, d, "") : cg_offset(e, p, d);
+        if (a->stride[t] && at[t]) p = cg_offset(e, p, LLVMBuildMul(e->b, a->stride[t], cg_const_i64(e->m, at[t]), ""));
     }
-    if (!a->linear) return cg_offset_const(e, p, off);
-    kswizzle s = a->ty->swizzle;
-    LLVMValueRef x = LLVMBuildAdd(e->b, p, cg_const_i64(e->m, off), "");
-    LLVMValueRef mask = cg_const_i64(e->m, ((INT64_C(1) << s.bits) - 1) << s.base);
-    LLVMValueRef high = LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, x, cg_const_i64(e->m, s.shift), ""), mask, "");
-    return cg_offset(e, a->start, LLVMBuildXor(e->b, x, high, ""));
+    return cg_offset_const(e, p, off);
 }
 
 static unsigned align_of(const access *a, int r, int c)
 {
-    if (a->linear) return (unsigned)a->bytes;
     uint64_t off = (uint64_t)(a->off + r * a->step[ROW] + c * a->step[COL]);
     uint64_t align = common_align(a->align, off);
     return (unsigned)(align ? align : 1);
@@ -313,7 +295,7 @@ static void store_row(emitter *e, const access *a, const cg_value *x, int r, boo
 
 static bool contiguous(const access *a, int axis)
 {
-    return !a->stride[axis] && a->step[axis] == a->bytes && !a->linear;
+    return !a->stride[axis] && a->step[axis] == a->bytes;
 }
 
 static void load_elements(emitter *e, const access *a, cg_value *x)

@@ -33,9 +33,9 @@ typedef struct ptx_order ptx_order;
 typedef struct ptx_state {
     ptx_module *pm;
     codegen_ptx_launch *launch;
-    int lanes; /* of an agent: 32 or 128 */
-    LLVMValueRef lane,
-        agent; /* i32: the lane's number in its agent, the agent's in the block (the same in all its lanes) */
+    int lanes;             /* of an agent: 32 or 128 */
+    LLVMValueRef lane;     /* i32: its number in the agent */
+    LLVMValueRef agent;    /* i32: the agent's number in the block, the same in all its lanes */
     LLVMValueRef block[3]; /* i64: position in the grid by nesting depth of the block loop, outermost first */
     int n_blocks;          /* block loops entered */
     LLVMValueRef shared;   /* all shared buffers of a block together */

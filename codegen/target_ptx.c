@@ -13,8 +13,8 @@ static const ptx_processor processors[] = {
     {"sm_100", "+ptx86", 20, 227 << 10, false}, {"sm_100a", "+ptx86", 20, 227 << 10, false},
     {"sm_120", "+ptx87", 20, 99 << 10, false},  {"sm_120a", "+ptx87", 20, 99 << 10, false},
 };
-/* LLVM's DebugDirectivesOnly, which its C API passes on without a name for it: lines as .loc, which is all that profilers read. With
- * sections of debug information ptxas would not optimise. */
+/* LLVM's DebugDirectivesOnly, which its C API passes on without a name for it: lines as .loc, which is all that
+ * profilers read. With sections of debug information ptxas would not optimise. */
 static const LLVMDWARFEmissionKind DIRECTIVES_ONLY = (LLVMDWARFEmissionKind)3;
 
 enum { N_PROCESSORS = sizeof processors / sizeof *processors };
@@ -78,8 +78,8 @@ static LLVMTargetMachineRef new_machine(const codegen_target *t, int opt, diags 
         LLVMDisposeMessage(why);
         return NULL;
     }
-    LLVMCodeGenOptLevel level = opt == 0   ? LLVMCodeGenLevelNone
-                                : opt == 1 ? LLVMCodeGenLevelLess
+    /* Without any optimisation LLVM would copy registers that a queued wgmma has still to write. */
+    LLVMCodeGenOptLevel level = opt < 2    ? LLVMCodeGenLevelLess
                                 : opt == 2 ? LLVMCodeGenLevelDefault
                                            : LLVMCodeGenLevelAggressive;
     return LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, level, LLVMRelocDefault,

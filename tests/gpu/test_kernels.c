@@ -49,6 +49,7 @@ static void test_against_the_interpreter(void **state)
         if (!runs_here(c.sm)) continue;
         session s = session_new();
         c.sm = processor();
+        c.opt = 2;
         c.execute = execute;
         expect_same_run(&s, session_read(&s, arena_printf(s.a, "tests/golden/%s", cases[i].file)), c);
         session_free(&s);
@@ -105,7 +106,7 @@ static void run_product(const char *file, product *p)
 {
     session *s = &p->s;
     codegen_ptx ptx =
-        session_emit(s, session_read(s, arena_printf(s->a, "tests/golden/kir/%s.kir", file)), processor());
+        session_emit(s, session_read(s, arena_printf(s->a, "tests/golden/kir/%s.kir", file)), processor(), 2);
     const codegen_ptx_launch *l = ptx.launches;
     uint64_t fault[8] = {INT64_MAX, INT64_MAX};
     ptx_region regions[] = {{p->a, (uint64_t)(p->m * p->k) * 2, false},

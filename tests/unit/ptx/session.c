@@ -48,10 +48,10 @@ kmodule *session_read(session *s, const char *path)
     return parse(s, f);
 }
 
-codegen_ptx session_emit(session *s, const kmodule *m, const char *sm)
+codegen_ptx session_emit(session *s, const kmodule *m, const char *sm, int opt)
 {
     codegen_ptx out = {0};
-    codegen_ptx_options o = {.sm = sm, .opt = 2};
+    codegen_ptx_options o = {.sm = sm, .opt = opt};
     if (!codegen_emit_ptx(m, &o, s->a, s->d, &out)) fail_msg("%s", session_messages(s));
     return out;
 }
@@ -127,7 +127,7 @@ static run run_new(session *s, const kmodule *m, const ptx_case *c)
 {
     run r = {.f = c->kernel ? kmodule_find(m, c->kernel) : m->functions.data[0]};
     if (!r.f) fail_msg("no kernel %s", c->kernel);
-    r.ptx = session_emit(s, m, c->sm);
+    r.ptx = session_emit(s, m, c->sm, c->opt);
     uint32_t n = r.f->params.len;
     r.start = ARENA_ARRAY(s->a, memory, n);
     r.interpreted = ARENA_ARRAY(s->a, memory, n);

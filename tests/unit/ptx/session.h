@@ -19,7 +19,8 @@ const char *session_messages(session *s);
 /* Parsed and verified, functions expanded; fails the test otherwise. */
 kmodule *session_parse(session *s, const char *text);
 kmodule *session_read(session *s, const char *path);
-codegen_ptx session_emit(session *s, const kmodule *m, const char *sm); /* fails the test with the diagnostics */
+codegen_ptx session_emit(session *s, const kmodule *m, const char *sm,
+                         int opt); /* fails the test with the diagnostics */
 
 bool session_has_processor(const char *sm); /* this build compiles for it */
 
@@ -29,6 +30,7 @@ typedef const char *ptx_executor(arena *a, const char *text, const char *entry,
 typedef struct {
     const char *kernel; /* NULL: the module's first */
     const char *sm;
+    int opt;
     ptx_executor *execute; /* NULL: the simulator */
     const int64_t *dims;
     double tolerance;       /* relative to 1 + |want|; 0: bit for bit, but NaN is NaN */

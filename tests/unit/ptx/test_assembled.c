@@ -105,7 +105,7 @@ static void test_assembles(void **state)
         for (size_t k = 0; k < 6 && expected[i].sm[k]; k++) {
             const char *sm = expected[i].sm[k];
             if (!session_has_processor(sm)) continue;
-            codegen_ptx ptx = session_emit(&s, m, sm);
+            codegen_ptx ptx = session_emit(&s, m, sm, 2);
             const char *log = assemble(&s, ptxas, sm, &ptx);
             if (strstr(log, "erialized")) fail_msg("%s for %s: wgmma is serialized:\n%s", expected[i].file, sm, log);
             for (size_t n = 0; n < 4 && expected[i].kernels[n].name; n++)

@@ -160,7 +160,7 @@ static void test_launch_facts(void **state)
 {
     (void)state;
     session s = session_new();
-    codegen_ptx ptx = session_emit(&s, session_read(&s, "tests/golden/kir/mma_matmul.kir"), "sm_80");
+    codegen_ptx ptx = session_emit(&s, session_read(&s, "tests/golden/kir/mma_matmul.kir"), "sm_80", 2);
     assert_int_equal(ptx.n_launches, 1);
     const codegen_ptx_launch *l = ptx.launches;
     assert_string_equal(l->name, "mma_matmul");
@@ -177,7 +177,7 @@ static void test_launch_facts(void **state)
     assert_memory_equal(ptx.text, heading, strlen(heading));
     assert_int_equal(strlen(ptx.text), ptx.size);
 
-    ptx = session_emit(&s, session_read(&s, "tests/golden/kir/wgmma_matmul.kir"), "sm_90a");
+    ptx = session_emit(&s, session_read(&s, "tests/golden/kir/wgmma_matmul.kir"), "sm_90a", 2);
     assert_int_equal(ptx.launches[0].dynamic_bytes, 98304);
     assert_non_null(strstr(ptx.text, ".extern .shared .align 1024 .b8 wgmma_matmul_shared[];"));
     assert_non_null(strstr(ptx.text, ".reqntid 256"));
@@ -193,7 +193,7 @@ static void test_linear_grid(void **state)
 {
     (void)state;
     session s = session_new();
-    codegen_ptx ptx = session_emit(&s, session_read(&s, "tests/golden/ptx/flow.kir"), "sm_80");
+    codegen_ptx ptx = session_emit(&s, session_read(&s, "tests/golden/ptx/flow.kir"), "sm_80", 2);
     const codegen_ptx_launch *l = &ptx.launches[1];
     assert_string_equal(l->name, "cases");
     const int64_t dims[] = {7, 80000, 3};
@@ -212,7 +212,7 @@ static void test_names(void **state)
         "    %s = alloc : f32 shared[4]\n    for %w = 0 to 1 step 1 warp {\n    }\n  }\n}\n";
     kmodule *m =
         session_parse(&s, arena_printf(s.a, "kernel @\"bert.layer/linear+gelu\"%skernel @\"0$\"%s", body, body));
-    codegen_ptx ptx = session_emit(&s, m, "sm_80");
+    codegen_ptx ptx = session_emit(&s, m, "sm_80", 2);
     assert_string_equal(ptx.launches[0].name, "bert$2elayer$2flinear$2bgelu");
     assert_string_equal(ptx.launches[1].name, "$30$24");
     assert_non_null(strstr(ptx.text, ".visible .entry bert$2elayer$2flinear$2bgelu("));
@@ -224,10 +224,10 @@ static void test_same_text(void **state)
     (void)state;
     session s = session_new();
     kmodule *m = session_read(&s, "tests/golden/ptx/warpgroup.kir");
-    assert_string_equal(session_emit(&s, m, "sm_90a").text, session_emit(&s, m, "sm_90a").text);
+    assert_string_equal(session_emit(&s, m, "sm_90a", 2).text, session_emit(&s, m, "sm_90a", 2).text);
     session t = session_new();
     kmodule *n = session_read(&t, "tests/golden/ptx/warpgroup.kir");
-    assert_string_equal(session_emit(&s, m, "sm_90a").text, session_emit(&t, n, "sm_90a").text);
+    assert_string_equal(session_emit(&s, m, "sm_90a", 2).text, session_emit(&t, n, "sm_90a", 2).text);
     session_free(&s);
     session_free(&t);
 }

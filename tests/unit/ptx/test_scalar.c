@@ -68,7 +68,7 @@ static void run_both(session *s, kmodule *m)
 {
     static const int64_t none[1];
     for (int special = 0; special < 2; special++)
-        expect_same_run(s, m, (ptx_case){.sm = "sm_80", .dims = none, .special = special});
+        expect_same_run(s, m, (ptx_case){.sm = "sm_80", .opt = 2, .dims = none, .special = special});
 }
 
 static void test_rows(void **state)

@@ -12,6 +12,7 @@
 static void expect_difference(const char *file, ptx_case c)
 {
     session s = session_new();
+    c.opt = 2;
     kmodule *m = session_read(&s, arena_printf(s.a, "tests/golden/%s", file));
     if (!find_difference(&s, m, c)) fail_msg("%s with '%s' for '%s' goes unnoticed", file, c.with, c.old);
     session_free(&s);

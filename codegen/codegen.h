@@ -50,9 +50,9 @@ typedef enum {
 
 typedef struct {
     codegen_kind kind;
-    const char *path;   /* written beside itself under another name, then renamed: never half there */
-    const char *prefix; /* of exported symbols, a C identifier: <prefix>_open ... */
-    const char *linker; /* ld.lld to use; NULL: the one found when tfxc was built, else from PATH */
+    const char *path;         /* written beside itself under another name, then renamed: never half there */
+    const char *prefix;       /* of exported symbols, a C identifier: <prefix>_open ... */
+    const char *linker;       /* ld.lld to use; NULL: the one found when tfxc was built, else from PATH */
     const char *weights_path; /* not NULL: the weights go there (rt_weights_header) and not into the artefact */
     const char *header_path;  /* not NULL: the model's C header goes there as well */
 } codegen_output;

@@ -37,9 +37,8 @@ emit_debug *debug_new(emit_module *m, const codegen_options *o, LLVMDWARFEmissio
     LLVMAddModuleFlag(m->mod, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18, flags[0]);
     LLVMAddModuleFlag(m->mod, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, flags[1]);
     const char *name = LLVMGetModuleIdentifier(m->mod, &(size_t){0});
-    g->unit =
-        LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC11, make_file(g, name), "tfxc", 4, o->opt > 0, "",
-                                       0, 0, "", 0, kind, 0, false, false, "", 0, "", 0);
+    g->unit = LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC11, make_file(g, name), "tfxc", 4,
+                                             o->opt > 0, "", 0, 0, "", 0, kind, 0, false, false, "", 0, "", 0);
     g->no_types = LLVMDIBuilderCreateSubroutineType(g->di, make_file(g, name), NULL, 0, LLVMDIFlagZero);
     return g;
 }

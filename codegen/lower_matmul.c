@@ -205,13 +205,16 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
     matmul *mm = arg;
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
-    for (int part = 0; part < PANEL; part += mm->cols) {
+    int64_t known;
+    bool one_panel = dim_is_const(dc, mm->n_size, &known) && known <= PANEL;
+    for (int part = 0; part < PANEL && !(one_panel && part >= known); part += mm->cols) {
         tile_at t = {.rows = height, .cols = mm->cols, .known = mm->root->result};
         t.known_tile = kb_cast(b, matmul_sums(k, mm, row0, height, part), mm->root->result->ty.dt);
         t.at[0] = kidx_value(row0);
         kvalue *first = kb_map2(b, KOP_MUL, mm->panel, kb_i64(b, PANEL));
         t.at[1] = kidx_plus(first, part);
-        if (!dim_divides(dc, mm->cols, mm->n_size)) {
+        /* The last panel may end before, within or behind this part of it. */
+        if (one_panel ? part + mm->cols > known : !dim_divides(dc, PANEL, mm->n_size)) {
             t.cols_bounded = true;
             t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_dim(b, mm->n_size), first), -part);
         }

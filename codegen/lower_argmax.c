@@ -94,8 +94,9 @@ static void along_reduced(kernel *k, reduction *r, tile_at *t)
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     dim size = r->view->shape[r->col];
-    int64_t known;
-    int width = dim_is_const(dc, size, &known) && known < WIDTH ? (int)known : WIDTH;
+    int64_t least, most;
+    dim_bounds(dc, size, &least, &most);
+    int width = most < WIDTH ? (int)most : WIDTH;
     dim w = dim_const(dc, width), whole = dim_mul(dc, dim_floordiv(dc, size, w), w);
     tile_at first = *t;
     first.at[r->tp.s.n - 1] = kidx_const(0);

@@ -1,4 +1,5 @@
-/* Constant expressions: construction, equality and text. Reading is in constant_read.c.
+/* Constant expressions: construction, equality and text. Reading is in constant_read.c; maps and
+ * broadcasts are in constant_map.c.
  *
  * Constructors leave out what changes nothing (a cast to the same dtype, a slice of everything), so that equal
  * constants made in different ways are more often equal expressions. Arguments have been checked by the caller; misfits
@@ -10,7 +11,7 @@
  * with mix the finaliser of SplitMix64 (Steele, Lea, Flood 2014). Scale is 1 / sqrt(last size) for tensors of two axes
  * or more, so that products with them keep the size of their input, else 0.1. Int dtypes are all zeros: they are
  * indices, for which zero is always valid. f8e8m0, which has no sign, takes the magnitude. */
-#include "ir/constant.h"
+#include "ir/constant_internal.h"
 
 #include <assert.h>
 #include <math.h>
@@ -36,7 +37,7 @@ uint64_t cexpr_bytes(const cexpr *e)
 
 /* ---- construction ---- */
 
-static cexpr *make(arena *a, cexpr_kind kind, dtype dt, uint32_t rank, const int64_t *shape)
+cexpr *cexpr_new(arena *a, cexpr_kind kind, dtype dt, uint32_t rank, const int64_t *shape)
 {
     assert(rank <= MAX_RANK);
     cexpr *e = ARENA_NEW(a, cexpr);
@@ -50,7 +51,7 @@ static cexpr *make(arena *a, cexpr_kind kind, dtype dt, uint32_t rank, const int
     return e;
 }
 
-static void set_args(arena *a, cexpr *e, const cexpr *const *args, uint32_t n)
+void cexpr_set_args(arena *a, cexpr *e, const cexpr *const *args, uint32_t n)
 {
     assert(n > 0 && n <= UINT32_MAX / sizeof *args);
     const cexpr **copy = ARENA_ARRAY(a, const cexpr *, n);
@@ -61,14 +62,14 @@ static void set_args(arena *a, cexpr *e, const cexpr *const *args, uint32_t n)
 
 static cexpr *make_on(arena *a, cexpr_kind kind, const cexpr *arg, uint32_t rank, const int64_t *shape)
 {
-    cexpr *e = make(a, kind, arg->dt, rank, shape);
-    set_args(a, e, &arg, 1);
+    cexpr *e = cexpr_new(a, kind, arg->dt, rank, shape);
+    cexpr_set_args(a, e, &arg, 1);
     return e;
 }
 
 const cexpr *cexpr_file(arena *a, const weights_file *f, const weights_tensor *t)
 {
-    cexpr *e = make(a, CE_FILE, t->dt, t->rank, t->shape);
+    cexpr *e = cexpr_new(a, CE_FILE, t->dt, t->rank, t->shape);
     e->u.file.file = f;
     e->u.file.tensor = t;
     return e;
@@ -90,7 +91,7 @@ const cexpr *cexpr_random(arena *a, dtype dt, uint32_t rank, const int64_t *shap
 const cexpr *cexpr_random_stream(arena *a, dtype dt, uint32_t rank, const int64_t *shape, uint64_t seed,
                                  uint64_t stream, double scale)
 {
-    cexpr *e = make(a, CE_RANDOM, dt, rank, shape);
+    cexpr *e = cexpr_new(a, CE_RANDOM, dt, rank, shape);
     e->u.random.seed = seed;
     e->u.random.stream = stream;
     e->u.random.scale = scale;
@@ -99,14 +100,14 @@ const cexpr *cexpr_random_stream(arena *a, dtype dt, uint32_t rank, const int64_
 
 const cexpr *cexpr_splat(arena *a, dtype dt, uint32_t rank, const int64_t *shape, double v)
 {
-    cexpr *e = make(a, CE_SPLAT, dt, rank, shape);
+    cexpr *e = cexpr_new(a, CE_SPLAT, dt, rank, shape);
     e->u.splat = v;
     return e;
 }
 
 const cexpr *cexpr_data(arena *a, dtype dt, uint32_t rank, const int64_t *shape, const void *data)
 {
-    cexpr *e = make(a, CE_DATA, dt, rank, shape);
+    cexpr *e = cexpr_new(a, CE_DATA, dt, rank, shape);
     e->u.data = data;
     return e;
 }
@@ -165,8 +166,8 @@ const cexpr *cexpr_concat(arena *a, const cexpr *const *parts, uint32_t n, int a
         for (int k = 0; k < parts[0]->rank; k++) assert(k == axis || parts[i]->shape[k] == shape[k]);
         shape[axis] += parts[i]->shape[axis];
     }
-    cexpr *c = make(a, CE_CONCAT, parts[0]->dt, parts[0]->rank, shape);
-    set_args(a, c, parts, n);
+    cexpr *c = cexpr_new(a, CE_CONCAT, parts[0]->dt, parts[0]->rank, shape);
+    cexpr_set_args(a, c, parts, n);
     c->u.axis = axis;
     return c;
 }
@@ -181,8 +182,8 @@ const cexpr *cexpr_stack(arena *a, const cexpr *const *parts, uint32_t n)
         assert(parts[i]->dt == parts[0]->dt && parts[i]->rank == parts[0]->rank);
         for (uint32_t k = 0; k < parts[0]->rank; k++) assert(parts[i]->shape[k] == parts[0]->shape[k]);
     }
-    cexpr *c = make(a, CE_STACK, parts[0]->dt, parts[0]->rank + 1u, shape);
-    set_args(a, c, parts, n);
+    cexpr *c = cexpr_new(a, CE_STACK, parts[0]->dt, parts[0]->rank + 1u, shape);
+    cexpr_set_args(a, c, parts, n);
     return c;
 }
 
@@ -243,6 +244,10 @@ bool cexpr_equal(const cexpr *a, const cexpr *b)
     case CE_TRANSPOSE: same = memcmp(a->u.perm, b->u.perm, a->rank * sizeof *a->u.perm) == 0; break;
     case CE_CONCAT: same = a->u.axis == b->u.axis; break;
     case CE_SCALE: same = same_double(a->u.scale, b->u.scale); break;
+    case CE_MAP: same = a->u.op == b->u.op; break;
+    case CE_BROADCAST:
+        same = a->args[0]->rank == b->args[0]->rank && !memcmp(a->u.axes, b->u.axes, a->args[0]->rank);
+        break;
     case CE_ENCODE: same = a->u.enc.kind == b->u.enc.kind && a->u.enc.param == b->u.enc.param; break;
     case CE_CAST:
     case CE_RESHAPE:
@@ -263,6 +268,7 @@ uint64_t cexpr_hash(const cexpr *e)
     case CE_SLICE: h = hash_bytes(e->u.start, e->rank * sizeof *e->u.start, h); break;
     case CE_TRANSPOSE: h = hash_bytes(e->u.perm, e->rank * sizeof *e->u.perm, h); break;
     case CE_SCALE: h = hash_bytes(&e->u.scale, sizeof e->u.scale, h); break;
+    case CE_MAP: h = hash_bytes(&e->u.op, sizeof e->u.op, h); break;
     default: break;
     }
     for (uint32_t i = 0; i < e->n_args; i++) h = h * 31 + cexpr_hash(e->args[i]);
@@ -276,6 +282,13 @@ static void print_sizes(uint32_t rank, const int64_t *shape, strbuf *out)
     strbuf_addc(out, '[');
     for (uint32_t i = 0; i < rank; i++) strbuf_addf(out, "%s%lld", i ? ", " : "", (long long)shape[i]);
     strbuf_addc(out, ']');
+}
+
+static void print_axes(uint32_t n, const uint8_t *axes, strbuf *out)
+{
+    int64_t v[MAX_RANK];
+    for (uint32_t i = 0; i < n; i++) v[i] = axes[i];
+    print_sizes(n, v, out);
 }
 
 static void print_type(const cexpr *e, strbuf *out)
@@ -346,13 +359,17 @@ void cexpr_print(const cexpr *e, strbuf *out)
         strbuf_addc(out, ' ');
         print_sizes(e->rank, e->shape, out);
         break;
-    case CE_TRANSPOSE: {
-        int64_t perm[MAX_RANK];
-        for (uint32_t i = 0; i < e->rank; i++) perm[i] = e->u.perm[i];
+    case CE_TRANSPOSE:
         strbuf_adds(out, "transpose ");
-        print_sizes(e->rank, perm, out);
+        print_axes(e->rank, e->u.perm, out);
         break;
-    }
+    case CE_BROADCAST:
+        strbuf_adds(out, "broadcast ");
+        print_axes(e->args[0]->rank, e->u.axes, out);
+        strbuf_addc(out, ' ');
+        print_sizes(e->rank, e->shape, out);
+        break;
+    case CE_MAP: strbuf_addf(out, "map %s", op_row(e->u.op)->name); break;
     case CE_CONCAT: strbuf_addf(out, "concat %d", e->u.axis); break;
     case CE_RESHAPE:
         strbuf_adds(out, "reshape ");

@@ -22,6 +22,8 @@ typedef enum {
     CE_RESHAPE,
     CE_SCALE,
     CE_STACK,
+    CE_BROADCAST,
+    CE_MAP,   /* an elementwise op of scalar.def */
     CE_ENCODE /* into an encoding: the result is the encoded storage, rank 1 */
 } cexpr_kind;
 
@@ -45,6 +47,8 @@ struct cexpr {
         const void *data;        /* shape elements of dt, row-major */
         int64_t start[MAX_RANK]; /* SLICE (step 1) */
         uint8_t perm[MAX_RANK];  /* TRANSPOSE: result axis i is argument axis perm[i] */
+        uint8_t axes[MAX_RANK];  /* BROADCAST: argument axis k is result axis axes[k]; a size 1 there repeats too */
+        op_kind op;              /* MAP */
         int axis;                /* CONCAT, STACK */
         double scale;            /* SCALE */
         encoding enc;            /* ENCODE */
@@ -62,6 +66,11 @@ const cexpr *cexpr_concat(arena *a, const cexpr *const *parts, uint32_t n, int a
 const cexpr *cexpr_stack(arena *a, const cexpr *const *parts, uint32_t n); /* new leading axis */
 const cexpr *cexpr_reshape(arena *a, const cexpr *e, uint32_t rank, const int64_t *shape);
 const cexpr *cexpr_scale(arena *a, const cexpr *e, double by);
+const cexpr *cexpr_broadcast(arena *a, const cexpr *e, const uint8_t *axes, uint32_t rank, const int64_t *shape);
+/* A row of scalar.def on arguments of one shape and, but for the condition of a select, one dtype of at least 8 bits.
+ */
+const cexpr *cexpr_map(arena *a, op_kind op, const cexpr *const *args, uint32_t n);
+bool cexpr_map_type(op_kind op, const cexpr *const *args, uint32_t n, dtype *out); /* false: they do not fit */
 const cexpr *cexpr_encode(arena *a, const cexpr *e, encoding enc);
 
 /* The same with everything given; what cexpr_random makes of the path, and the numbers it stands for, is said in
@@ -87,7 +96,7 @@ void cexpr_done(const cexpr *e);
  *   file "model.safetensors" "a.weight"
  *   random f32[64, 64] seed 0 stream 1234 scale 0.125        splat f32[64] 1.5        data i32[2, 2] [1, 2, 3, 4]
  *   cast bf16 (E)   slice [0, 0] [768, 768] (E)   transpose [1, 0] (E)   reshape [3, 4] (E)   scale 0.125 (E)
- *   concat 0 (E, E)   stack (E, E)   encode panel 32 (E) */
+ *   concat 0 (E, E)   stack (E, E)   broadcast [0] [4, 3] (E)   map mul (E, E)   encode panel 32 (E) */
 void cexpr_print(const cexpr *e, strbuf *out);
 
 /* Encodings, from encodings.def: sizes and the reference forms of pack and unpack. Axes before the last two of a panel

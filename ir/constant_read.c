@@ -1,17 +1,18 @@
 /* Streaming evaluation of constant expressions: any range of elements, without materialising the rest.
  *
  * Inside, elements are units of whole bytes: those of 8 bits or more as they are stored, sub-byte ones as one code a
- * byte. Expressions that keep the order of elements (cast, scale, reshape) pass ranges on; slices, concatenations and
- * stacks cut them into runs that are contiguous below; transposes and panels cut them into boxes and move those tile by
- * tile, so that both sides are touched in runs. All scratch is on the stack: at most 32 KiB for each level of nesting.
+ * byte. Expressions that keep the order of elements (cast, scale, reshape, map) pass ranges on; slices, concatenations
+ * and stacks cut them into runs that are contiguous below; transposes and panels cut them into boxes and move those
+ * tile by tile, so that both sides are touched in runs. All scratch is on the stack: at most 32 KiB for each level of
+ * nesting.
  */
-#include "ir/constant.h"
+#include "ir/constant_internal.h"
 
 #include <assert.h>
 
 enum { CHUNK = 4096, TILE_RUN = 128, TILE_ROWS = 32 };
 
-static size_t unit_of(dtype t)
+size_t cexpr_unit(dtype t)
 {
     return dtype_bits(t) < 8 ? 1 : dtype_bits(t) / 8;
 }
@@ -27,7 +28,7 @@ static uint64_t mix(uint64_t x)
 
 static void read_random(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 {
-    size_t unit = unit_of(e->dt);
+    size_t unit = cexpr_unit(e->dt);
     if (!dtype_is_float(e->dt)) {
         memset(out, 0, n * unit);
         return;
@@ -42,7 +43,7 @@ static void read_random(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out
 
 static void read_splat(const cexpr *e, uint64_t n, uint8_t *out)
 {
-    size_t unit = unit_of(e->dt);
+    size_t unit = cexpr_unit(e->dt);
     uint8_t one[8] = {0};
     dtype_store_f64(e->dt, one, 0, e->u.splat);
     for (uint64_t i = 0; i < n; i++) memcpy(out + i * unit, one, unit);
@@ -50,7 +51,7 @@ static void read_splat(const cexpr *e, uint64_t n, uint8_t *out)
 
 static void read_stored(dtype t, const void *base, uint64_t first, uint64_t n, uint8_t *out)
 {
-    size_t unit = unit_of(t);
+    size_t unit = cexpr_unit(t);
     if (dtype_bits(t) >= 8) memcpy(out, (const uint8_t *)base + first * unit, n * unit);
     else
         for (uint64_t i = 0; i < n; i++) out[i] = (uint8_t)dtype_load_code(t, base, first + i);
@@ -58,17 +59,15 @@ static void read_stored(dtype t, const void *base, uint64_t first, uint64_t n, u
 
 /* ---- element by element ---- */
 
-static void read_units(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out);
-
 static void read_converted(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 {
     const cexpr *from = e->args[0];
-    size_t unit = unit_of(e->dt), from_unit = unit_of(from->dt);
+    size_t unit = cexpr_unit(e->dt), from_unit = cexpr_unit(from->dt);
     bool packed = dtype_bits(e->dt) < 8 || dtype_bits(from->dt) < 8;
     uint8_t chunk[CHUNK * 8];
     while (n) {
         uint64_t now = n < CHUNK ? n : CHUNK;
-        read_units(from, first, now, chunk);
+        cexpr_read_units(from, first, now, chunk);
         if (e->kind == CE_SCALE) {
             for (uint64_t i = 0; i < now; i++)
                 dtype_store_f64(e->dt, out + i * unit, 0, dtype_load_f64(e->dt, chunk + i * unit, 0) * e->u.scale);
@@ -91,7 +90,7 @@ static void read_converted(const cexpr *e, uint64_t first, uint64_t n, uint8_t *
 static void read_slice(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 {
     const cexpr *from = e->args[0];
-    size_t unit = unit_of(e->dt);
+    size_t unit = cexpr_unit(e->dt);
     /* A run: the trailing axes that are taken whole, and the one before them. */
     uint32_t outer = e->rank;
     uint64_t run = 1;
@@ -111,7 +110,7 @@ static void read_slice(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
             at += ((uint64_t)e->u.start[k] + index) * stride;
             stride *= (uint64_t)from->shape[k];
         }
-        read_units(from, at + within, now, out);
+        cexpr_read_units(from, at + within, now, out);
         first += now;
         n -= now;
         out += now * unit;
@@ -121,7 +120,7 @@ static void read_slice(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 /* Concatenation along an axis; a stack is one along a new leading axis. */
 static void read_concat(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 {
-    size_t unit = unit_of(e->dt);
+    size_t unit = cexpr_unit(e->dt);
     uint64_t inner = 1; /* elements below the axis */
     if (e->kind == CE_CONCAT)
         for (uint32_t k = (uint32_t)e->u.axis + 1; k < e->rank; k++) inner *= (uint64_t)e->shape[k];
@@ -138,7 +137,7 @@ static void read_concat(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out
             if (within < base + extent) break;
         }
         uint64_t left = base + extent - within, now = left < n ? left : n;
-        read_units(e->args[part], first / row * extent + within - base, now, out);
+        cexpr_read_units(e->args[part], first / row * extent + within - base, now, out);
         first += now;
         n -= now;
         out += now * unit;
@@ -212,7 +211,7 @@ static void move_tile(const permutation *p, uint64_t at, uint64_t rows, uint64_t
     uint8_t tile[TILE_ROWS * TILE_RUN * 8];
     for (uint64_t r = 0; r < rows; r++) {
         uint8_t *row = tile + r * TILE_RUN * unit;
-        if (r < valid) read_units(p->from, at + r * p->stride[p->rank - 1], run, row);
+        if (r < valid) cexpr_read_units(p->from, at + r * p->stride[p->rank - 1], run, row);
         else memset(row, 0, run * unit);
     }
     turn(to, to_stride, tile, rows, run, unit);
@@ -247,7 +246,7 @@ static void move_plane(const permutation *p, const box *b, const uint64_t *index
 
 static void read_permuted(const permutation *p, uint64_t first, uint64_t n, uint8_t *out)
 {
-    size_t unit = unit_of(p->from->dt);
+    size_t unit = cexpr_unit(p->from->dt);
     uint32_t last = p->rank - 1;
     uint64_t out_stride[MAX_RANK + 2];
     out_stride[last] = 1;
@@ -262,7 +261,7 @@ static void read_permuted(const permutation *p, uint64_t first, uint64_t n, uint
             if (p->run == last) {
                 uint64_t at = 0, valid = not_padding(p, index, b.len[last]);
                 for (uint32_t k = 0; k < p->rank; k++) at += index[k] * p->stride[k];
-                read_units(p->from, at, valid, out + offset * unit);
+                cexpr_read_units(p->from, at, valid, out + offset * unit);
                 memset(out + (offset + valid) * unit, 0, (b.len[last] - valid) * unit);
             } else {
                 move_plane(p, &b, index, out + offset * unit, out_stride, unit);
@@ -301,7 +300,7 @@ static void read_transpose(const cexpr *e, uint64_t first, uint64_t n, uint8_t *
     }
     for (uint32_t k = 0; k < p.rank; k++)
         if (p.stride[k] == 1) p.run = k;
-    if (p.rank <= 1) read_units(from, first, n, out);
+    if (p.rank <= 1) cexpr_read_units(from, first, n, out);
     else read_permuted(&p, first, n, out);
 }
 
@@ -325,7 +324,7 @@ static void read_panels(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out
     read_permuted(&p, first, n, out);
 }
 
-static void read_units(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
+void cexpr_read_units(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
 {
     if (n == 0) return;
     switch (e->kind) {
@@ -333,13 +332,15 @@ static void read_units(const cexpr *e, uint64_t first, uint64_t n, uint8_t *out)
     case CE_DATA: read_stored(e->dt, e->u.data, first, n, out); return;
     case CE_RANDOM: read_random(e, first, n, out); return;
     case CE_SPLAT: read_splat(e, n, out); return;
-    case CE_RESHAPE: read_units(e->args[0], first, n, out); return;
+    case CE_RESHAPE: cexpr_read_units(e->args[0], first, n, out); return;
     case CE_CAST:
     case CE_SCALE: read_converted(e, first, n, out); return;
     case CE_SLICE: read_slice(e, first, n, out); return;
     case CE_CONCAT:
     case CE_STACK: read_concat(e, first, n, out); return;
     case CE_TRANSPOSE: read_transpose(e, first, n, out); return;
+    case CE_BROADCAST: cexpr_read_broadcast(e, first, n, out); return;
+    case CE_MAP: cexpr_read_map(e, first, n, out); return;
     case CE_ENCODE:
         assert(e->u.enc.kind == ENC_PANEL);
         read_panels(e, first, n, out);
@@ -366,14 +367,14 @@ bool cexpr_read(const cexpr *e, uint64_t first, uint64_t n, void *out, const cha
     const weights_file *last = NULL;
     if (!files_unchanged(e, &last, why)) return false;
     if (dtype_bits(e->dt) >= 8) {
-        read_units(e, first, n, out);
+        cexpr_read_units(e, first, n, out);
         return true;
     }
     uint8_t codes[CHUNK];
     for (uint64_t done = 0; done < n;) { /* chunks begin at whole bytes */
         uint64_t now = n - done < CHUNK ? n - done : CHUNK;
         uint8_t *to = (uint8_t *)out + dtype_bytes(e->dt, done);
-        read_units(e, first + done, now, codes);
+        cexpr_read_units(e, first + done, now, codes);
         memset(to, 0, dtype_bytes(e->dt, now));
         for (uint64_t i = 0; i < now; i++) dtype_store_code(e->dt, to, i, codes[i]);
         done += now;

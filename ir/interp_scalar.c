@@ -5,37 +5,32 @@
 
 #include "ir/scalar_eval.h"
 
-typedef union {
-    double f;
-    int64_t i;
-} number;
-typedef number scalar_fn(number x, number y, number z);
-
 #define X sc_not_defined(a)
-#define AS_RESULT(kind, field, value) ((kind) == R_BOOL ? (number){.i = (value) != 0} : (number){.field = (value)})
+#define AS_RESULT(kind, field, value) \
+    ((kind) == R_BOOL ? (scalar_number){.i = (value) != 0} : (scalar_number){.field = (value)})
 /* The condition of a select is a bool, whatever its other operands are. */
 #define FIRST(operands, T, field) ((operands) == S_SELECT ? (T)x.i : (T)x.field)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtype-limits" /* a < 0 for unsigned operands */
-#define SCALAR(name, NAME, arity, operands, result, on_f, on_i, math)     \
-    static number on_f64_##name(number x, number y, number z)             \
-    {                                                                     \
-        double a = FIRST(operands, double, f), b = y.f, c = z.f;          \
-        (void)a, (void)b, (void)c;                                        \
-        return AS_RESULT(result, f, on_f);                                \
-    }                                                                     \
-    static number on_i64_##name(number x, number y, number z)             \
-    {                                                                     \
-        int64_t a = x.i, b = y.i, c = z.i;                                \
-        (void)a, (void)b, (void)c;                                        \
-        return AS_RESULT(result, i, on_i);                                \
-    }                                                                     \
-    static number on_u64_##name(number x, number y, number z)             \
-    {                                                                     \
-        uint64_t a = (uint64_t)x.i, b = (uint64_t)y.i, c = (uint64_t)z.i; \
-        (void)a, (void)b, (void)c;                                        \
-        return AS_RESULT(result, i, (int64_t)(on_i));                     \
+#define SCALAR(name, NAME, arity, operands, result, on_f, on_i, math)                     \
+    static scalar_number on_f64_##name(scalar_number x, scalar_number y, scalar_number z) \
+    {                                                                                     \
+        double a = FIRST(operands, double, f), b = y.f, c = z.f;                          \
+        (void)a, (void)b, (void)c;                                                        \
+        return AS_RESULT(result, f, on_f);                                                \
+    }                                                                                     \
+    static scalar_number on_i64_##name(scalar_number x, scalar_number y, scalar_number z) \
+    {                                                                                     \
+        int64_t a = x.i, b = y.i, c = z.i;                                                \
+        (void)a, (void)b, (void)c;                                                        \
+        return AS_RESULT(result, i, on_i);                                                \
+    }                                                                                     \
+    static scalar_number on_u64_##name(scalar_number x, scalar_number y, scalar_number z) \
+    {                                                                                     \
+        uint64_t a = (uint64_t)x.i, b = (uint64_t)y.i, c = (uint64_t)z.i;                 \
+        (void)a, (void)b, (void)c;                                                        \
+        return AS_RESULT(result, i, (int64_t)(on_i));                                     \
     }
 #include "ir/scalar.def"
 #undef SCALAR
@@ -51,9 +46,17 @@ static const struct {
 #undef SCALAR
 };
 
-static number element(const tensor *t, uint64_t i)
+scalar_fn *scalar_function(op_kind op, dtype operands)
 {
-    return dtype_is_float(t->dt) ? (number){.f = t->u.f[i]} : (number){.i = t->u.i[i]};
+    const scalar_info *row = scalar_row(op);
+    bool is_float = dtype_is_float(operands);
+    assert(is_float ? row->on_float : row->on_int), (void)row;
+    return is_float ? functions[op].f64 : operands == DT_U64 ? functions[op].u64 : functions[op].i64;
+}
+
+static scalar_number element(const tensor *t, uint64_t i)
+{
+    return dtype_is_float(t->dt) ? (scalar_number){.f = t->u.f[i]} : (scalar_number){.i = t->u.i[i]};
 }
 
 bool interp_eval_scalar(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
@@ -62,14 +65,13 @@ bool interp_eval_scalar(const interp *r, const node *n, tensor *const *x, tensor
     const scalar_info *row = scalar_row(n->op);
     dtype dt = x[n->n_operands - 1]->dt; /* a select's class is that of its values */
     bool is_float = dtype_is_float(dt);
-    scalar_fn *fn = is_float ? functions[n->op].f64 : dt == DT_U64 ? functions[n->op].u64 : functions[n->op].i64;
-    assert(is_float ? row->on_float : row->on_int);
+    scalar_fn *fn = scalar_function(n->op, dt);
     uint64_t elements = tensor_elements(out);
     for (uint32_t k = 0; k < n->n_operands; k++) assert(tensor_elements(x[k]) == elements);
-    number zero = {.i = 0};
+    scalar_number zero = {.i = 0};
     for (uint64_t i = 0; i < elements; i++) {
-        number v = fn(element(x[0], i), n->n_operands > 1 ? element(x[1], i) : zero,
-                      n->n_operands > 2 ? element(x[2], i) : zero);
+        scalar_number v = fn(element(x[0], i), n->n_operands > 1 ? element(x[1], i) : zero,
+                             n->n_operands > 2 ? element(x[2], i) : zero);
         if (is_float && row->result == R_SAME) out->u.f[i] = v.f;
         else out->u.i[i] = row->result == R_SAME ? dtype_wrap(dt, v.i) : v.i;
     }

@@ -264,6 +264,43 @@ static const cexpr *parse_reshape(context *c, int depth, uint32_t at)
     return NULL;
 }
 
+static const cexpr *parse_broadcast(context *c, int depth, uint32_t at)
+{
+    int64_t v[MAX_RANK], shape[MAX_RANK];
+    uint8_t axes[MAX_RANK];
+    uint32_t n, rank;
+    if (!sizes(c, &n, v) || !sizes(c, &rank, shape)) return NULL;
+    const cexpr *e = argument(c, depth);
+    if (!e || !check_size(c, at, e->dt, rank, shape)) return NULL;
+    bool ok = n == e->rank;
+    for (uint32_t k = 0; ok && k < n; k++) {
+        ok = v[k] >= 0 && v[k] < rank && (k == 0 || v[k - 1] < v[k]);
+        ok = ok && (e->shape[k] == 1 || e->shape[k] == shape[v[k]]);
+        if (ok) axes[k] = (uint8_t)v[k];
+    }
+    if (ok) return cexpr_broadcast(c->t->a, e, axes, rank, shape);
+    text_error(c->t, at, "the argument does not stretch to these sizes");
+    return NULL;
+}
+
+static const cexpr *parse_map(context *c, int depth, uint32_t at)
+{
+    const cexpr **v;
+    uint32_t n;
+    op_kind op;
+    dtype dt;
+    const char *name = text_word(c->t, "an elementwise op");
+    if (!name) return NULL;
+    if (!op_find(name, strlen(name), &op) || !(op_row(op)->props & P_ELEMENTWISE)) {
+        text_error(c->t, at, "'%s' is no elementwise op", name);
+        return NULL;
+    }
+    if (!arguments(c, depth, &v, &n)) return NULL;
+    if (cexpr_map_type(op, v, n, &dt)) return cexpr_map(c->t->a, op, v, n);
+    text_error(c->t, at, "the arguments do not fit '%s'", name);
+    return NULL;
+}
+
 static const cexpr *parse(context *c, int depth)
 {
     text *t = c->t;
@@ -290,7 +327,9 @@ static const cexpr *parse(context *c, int depth)
     if (text_keyword(t, "scale")) {
         double by;
         const cexpr *e = text_real(t, &by) ? argument(c, depth) : NULL;
-        return e ? cexpr_scale(t->a, e, by) : NULL;
+        if (e && dtype_is_float(e->dt)) return cexpr_scale(t->a, e, by);
+        if (e) text_error(t, at, "only floats are scaled");
+        return NULL;
     }
     if (text_keyword(t, "encode")) {
         encoding enc;
@@ -305,6 +344,8 @@ static const cexpr *parse(context *c, int depth)
     if (text_keyword(t, "concat")) return parse_concat(c, depth, at);
     if (text_keyword(t, "stack")) return parse_stack(c, depth, at);
     if (text_keyword(t, "reshape")) return parse_reshape(c, depth, at);
+    if (text_keyword(t, "broadcast")) return parse_broadcast(c, depth, at);
+    if (text_keyword(t, "map")) return parse_map(c, depth, at);
     text_error(t, at, "expected a constant: file, random, splat, data, or an operation on them");
     return NULL;
 }

@@ -71,6 +71,22 @@ static uint64_t at(const cexpr *e, uint64_t i)
     case CE_TRANSPOSE:
         for (uint32_t k = 0; k < e->rank; k++) from[e->u.perm[k]] = index[k];
         return at(x, ravel(x, from));
+    case CE_BROADCAST:
+        for (uint32_t k = 0; k < x->rank; k++) from[k] = x->shape[k] == 1 ? 0 : index[e->u.axes[k]];
+        return at(x, ravel(x, from));
+    case CE_MAP: {
+        double v[3] = {0};
+        for (uint32_t k = 0; k < e->n_args; k++) {
+            in = at(e->args[k], i);
+            v[k] = dtype_load_f64(e->args[k]->dt, &in, 0);
+        }
+        double r = e->u.op == OP_ADD   ? v[0] + v[1]
+                   : e->u.op == OP_MUL ? v[0] * v[1]
+                   : e->u.op == OP_ABS ? fabs(v[0])
+                                       : (v[0] != 0 ? v[1] : v[2]); /* select */
+        dtype_store_f64(e->dt, &bits, 0, r);
+        return bits;
+    }
     case CE_STACK: return at(e->args[index[0]], ravel(e->args[index[0]], index + 1));
     case CE_CONCAT:
         for (uint32_t p = 0;; p++) {
@@ -149,7 +165,7 @@ static const cexpr *leaf(arena *a, dtype dt, uint32_t rank, const int64_t *shape
 static const cexpr *random_expression(arena *a, dtype dt, uint32_t rank, const int64_t *shape, int depth)
 {
     if (depth == 0) return leaf(a, dt, rank, shape);
-    switch (rnd(8)) {
+    switch (rnd(11)) {
     case 0: {
         dtype from = (dtype)rnd(DT_COUNT);
         return cexpr_cast(a, random_expression(a, from, rank, shape, depth - 1), dt);
@@ -203,6 +219,29 @@ static const cexpr *random_expression(arena *a, dtype dt, uint32_t rank, const i
         const cexpr *parts[8];
         for (int64_t k = 0; k < shape[0]; k++) parts[k] = random_expression(a, dt, rank - 1, shape + 1, depth - 1);
         return cexpr_stack(a, parts, (uint32_t)shape[0]);
+    case 8: { /* of an expression without some axes, or with size 1 there */
+        uint8_t axes[MAX_RANK];
+        int64_t from[MAX_RANK];
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < rank; k++) {
+            uint64_t what = rnd(4);
+            if (what == 0) continue;
+            axes[n] = (uint8_t)k;
+            from[n++] = what == 1 ? 1 : shape[k];
+        }
+        return cexpr_broadcast(a, random_expression(a, dt, n, from, depth - 1), axes, rank, shape);
+    }
+    case 9:
+    case 10: {
+        if (dtype_bits(dt) < 8 || !dtype_is_float(dt)) break;
+        static const op_kind ops[] = {OP_ADD, OP_MUL, OP_ABS, OP_SELECT};
+        op_kind op = ops[rnd(4)];
+        const cexpr *args[3];
+        uint32_t n = op == OP_ABS ? 1 : op == OP_SELECT ? 3 : 2;
+        for (uint32_t k = 0; k < n; k++)
+            args[k] = random_expression(a, op == OP_SELECT && k == 0 ? DT_BOOL : dt, rank, shape, depth - 1);
+        return cexpr_map(a, op, args, n);
+    }
     default: break;
     }
     return leaf(a, dt, rank, shape);
@@ -359,6 +398,7 @@ static void test_constructors_leave_out_nothing(void **state)
     assert_ptr_equal(cexpr_transpose(a, e, (const uint8_t[]){0, 1, 2}), e);
     assert_ptr_equal(cexpr_reshape(a, e, 3, shape), e);
     assert_ptr_equal(cexpr_concat(a, &e, 1, 1), e);
+    assert_ptr_equal(cexpr_broadcast(a, e, (const uint8_t[]){0, 1, 2}, 3, shape), e);
     const uint8_t there[] = {1, 2, 0}, back[] = {2, 0, 1};
     assert_ptr_equal(cexpr_transpose(a, cexpr_transpose(a, e, there), back), e);
     const cexpr *r = cexpr_reshape(a, e, 2, (const int64_t[]){6, 4});
@@ -402,6 +442,11 @@ static void test_equality(void **state)
         cexpr_stack(a, (const cexpr *[]){e, e}, 2),
         cexpr_stack(a, (const cexpr *[]){e, e, e}, 3),
         cexpr_reshape(a, e, 2, other),
+        cexpr_broadcast(a, e, (const uint8_t[]){0, 1}, 3, (const int64_t[]){3, 3, 3}),
+        cexpr_broadcast(a, e, (const uint8_t[]){0, 2}, 3, (const int64_t[]){3, 3, 3}),
+        cexpr_map(a, OP_MUL, (const cexpr *[]){e, e}, 2),
+        cexpr_map(a, OP_ADD, (const cexpr *[]){e, e}, 2),
+        cexpr_map(a, OP_LT, (const cexpr *[]){e, e}, 2),
         cexpr_encode(a, e, (encoding){ENC_PANEL, 2}),
         cexpr_encode(a, e, (encoding){ENC_PANEL, 4}),
     };
@@ -445,6 +490,9 @@ static void test_text(void **state)
     prints(a, cexpr_scale(a, s, -0.5), "scale -0.5 (splat f32[2, 2] 0.0)");
     prints(a, cexpr_concat(a, (const cexpr *[]){s, s}, 2, 1), "concat 1 (splat f32[2, 2] 0.0, splat f32[2, 2] 0.0)");
     prints(a, cexpr_stack(a, (const cexpr *[]){s, s}, 2), "stack (splat f32[2, 2] 0.0, splat f32[2, 2] 0.0)");
+    prints(a, cexpr_broadcast(a, cexpr_splat(a, DT_F32, 1, two, 0), (const uint8_t[]){1}, 2, (const int64_t[]){3, 2}),
+           "broadcast [1] [3, 2] (splat f32[2] 0.0)");
+    prints(a, cexpr_map(a, OP_SUB, (const cexpr *[]){s, s}, 2), "map sub (splat f32[2, 2] 0.0, splat f32[2, 2] 0.0)");
     prints(a, cexpr_encode(a, s, (encoding){ENC_PANEL, 32}), "encode panel 32 (splat f32[2, 2] 0.0)");
     arena_free(a);
 }
@@ -471,6 +519,48 @@ static void test_text_reads_back(void **state)
             fail_msg("%s\nread as: %s", out.s, text(s.a, m->params.data[0]->value));
         tir_close(&s);
     }
+}
+
+/* Every op by its own definition: the interpreter's on the same numbers, rounded. */
+static void test_maps(void **state)
+{
+    (void)state;
+    arena *a = arena_new(NULL, NULL);
+    const float x[5] = {0.1f, 4, -3, INFINITY, 0}, y[5] = {3, 0.5f, -0.7f, 2, 0};
+    const int32_t i[5] = {7, -8, INT32_MAX, 0, 5};
+    const int64_t five = 5;
+    const cexpr *ex = cexpr_data(a, DT_F32, 1, &five, x), *ey = cexpr_data(a, DT_F32, 1, &five, y),
+                *ei = cexpr_data(a, DT_I32, 1, &five, i);
+    float f[5];
+    int32_t n[5];
+    uint8_t b[5];
+    const char *why;
+    assert_true(cexpr_read(cexpr_map(a, OP_DIV, (const cexpr *[]){ex, ey}, 2), 0, 5, f, &why));
+    for (int k = 0; k < 4; k++) assert_true(f[k] == (float)((double)x[k] / y[k]));
+    assert_true(f[4] != f[4]);
+    assert_true(cexpr_read(cexpr_map(a, OP_RSQRT, &ex, 1), 0, 5, f, &why));
+    assert_true(f[0] == (float)(1 / sqrt((double)x[0])) && f[2] != f[2] && f[3] == 0 && f[4] == INFINITY);
+    assert_true(cexpr_read(cexpr_map(a, OP_ADD, (const cexpr *[]){ei, ei}, 2), 0, 5, n, &why));
+    assert_true(n[0] == 14 && n[1] == -16 && n[2] == -2 && n[3] == 0);
+    assert_true(cexpr_read(cexpr_map(a, OP_FLOOR, &ex, 1), 0, 5, f, &why) && f[0] == 0 && f[2] == -3);
+    const cexpr *less = cexpr_map(a, OP_LT, (const cexpr *[]){ex, ey}, 2);
+    assert_int_equal(less->dt, DT_BOOL);
+    assert_true(cexpr_read(less, 0, 5, b, &why));
+    assert_true(b[0] == 1 && b[1] == 0 && b[2] == 1 && b[3] == 0 && b[4] == 0);
+    assert_true(cexpr_read(cexpr_map(a, OP_SELECT, (const cexpr *[]){less, ex, ey}, 3), 0, 5, f, &why));
+    for (int k = 0; k < 5; k++) assert_true(f[k] == (b[k] ? x[k] : y[k]));
+    /* what does not fit */
+    dtype dt;
+    assert_false(cexpr_map_type(OP_ADD, (const cexpr *[]){ex, ei}, 2, &dt));
+    assert_false(cexpr_map_type(OP_ADD, &ex, 1, &dt));
+    assert_false(cexpr_map_type(OP_EXP, &ei, 1, &dt));
+    assert_false(cexpr_map_type(OP_BITAND, (const cexpr *[]){ex, ey}, 2, &dt));
+    assert_false(cexpr_map_type(OP_ADD, (const cexpr *[]){less, less}, 2, &dt));
+    assert_false(cexpr_map_type(OP_AND, (const cexpr *[]){ei, ei}, 2, &dt));
+    assert_false(cexpr_map_type(OP_SELECT, (const cexpr *[]){ex, ex, ey}, 3, &dt));
+    assert_false(cexpr_map_type(OP_SOFTMAX, &ex, 1, &dt));
+    assert_false(cexpr_map_type(OP_ADD, (const cexpr *[]){ex, cexpr_splat(a, DT_F32, 0, NULL, 1)}, 2, &dt));
+    arena_free(a);
 }
 
 /* ---- files ---- */
@@ -535,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_equality),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_text_reads_back),
+        cmocka_unit_test(test_maps),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
  * than reading it. */
 #include "ir/constant.h"
 #include "passes/match.h"
+#include "passes/params.h"
 #include "passes/pass.h"
 
 enum { MAX_TABLE = 4096 }; /* elements that are worth carrying in the artefact instead of computing them */
@@ -220,13 +221,6 @@ static bool is_needed(const folder *x, const value *v, int depth)
     return false;
 }
 
-static const char *free_path(const module *m, arena *a, const char *wanted)
-{
-    const char *path = wanted;
-    for (uint32_t k = 2; module_find_param(m, path); k++) path = arena_printf(a, "%s.%u", wanted, k);
-    return path;
-}
-
 static value *store_table(folder *x, node *n, const tensor *t)
 {
     module *m = x->m;
@@ -240,7 +234,7 @@ static value *store_table(folder *x, node *n, const tensor *t)
     tensor_to_bytes(t, bytes);
     const cexpr *e = cexpr_data(m->a, t->dt, t->rank, t->shape, bytes);
     span at = n->n_sources ? n->sources[0] : (span){0};
-    return build_param(&b, module_param(m, free_path(m, x->ctx->scratch, "folded"), *ty, e, at));
+    return build_param(&b, param_made(m, x->ctx->scratch, "folded", *ty, e, at));
 }
 
 static void fold_tables(folder *x, function *f)
@@ -327,7 +321,7 @@ static value *fold_view(folder *x, node *n)
     const cexpr *e = view_of_constant(x, n, parts);
     if (!e) return NULL;
     const param *first = node_attr(n->operands[0]->def, ATTR_PARAM)->u.p;
-    param *p = module_param(x->m, free_path(x->m, x->ctx->scratch, path.s), n->result->ty, e, first->declared);
+    param *p = param_made(x->m, x->ctx->scratch, path.s, n->result->ty, e, first->declared);
     builder b = builder_before(n);
     value *v = build_param(&b, p);
     for (uint32_t i = 0; i < n->n_operands; i++) node_add_sources(x->m, v->def, n->operands[i]->def);
@@ -336,24 +330,10 @@ static value *fold_view(folder *x, node *n)
 
 /* ---- the pass ---- */
 
-/* Room for the parameters that folding makes: at most one for each node. */
-static uint32_t *count_readers(const module *m, arena *a)
-{
-    size_t ids = 0, nodes = 0;
-    for (uint32_t i = 0; i < m->params.len; i++)
-        if (m->params.data[i]->id >= ids) ids = m->params.data[i]->id + (size_t)1;
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i]) nodes++;
-    uint32_t *readers = ARENA_ARRAY(a, uint32_t, ids + nodes);
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i])
-            if (n->op == OP_PARAM) readers[node_attr(n, ATTR_PARAM)->u.p->id]++;
-    return readers;
-}
-
 status pass_fold(pass_ctx *ctx, module *m, bool *changed)
 {
-    folder x = {.ctx = ctx, .m = m, .readers = count_readers(m, ctx->scratch)};
+    /* At most one parameter is made for each node. */
+    folder x = {.ctx = ctx, .m = m, .readers = param_readers(m, ctx->scratch, module_node_count(m))};
     for (uint32_t i = 0; i < m->functions.len; i++) {
         function *f = m->functions.data[i];
         function_foreach (n, f) {

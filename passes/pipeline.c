@@ -7,7 +7,11 @@ static const pipeline_step steps[] = {
     /* 3 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
     /* 4 */ {PASS_CANONICALISE, "removes the identities that folding made"},
     /* 5 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
-    /* 6 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 6 */ {PASS_PRECOMPUTE, "duplicates are gone, and would be stored; makes scales that are parameters"},
+    /* 7 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
+    /* 8 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
+    /* 9 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
+    /* 10 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

@@ -1,0 +1,65 @@
+/* See params.h. */
+#include "passes/params.h"
+
+size_t module_node_count(const module *m)
+{
+    size_t nodes = 0;
+    for (uint32_t i = 0; i < m->functions.len; i++)
+        function_foreach (n, m->functions.data[i]) nodes++;
+    return nodes;
+}
+
+static size_t param_ids(const module *m)
+{
+    size_t ids = 0;
+    for (uint32_t i = 0; i < m->params.len; i++)
+        if (m->params.data[i]->id >= ids) ids = m->params.data[i]->id + (size_t)1;
+    return ids;
+}
+
+uint32_t *param_readers(const module *m, arena *a, size_t more)
+{
+    uint32_t *readers = ARENA_ARRAY(a, uint32_t, param_ids(m) + more);
+    for (uint32_t i = 0; i < m->functions.len; i++)
+        function_foreach (n, m->functions.data[i])
+            if (n->op == OP_PARAM) readers[node_attr(n, ATTR_PARAM)->u.p->id]++;
+    return readers;
+}
+
+uint32_t *param_uses(const module *m, arena *a)
+{
+    uint32_t *uses = ARENA_ARRAY(a, uint32_t, param_ids(m));
+    for (uint32_t i = 0; i < m->functions.len; i++)
+        function_foreach (n, m->functions.data[i])
+            if (n->op == OP_PARAM) uses[node_attr(n, ATTR_PARAM)->u.p->id] += value_use_count(n->result);
+    return uses;
+}
+
+param *param_made(module *m, arena *scratch, const char *path, type ty, const cexpr *e, span declared)
+{
+    const char *free = path;
+    param *p;
+    for (uint32_t k = 2; (p = module_find_param(m, free)); k++) {
+        if (type_equal(&p->ty, &ty) && cexpr_equal(p->value, e)) return p;
+        free = arena_printf(scratch, "%s.%u", path, k);
+    }
+    return module_param(m, free, ty, e, declared);
+}
+
+const cexpr *constant_wide(arena *a, const cexpr *e)
+{
+    if (e->kind == CE_CAST && e->args[0]->dt == DT_F64) return e->args[0];
+    return cexpr_cast(a, e, DT_F64);
+}
+
+uint32_t constant_cost(const cexpr *e, uint32_t limit, uint32_t *depth)
+{
+    uint32_t cost = 1, deepest = 0;
+    for (uint32_t i = 0; i < e->n_args && cost <= limit; i++) {
+        uint32_t below = 0;
+        cost += constant_cost(e->args[i], limit - cost, &below);
+        if (below > deepest) deepest = below;
+    }
+    *depth = deepest + 1;
+    return cost;
+}

@@ -110,6 +110,17 @@ def run_rope(module, entry, x):
     return {"y": llama.apply_rotary_pos_emb(y, y, cos, sin)[0], "freqs": module[entry].inv_freq}
 
 
+def run_buckets(module, entry, x):
+    distance = torch.arange(len(x["y"]))[None] - torch.arange(len(x["x"]))[:, None]
+    sizes = {"num_buckets": 20, "max_distance": 50} if entry == "other" else {"num_buckets": 32, "max_distance": 128}
+    return {"bucket": t5.T5Attention._relative_position_bucket(distance, **sizes).int()}
+
+
+def buckets_cases():
+    x, y = np.zeros(300, np.float32), np.zeros(211, np.float32)
+    return {"default.far": {"x": x, "y": y}, "other.far": {"x": y, "y": x}, "default.one": {"x": x[:1], "y": x[:1]}}
+
+
 # ---- linear layers, norms, activations, gated feed-forward networks ----
 
 
@@ -180,6 +191,7 @@ def run_pooling(module, entry, x):
 ROWS = [
     Row("attention", nn.Module, attention_cases(), run_attention),
     Row("rope", lambda: nn.ModuleDict({k: llama.LlamaRotaryEmbedding(c) for k, c in ROTARY.items()}), rope_cases(), run_rope),
+    Row("buckets", nn.Module, buckets_cases(), run_buckets),
     Row("layers", make_layers, layers_cases(), run_layers),
     Row("pooling", nn.Module, pooling_cases(), run_pooling),
 ]

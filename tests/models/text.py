@@ -99,7 +99,24 @@ def run_classifier(model, entry, x):
     return {"logits": model(input_ids=x["ids"], attention_mask=x["mask"]).logits}
 
 
-# ---- RoBERTa: positions begin at 2 and do not count padding, so only real tokens are compared ----
+DISTILBERT = hf.DistilBertConfig(
+    vocab_size=VOCAB, dim=28, n_layers=2, n_heads=7, hidden_dim=37, max_position_embeddings=23, num_labels=5,
+    attn_implementation="sdpa",
+)
+
+
+def distilbert_cases():
+    cases = token_cases("distilbert")
+    return {**{f"encode.{k}": v for k, v in cases.items()}, **pick(cases, "one_token", "padded", prefix="classify.")}
+
+
+def run_distilbert(model, entry, x):
+    if entry == "classify":
+        return run_classifier(model, entry, x)
+    return {"hidden": model.distilbert(input_ids=x["ids"], attention_mask=x["mask"]).last_hidden_state}
+
+
+# ---- RoBERTa and MPNet: positions begin at 2 and do not count padding, so only real tokens are compared ----
 
 ROBERTA = hf.RobertaConfig(
     vocab_size=VOCAB, hidden_size=26, num_hidden_layers=2, num_attention_heads=13, intermediate_size=31,
@@ -107,8 +124,8 @@ ROBERTA = hf.RobertaConfig(
 )
 
 
-def roberta_cases():
-    cases = pick(token_cases("roberta"), "one_token", "seven", "bound", "padded")
+def right_padded_cases(name):
+    cases = pick(token_cases(name), "one_token", "seven", "bound", "padded")
     for x in cases.values():
         x["ids"] = np.where(x["mask"], x["ids"] % (VOCAB - 2) + 2, 1)
     return cases
@@ -117,6 +134,12 @@ def roberta_cases():
 def run_roberta(model, entry, x):
     y = model(input_ids=x["ids"], attention_mask=x["mask"]).last_hidden_state
     return {"hidden": y * x["mask"][..., None]}
+
+
+MPNET = hf.MPNetConfig(
+    vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=29,
+    max_position_embeddings=21, layer_norm_eps=1e-5,
+)
 
 
 # ---- ALBERT ----
@@ -149,7 +172,9 @@ ROWS = [
     Row("bert", encoder(hf.BertModel, BERT), bert_cases(), run_bert),
     Row("bert_classifier", encoder(hf.BertForSequenceClassification, BERT_CLASSIFIER),
         pick(token_cases("bert_classifier"), "one_token", "bound", "padded"), run_classifier),
-    Row("roberta", encoder(hf.RobertaModel, ROBERTA, add_pooling_layer=False), roberta_cases(), run_roberta),
+    Row("distilbert", encoder(hf.DistilBertForSequenceClassification, DISTILBERT), distilbert_cases(), run_distilbert),
+    Row("roberta", encoder(hf.RobertaModel, ROBERTA, add_pooling_layer=False), right_padded_cases("roberta"), run_roberta),
+    Row("mpnet", encoder(hf.MPNetModel, MPNET, add_pooling_layer=False), right_padded_cases("mpnet"), run_roberta),
     Row("albert", encoder(hf.AlbertModel, ALBERT), token_cases("albert"), run_albert),
     Row("modernbert", encoder(hf.ModernBertModel, MODERNBERT), token_cases("modernbert"), run_modernbert),
 ]

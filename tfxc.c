@@ -112,8 +112,8 @@ static const struct {
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
     {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)",
      INTO(interpretation.entry)},
-    {"--input=", "NAME=FILE", "with --interpret: an input tensor (.npy)", NOWHERE},
-    {"--save=", "NAME=FILE", "with --interpret: where an output tensor goes (.npy)", NOWHERE},
+    {"--input=", "NAME=FILE", "with --interpret: an input (.npy); FILE.npz alone: all of them", NOWHERE},
+    {"--save=", "NAME=FILE", "with --interpret: where an output goes (.npy); FILE.npz alone: all of them", NOWHERE},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
     {"--print-ops", "", "the tensor-IR ops, as Markdown", NOWHERE},
     {"--print-passes", "", "the passes and their order, as Markdown", NOWHERE},
@@ -177,8 +177,10 @@ static bool parse_emit(session *s, const char *name)
 static bool parse_binding(session *s, const char *text, const char *flag, named_files *list)
 {
     const char *eq = strchr(text, '=');
-    if (!eq || eq == text || !eq[1]) return usage_error(s, "%s needs NAME=FILE", flag);
-    named_file b = {arena_strndup(s->a, text, (size_t)(eq - text)), eq + 1};
+    size_t n = strlen(text);
+    bool all = !eq && n > 4 && !strcmp(text + n - 4, ".npz");
+    if (!all && (!eq || eq == text || !eq[1])) return usage_error(s, "%s needs NAME=FILE, or a FILE.npz", flag);
+    named_file b = {all ? NULL : arena_strndup(s->a, text, (size_t)(eq - text)), all ? text : eq + 1};
     vec_push(s->a, list, b);
     return true;
 }

@@ -133,6 +133,7 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
         ok &= out->v[i].kind != V_ERROR;
     }
     for (uint32_t i = 0; ok && param_at(b->params, i, &name, &n, &optional); i++) {
+        if (optional && out->v[i].kind == V_NONE) out->given[i] = false;
         if (out->given[i] || optional) continue;
         show_signature(
             sema_error(s, e->call.callee->at, "arity", "argument '%.*s' of '%s' is missing", (int)n, name, b->name), b);

@@ -17,6 +17,11 @@ sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *blo
 
 /* ---- compile-time arguments ---- */
 
+bool is_optional(const sema *s, const ast_formal *f)
+{
+    return f->init && f->init->kind == EX_NAME && f->init->name.name == intern_z(s->names, "none");
+}
+
 value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *callee)
 {
     const char *want = f->type.name.name;
@@ -32,7 +37,7 @@ value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *
     if (strcmp(want, "bool") == 0 && v.kind == V_BOOL) return v;
     if (strcmp(want, "string") == 0 && v.kind == V_STRING) return v;
     if (strcmp(want, "dtype") == 0 && v.kind == V_DTYPE) return v;
-    if (v.kind == V_ERROR) return v;
+    if (v.kind == V_ERROR || (v.kind == V_NONE && is_optional(s, f))) return v;
     diag *g = sema_error(s, at, "wrong-type", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s", want);
     diag_got(g, "%s", sema_value_text(s, &v));
@@ -204,6 +209,7 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
 {
     scope *names = c->f->names;
     const ast_type *ft = &formal->type;
+    if (v->kind == V_NONE && is_optional(s, formal)) return true;
     if (v->kind != V_TENSOR) {
         wrong_argument(s, formal, v, at, c->callee, names);
         return false;
@@ -267,6 +273,7 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
 static bool check_tensor(sema *s, const call_ctx *c, const ast_formal *formal, const value *v, span at)
 {
     sema_type want;
+    if (v->kind == V_NONE) return true;
     if (!sema_eval_type(s, &formal->type, &want)) return false;
     const sema_type *got = &v->node->ty;
     if (want.dt != got->dt) {
@@ -307,7 +314,11 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
         if (!slots[i].arg) {
             b->formal = formal;
             if (is_compile_time_type(&formal->type)) continue;
-            sema_error(s, formal->at, "wrong-type", "only a compile-time argument can have a default");
+            if (is_optional(s, formal)) {
+                slots[i].v = (value){.kind = V_NONE};
+                continue;
+            }
+            sema_error(s, formal->init->at, "wrong-type", "the default of a tensor can only be none");
             return false;
         }
         if (!is_compile_time_type(&formal->type)) continue;
@@ -321,7 +332,7 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
         for (uint32_t i = 0; i < sig->formals.len && ok; i++) {
             const ast_formal *formal = &sig->formals.data[i];
             if (is_compile_time_type(&formal->type)) continue;
-            span at = slots[i].arg->value->at;
+            span at = slots[i].arg ? slots[i].arg->value->at : formal->at;
             if (pass == 0) {
                 ok = bind_tensor(s, &c, formal, &slots[i].v, at);
                 binding *b = scope_find_here(f->names, formal->name.name);

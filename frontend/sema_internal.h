@@ -35,6 +35,7 @@ typedef enum {
     V_INT,    /* size: a compile-time integer, or an expression of dims */
     V_FLOAT,
     V_BOOL,
+    V_NONE, /* what an optional argument holds that was left out */
     V_STRING,
     V_DTYPE,
     V_COND,  /* cond: a comparison of dims that is not the same for all their values */
@@ -310,6 +311,8 @@ value eval_call(sema *s, const ast_expr *e);
 const char *signature_text(sema *s, const char *name, const ast_sig *sig);
 /* A compile-time argument or default as its formal's type wants it. V_ERROR after reporting. */
 value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *callee);
+/* Its default is `none`: it may be left out, or be given none. */
+bool is_optional(const sema *s, const ast_formal *f);
 /* Whether a bare name in a formal's type stands for a dim to be found, rather than for a known value. */
 bool binds_dim(sema *s, const frame *f, const ast_sig *sig, const char *name);
 /* What the current frame returned, checked against its signature: one value per result, or NULL after reporting. */

@@ -460,6 +460,8 @@ value apply_binary(sema *s, const ast_expr *e, value x, value y)
 {
     if (x.kind == V_ERROR || y.kind == V_ERROR) return sema_error_value();
     ast_op op = e->op.op;
+    if ((x.kind == V_NONE || y.kind == V_NONE) && (op == AST_EQ || op == AST_NE))
+        return (value){.kind = V_BOOL, .flag = (x.kind == y.kind) == (op == AST_EQ)};
     if (x.kind == V_INT && y.kind == V_INT) return int_binary(s, e, x.size, y.size);
     if ((x.kind == V_INDEX || x.kind == V_INT) && (y.kind == V_INDEX || y.kind == V_INT) &&
         (op == AST_ADD || op == AST_SUB || op == AST_MUL))

@@ -138,6 +138,7 @@ value sema_lookup(sema *s, ast_name name)
     if (p) return (value){.kind = V_BUILTIN, .builtin = p};
     dtype dt;
     if (sema_dtype_by_name(name.name, &dt)) return (value){.kind = V_DTYPE, .dt = dt};
+    if (name.name == intern_z(s->names, "none")) return (value){.kind = V_NONE};
 
     diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
     const char *near = sema_suggest(s, name.name);
@@ -167,5 +168,6 @@ const char *sema_suggest(sema *s, const char *name)
     push_map_names(s, f->file->imports, &list);
     if (s->prelude) push_map_names(s, s->prelude->decls, &list);
     builtin_names(s, &list);
+    vec_push(s->a, &list, "none");
     return suggest(name, list.data, list.len);
 }

@@ -201,7 +201,7 @@ static void exec_assign(sema *s, const ast_stmt *st)
         b->v = v;
         return;
     }
-    if (b->v.kind != V_ERROR && !same_type(s, &b->v, &v)) {
+    if (b->v.kind != V_ERROR && b->v.kind != V_NONE && !same_type(s, &b->v, &v)) {
         diag *g =
             sema_error(s, st->assign.value->at, "changes-type", "this assignment changes the type of '%s'", name.name);
         diag_expected(g, "%s   (declared at %s)", sema_value_text(s, &b->v), sema_where(s, b->at));

@@ -56,6 +56,7 @@ const char *sema_value_text(sema *s, const value *v)
         return b.s;
     }
     case V_BOOL: return v->flag ? "true" : "false";
+    case V_NONE: return "none";
     case V_STRING: return arena_printf(s->a, "the string \"%s\"", v->string.text);
     case V_DTYPE: return arena_printf(s->a, "the type %s", dtype_name(v->dt));
     case V_COND:

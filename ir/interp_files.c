@@ -46,13 +46,6 @@ static bool find_entry(run *r)
                        : fail(r, "the model has no entry%s", "");
 }
 
-static const char *path_of(const named_files *files, const char *name)
-{
-    for (uint32_t i = 0; i < files->len; i++)
-        if (!strcmp(files->data[i].name, name)) return files->data[i].path;
-    return NULL;
-}
-
 /* Every file is for one of the tensors. */
 static bool names_known(const run *r, const char *fmt, const named_files *files, const named_value *tensors,
                         uint32_t n_tensors)
@@ -61,7 +54,7 @@ static bool names_known(const run *r, const char *fmt, const named_files *files,
     for (uint32_t i = 0; i < n_tensors; i++) names[i] = tensors[i].name;
     bool ok = true;
     for (uint32_t i = 0; i < files->len; i++) {
-        bool found = false;
+        bool found = !files->data[i].name;
         for (uint32_t k = 0; k < n_tensors && !found; k++) found = !strcmp(files->data[i].name, names[k]);
         if (!found) ok = unknown(r, fmt, files->data[i].name, names, n_tensors);
     }
@@ -91,17 +84,37 @@ static bool npy_from_dtype(dtype t, npy_type *out)
     return false;
 }
 
+/* What the files hold for one input: the file of its name, or the member of its name in an .npz. */
+static bool read_array(const run *r, const char *name, const char **path, npy_array *out)
+{
+    const named_files *files = &r->o->inputs;
+    char why[256];
+    for (uint32_t i = 0; i < files->len; i++) {
+        *path = files->data[i].path;
+        if (files->data[i].name) {
+            if (strcmp(files->data[i].name, name)) continue;
+            return npy_read(*path, out, why, sizeof why) || fail(r, "%s", why);
+        }
+        npy_array *all;
+        size_t n, k = 0;
+        if (!npz_read(*path, &all, &n, why, sizeof why)) return fail(r, "%s", why);
+        while (k < n && strcmp(all[k].name, name)) k++;
+        bool found = k < n;
+        if (found) *out = all[k], all[k] = (npy_array){0};
+        npz_free(all, n);
+        if (found) return true;
+    }
+    return fail(r, "input '%s' has no --input", name);
+}
+
 /* One tensor per argument of the entry. */
 static bool load_inputs(const run *r, tensor **args)
 {
-    const interpretation *o = r->o;
     for (uint32_t i = 0; i < r->f->args.len; i++) {
-        const char *name = r->f->args.data[i].name, *path = path_of(&o->inputs, name);
-        char why[256];
+        const char *path;
         npy_array a;
         dtype dt;
-        if (!path) return fail(r, "input '%s' has no --input", name);
-        if (!npy_read(path, &a, why, sizeof why)) return fail(r, "%s", why);
+        if (!read_array(r, r->f->args.data[i].name, &path, &a)) return false;
         bool ok = a.rank <= MAX_RANK && dtype_from_npy(a.type, &dt);
         if (ok) args[i] = tensor_from_bytes(r->a, dt, a.rank, a.shape, a.data);
         npy_free(&a);
@@ -110,18 +123,35 @@ static bool load_inputs(const run *r, tensor **args)
     return true;
 }
 
-static bool save_output(const run *r, const char *name, const tensor *t)
+/* The output as an array that is to be freed. */
+static bool to_array(const run *r, const char *name, const tensor *t, npy_array *out)
 {
-    const char *path = path_of(&r->o->outputs, name);
-    char why[256];
-    npy_array a;
     npy_type form;
-    if (!path) return true;
-    if (!npy_from_dtype(t->dt, &form)) return fail(r, "%s: this element type has no .npy form", path);
-    if (!npy_new(&a, NULL, form, t->rank, t->shape)) arena_out_of_memory(r->a);
-    tensor_to_bytes(t, a.data);
-    bool ok = npy_write(path, &a, why, sizeof why) || fail(r, "%s", why);
-    npy_free(&a);
+    if (!npy_from_dtype(t->dt, &form)) return fail(r, "the element type of output '%s' has no .npy form", name);
+    if (!npy_new(out, name, form, t->rank, t->shape)) arena_out_of_memory(r->a);
+    tensor_to_bytes(t, out->data);
+    return true;
+}
+
+/* Writes to one file the outputs that are meant for it. */
+static bool save_outputs(const run *r, const named_file *to, tensor *const *results)
+{
+    const function *f = r->f;
+    npy_array *arrays = ARENA_ARRAY(r->a, npy_array, f->results.len);
+    char why[256];
+    size_t n = 0;
+    bool ok = true;
+    for (uint32_t i = 0; i < f->results.len && ok; i++) {
+        const char *name = f->results.data[i].name;
+        if (to->name && strcmp(to->name, name)) continue;
+        ok = to_array(r, name, results[i], &arrays[n]);
+        n += ok;
+    }
+    if (ok) {
+        ok = to->name ? npy_write(to->path, arrays, why, sizeof why) : npz_write(to->path, arrays, n, why, sizeof why);
+        if (!ok) fail(r, "%s", why);
+    }
+    for (size_t i = 0; i < n; i++) npy_free(&arrays[i]);
     return ok;
 }
 
@@ -174,7 +204,7 @@ bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, 
     if (!load_inputs(&r, args)) return false;
     interp_options io = {0};
     if (km ? !run_kernels(&r, args, results) : !interp_run(f, args, NULL, &io, a, d, results)) return false;
-    for (uint32_t i = 0; i < f->results.len; i++)
-        if (!save_output(&r, f->results.data[i].name, results[i])) return false;
+    for (uint32_t i = 0; i < o->outputs.len; i++)
+        if (!save_outputs(&r, &o->outputs.data[i], results)) return false;
     return true;
 }

@@ -1,18 +1,19 @@
 /* One entry of a model, run by an interpreter on arrays from files: what --interpret does. The arrays are read and
- * written by runtime/npy.h, which needs nothing but libc and zlib. */
+ * written by runtime/npy.h, which needs nothing but libc and zlib. Files are named as tfxrun names them. */
 #ifndef IR_INTERP_FILES_H
 #define IR_INTERP_FILES_H
 
 #include "ir/kir/kir.h"
 
 typedef struct {
-    const char *name, *path;
+    const char *name; /* NULL: the .npz at `path` stands for every tensor it has by name */
+    const char *path;
 } named_file;
 typedef VEC(named_file) named_files;
 
 typedef struct {
     const char *entry;           /* NULL: the model's first */
-    named_files inputs, outputs; /* .npy; every input has one, outputs without one are not kept */
+    named_files inputs, outputs; /* every input has one, outputs without one are not kept */
 } interpretation;
 
 /* With `km` (what `m` was lowered to) the kernels and the plan run in the kernel interpreter; with NULL the tensors of

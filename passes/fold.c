@@ -7,9 +7,10 @@
  *
  * Three kinds of folding:
  *   numbers   an elementwise op on constants is the constant of the interpreter's result
- *   tables    an op on known small tensors (iota, constants, folded tables) becomes a parameter that holds the elements
- *   views     transpose, reshape, slice, cast and concat of parameters become part of the parameter's expression, when
- *             nothing else reads it; expressions are evaluated while the artefact is written
+ *   tables    an op on known small tensors (iota, constants, folded tables) becomes a parameter that holds the
+ * elements; equal tables are one parameter, so that what the layers compute of them is equal, too views     transpose,
+ * reshape, slice, cast and concat of parameters become part of the parameter's expression, when nothing else reads it;
+ * expressions are evaluated while the artefact is written
  *
  * Requires composed views (canonicalise) to see the parameter behind them; leaves unused nodes for dce. Breaks the
  * identity of a viewed parameter: its path becomes "transpose(w)", and policies must have been resolved before.
@@ -32,8 +33,9 @@ enum { MAX_TABLE = 4096 }; /* elements that are worth carrying in the artefact i
 typedef struct {
     pass_ctx *ctx;
     module *m;
-    uint32_t *readers; /* by param id: nodes that read it, in all functions */
-    tensor **known;    /* by value id: what it holds, when that is known, equal with and without rounding */
+    uint32_t *readers;   /* by param id: nodes that read it, in all functions */
+    tensor **known;      /* by value id: what it holds, when that is known, equal with and without rounding */
+    VEC(param *) tables; /* stored so far */
     bool changed;
 } folder;
 
@@ -239,8 +241,12 @@ static value *store_table(folder *x, node *n, const tensor *t)
     void *bytes = arena_alloc(m->a, dtype_bytes(t->dt, tensor_elements(t)), 64);
     tensor_to_bytes(t, bytes);
     const cexpr *e = cexpr_data(m->a, t->dt, t->rank, t->shape, bytes);
+    vec_foreach (param *, p, &x->tables)
+        if (cexpr_equal((*p)->value, e)) return build_param(&b, *p);
     span at = n->n_sources ? n->sources[0] : (span){0};
-    return build_param(&b, module_param(m, free_path(m, x->ctx->scratch, "folded"), *ty, e, at));
+    param *p = module_param(m, free_path(m, x->ctx->scratch, "folded"), *ty, e, at);
+    vec_push(x->ctx->scratch, &x->tables, p);
+    return build_param(&b, p);
 }
 
 static void fold_tables(folder *x, function *f)

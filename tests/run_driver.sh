@@ -210,7 +210,7 @@ bad "a directory" "is a directory"
 
 # ---- interpreters ----
 says "interpreter" 2 "tfxc: error: --interpret takes tir or kir, not 'x'" a.tfx --interpret=x
-says "input without its file" 2 "tfxc: error: --input needs NAME=FILE" a.tfx --interpret=tir --input=x
+says "input without its file" 2 "tfxc: error: --input needs NAME=FILE, or a FILE.npz" a.tfx --interpret=tir --input=x
 says "input for nothing" 2 "tfxc: error: --entry, --input and --save are for --interpret" a.tfx -o x.so --input=x=x.npy
 for ir in tir kir; do
     says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input" a.tfx --interpret=$ir
@@ -221,6 +221,7 @@ for ir in tir kir; do
     says "$ir: no such entry" 1 "tfxc: error: the model has no entry 'mm'
   hint: did you mean 'm'?" a.tfx --interpret=$ir --input=x=x.npy --entry=mm
     says "$ir: no such file" 1 "tfxc: error: none.npy: No such file or directory" a.tfx --interpret=$ir --input=x=none.npy
+    says "$ir: no such archive" 1 "tfxc: error: none.npz: No such file or directory" a.tfx --interpret=$ir --input=none.npz
 done
 says "a module without functions" 1 "tfxc: error: the model has no entry" empty.tir --interpret=tir
 

@@ -13,7 +13,7 @@ index_expr *index_of_dim(sema *s, dim d)
     return x;
 }
 
-static const index_expr *as_index(sema *s, const value *v)
+const index_expr *as_index(sema *s, const value *v)
 {
     return v->kind == V_INDEX ? v->index : index_of_dim(s, v->size);
 }
@@ -57,8 +57,7 @@ value index_arith(sema *s, const ast_expr *e, value a, value b)
     return (value){.kind = V_INDEX, .index = r};
 }
 
-/* All values of x lie in [*lo, *hi]. */
-static void index_bounds(sema *s, const index_expr *x, dim *low, dim *high)
+void index_bounds(sema *s, const index_expr *x, dim *low, dim *high)
 {
     const builder_ctx *b = s->frame->builder;
     dim one = dim_const(s->dims, 1), zero = dim_const(s->dims, 0);
@@ -142,116 +141,6 @@ sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at)
                                : sn_stretch(s, sn_dim(s, dt, x->base, at), sum->ty.rank, sum->ty.shape, at);
     sema_node *pair[2] = {sum, base};
     return sn_scalar(s, SCALAR_ADD, pair, 2, dt, at);
-}
-
-/* ---- t[i, j + 1, 0] ---- */
-
-static bool tensor_index(sema *s, const ast_index *x, const index_expr **out)
-{
-    if (x->kind != INDEX_POINT) {
-        sema_error(s, x->at, "wrong-type", "inside a set-builder every index is a single position");
-        return false;
-    }
-    value v = eval(s, x->begin);
-    if (v.kind == V_ERROR) return false;
-    if (v.kind == V_INDEX || v.kind == V_INT) return *out = as_index(s, &v), true;
-    diag *g;
-    if (v.kind == V_CELL || v.kind == V_TENSOR)
-        g = sema_error(s, x->at, "unsupported", "indexing by a computed position is not supported yet");
-    else g = sema_error(s, x->at, "wrong-type", "an index must be an integer");
-    diag_got(g, "%s", sema_value_text(s, &v));
-    return false;
-}
-
-/* Along one axis of t: the builder's axis it follows (-1: one position), its first index, step and count. */
-typedef struct {
-    int follows;
-    dim start, count;
-    int64_t step;
-} walk;
-
-static bool plan_walk(sema *s, const index_expr *x, dim size, span at, uint32_t axis, const sema_type *t, walk *w)
-{
-    const builder_ctx *b = s->frame->builder;
-    dim zero = dim_const(s->dims, 0), one = dim_const(s->dims, 1);
-    *w = (walk){-1, x->base, one, 1};
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (x->coef[i] == zero) continue;
-        if (w->follows >= 0) {
-            sema_error(s, at, "unsupported", "an index of two variables is not supported yet");
-            return false;
-        }
-        w->follows = (int)i;
-        w->count = b->extent[i];
-        if (!dim_is_const(s->dims, x->coef[i], &w->step) || w->step < 1) {
-            sema_error(s, at, "unsupported", "an index that runs backwards or by a run-time step is not supported yet");
-            return false;
-        }
-    }
-    int64_t k;
-    if (w->follows < 0 && dim_is_const(s->dims, w->start, &k) && k < 0) w->start = dim_add(s->dims, size, w->start);
-    dim last =
-        dim_add(s->dims, w->start, dim_mul(s->dims, dim_const(s->dims, w->step), dim_sub(s->dims, w->count, one)));
-    if (dim_le(s->dims, zero, w->start) && dim_le(s->dims, dim_add(s->dims, last, one), size)) return true;
-    if (w->follows >= 0 && sema_dims_equal(s, w->count, size) && w->start == zero && w->step == 1 &&
-        dim_le(s->dims, w->count, size))
-        return true;
-    diag *g = sema_error(s, at, "index-range", "cannot show that this index stays inside of axis %u", axis);
-    diag_got(g, "%s..%s", sema_dim_text(s, w->start), sema_dim_text(s, dim_add(s->dims, last, one)));
-    diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, t), sema_dim_text(s, size));
-    return false;
-}
-
-value index_of_tensor(sema *s, const ast_expr *e, value base)
-{
-    const builder_ctx *b = s->frame->builder;
-    const sema_type *t = &base.node->ty;
-    const ast_indices *list = &e->index.indices;
-    if (list->len != t->rank) {
-        diag *g = sema_error(s, e->at, "rank", "inside a set-builder every axis needs an index: %u for %u %s",
-                             list->len, t->rank, t->rank == 1 ? "axis" : "axes");
-        diag_got(g, "%s", sema_type_text(s, t));
-        return sema_error_value();
-    }
-    dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
-    int64_t step[SEMA_MAX_RANK];
-    int axis_of[SEMA_MAX_RANK]; /* builder axis -> axis of t, or -1 */
-    for (uint32_t i = 0; i < SEMA_MAX_RANK; i++) axis_of[i] = -1;
-    for (uint32_t i = 0; i < t->rank; i++) {
-        const index_expr *x;
-        walk w;
-        if (!tensor_index(s, &list->data[i], &x)) return sema_error_value();
-        if (!plan_walk(s, x, t->shape[i], list->data[i].at, i, t, &w)) return sema_error_value();
-        if (w.follows >= 0 && axis_of[w.follows] >= 0) {
-            sema_error(s, list->data[i].at, "unsupported", "a diagonal ('%s' used twice) is not supported yet",
-                       b->name[w.follows]);
-            return sema_error_value();
-        }
-        if (w.follows >= 0) axis_of[w.follows] = (int)i;
-        start[i] = w.start;
-        step[i] = w.step;
-        size[i] = w.count;
-    }
-    sema_node *n = sn_slice(s, base.node, start, step, size, e->at);
-    /* Drop the single positions, put the others into the builder's order, give the missing axes size 1. */
-    uint8_t perm[SEMA_MAX_RANK];
-    int position[SEMA_MAX_RANK];
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < t->rank; i++) {
-        bool follows = false;
-        for (uint32_t k = 0; k < b->n; k++) follows |= axis_of[k] == (int)i;
-        position[i] = follows ? (int)rank : -1;
-        if (follows) kept[rank++] = size[i];
-    }
-    n = sn_reshape(s, n, rank, kept, e->at);
-    uint32_t next = 0;
-    dim cell[SEMA_MAX_RANK];
-    for (uint32_t k = 0; k < b->n; k++) {
-        cell[k] = axis_of[k] >= 0 ? b->extent[k] : dim_const(s->dims, 1);
-        if (axis_of[k] >= 0) perm[next++] = (uint8_t)position[axis_of[k]];
-    }
-    n = sn_transpose(s, n, perm, e->at);
-    return (value){.kind = V_CELL, .node = sn_reshape(s, n, b->n, cell, e->at)};
 }
 
 /* ---- the builder itself ---- */

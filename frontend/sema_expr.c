@@ -90,7 +90,7 @@ value eval_int_const(sema *s, const ast_expr *e, int64_t *out)
 static bool check_bound(sema *s, dim d, dim limit, bool strict, span at, uint32_t axis, const sema_type *of)
 {
     dim upper = strict ? dim_add(s->dims, d, dim_const(s->dims, 1)) : d;
-    bool low = dim_le(s->dims, dim_const(s->dims, 0), d), high = dim_le(s->dims, upper, limit);
+    bool low = sema_dim_le(s, dim_const(s->dims, 0), d), high = sema_dim_le(s, upper, limit);
     if (low && high) return true;
     bool never = dim_le(s->dims, d, dim_const(s->dims, -1)) ||
                  dim_le(s->dims, dim_add(s->dims, limit, dim_const(s->dims, 1)), upper);

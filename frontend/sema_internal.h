@@ -170,6 +170,12 @@ typedef struct {
     dim left, right; /* left == right has been required */
 } sema_fact;
 
+/* The index of a scan whose body is being elaborated: 0 <= symbol < extent. */
+typedef struct {
+    uint32_t symbol;
+    dim extent;
+} scan_index;
+
 struct sema {
     const sema_options *o;
     arena *a;
@@ -195,6 +201,7 @@ struct sema {
     ptrmap *params; /* path -> param_use */
     ptrmap *points; /* place -> sema_point, of the function being elaborated */
     VEC(sema_fact) facts;
+    VEC(scan_index) scan_indices;  /* outermost first */
     VEC(binding *) param_bindings; /* for the warning about unused ones */
     const ast_decl *model;
     sema_file *model_file;
@@ -245,6 +252,7 @@ bool sema_dims_equal_plain(sema *s, dim a, dim b);    /* without the facts */
  */
 bool sema_dims_fit(sema *s, dim want, dim got);
 bool sema_dims_differ(sema *s, dim a, dim b); /* provably */
+bool sema_dim_le(sema *s, dim a, dim b);      /* provably a <= b, also at every step of the scans around */
 /* "equal only if P == 0; 0 <= P <= 4095" and what to do about it. */
 void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
 bool sema_dtype_by_name(const char *name, dtype *out);
@@ -272,7 +280,7 @@ sema_node *sn_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, sp
 sema_node *sn_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at);
 sema_node *sn_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at);
 
-/* ---- expressions (sema_expr.c, sema_ops.c, sema_index.c, sema_builder.c) ---- */
+/* ---- expressions (sema_expr.c, sema_ops.c, sema_builder.c, sema_element.c) ---- */
 value eval(sema *s, const ast_expr *e);
 value eval_int_const(sema *s, const ast_expr *e,
                      int64_t *out); /* V_ERROR after reporting when not a constant integer */
@@ -289,6 +297,8 @@ value index_arith(sema *s, const ast_expr *e, value x, value y); /* at least one
 value index_of_tensor(sema *s, const ast_expr *e, value base);   /* t[...] inside a builder */
 dtype index_dtype(sema *s, const index_expr *x); /* the narrower of i32 and i64 that holds all its values */
 index_expr *index_of_dim(sema *s, dim d);
+const index_expr *as_index(sema *s, const value *v);                  /* of a V_INDEX or V_INT */
+void index_bounds(sema *s, const index_expr *x, dim *low, dim *high); /* all values of x lie in [*low, *high] */
 /* The common shape of elementwise operands. False after reporting. */
 bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at,
                       sema_type *out);

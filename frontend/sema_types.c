@@ -235,6 +235,36 @@ bool sema_dims_differ(sema *s, dim a, dim b)
     return lo > 0 || hi < 0;
 }
 
+/* d with symbol i replaced. */
+static dim put(sema *s, dim d, uint32_t symbol, dim replacement)
+{
+    uint32_t n = dim_symbol_count(s->dims);
+    dim *with = ARENA_ARRAY(s->a, dim, n);
+    with[symbol] = replacement;
+    return dim_subst(s->dims, d, with, n);
+}
+
+/* 0 <= d for every step of the n outermost scans. A d that is linear in a scan's index is least at its first or its
+ * last step. */
+static bool not_negative(sema *s, dim d, uint32_t n)
+{
+    dim zero = dim_const(s->dims, 0), one = dim_const(s->dims, 1);
+    if (n == 0 || d == DIM_BAD) return dim_le(s->dims, zero, d);
+    const scan_index *x = &s->scan_indices.data[n - 1];
+    if (!dim_uses(s->dims, d, x->symbol)) return not_negative(s, d, n - 1);
+    dim index = dim_find(s->dims, dim_symbol_at(s->dims, x->symbol)->name), first = put(s, d, x->symbol, zero);
+    dim slope = dim_sub(s->dims, put(s, d, x->symbol, one), first);
+    if (dim_add(s->dims, first, dim_mul(s->dims, slope, index)) != d) return dim_le(s->dims, zero, d);
+    dim last = put(s, d, x->symbol, dim_sub(s->dims, x->extent, one));
+    return not_negative(s, first, n - 1) && not_negative(s, last, n - 1);
+}
+
+bool sema_dim_le(sema *s, dim a, dim b)
+{
+    return dim_le(s->dims, a, b) ||
+           (s->scan_indices.len && not_negative(s, dim_sub(s->dims, b, a), s->scan_indices.len));
+}
+
 /* The only symbol in d when d == coef * symbol + constant with that symbol alone; else -1. */
 static int32_t linear_in_one(sema *s, dim d, int64_t *coef, int64_t *constant)
 {

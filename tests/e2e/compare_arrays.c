@@ -20,6 +20,7 @@ static double element(const npy_array *a, uint64_t i)
     switch (a->type) {
     case NPY_F64: return ((const double *)a->data)[i];
     case NPY_F32: return (double)((const float *)a->data)[i];
+    case NPY_I32: return ((const int32_t *)a->data)[i];
     case NPY_I64: return (double)((const int64_t *)a->data)[i];
     case NPY_BOOL: return ((const uint8_t *)a->data)[i];
     default: fprintf(stderr, "%s: no comparison of %s\n", a->name, npy_type_name(a->type)); exit(2);

@@ -17,6 +17,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
+FLOAT32 = torch.float32  # torch.float32 itself is another one while in_double
 HERE = Path(__file__).resolve().parent
 
 
@@ -85,8 +86,11 @@ def write(row):
         save_weights(module, to / "model.safetensors")
     weights = {k: v.double() for k, v in module.state_dict().items() if v.is_floating_point()}
     with in_double(), torch.inference_mode():
-        module = row.make().eval().double()  # made anew: what is no weight (rotary frequencies) is double, too
+        module = row.make().eval().double()  # made anew: what is no weight is double, too
         module.load_state_dict(weights, strict=False)
+        for key, b in module.named_buffers():  # rotary frequencies are float32 for everybody
+            if key.endswith("inv_freq"):
+                b.copy_(b.to(FLOAT32).double())
         for case, inputs in row.cases.items():
             entry = case.rsplit(".", 1)[0] if "." in case else None
             tensors = {k: torch.from_numpy(np.asarray(v)) for k, v in inputs.items()}

@@ -9,10 +9,11 @@ Everything is seeded: the same versions of the packages give the same bytes.
 
 import sys
 
+import blocks
 import text
 from goldens import write
 
-ROWS = [*text.ROWS]
+ROWS = [*blocks.ROWS, *text.ROWS]
 
 
 def main():

@@ -55,6 +55,67 @@ static void set_builders(void **state)
     front_close(&f);
 }
 
+/* Indices that are no slices: backwards, of two variables, computed, a diagonal, and variables that two axes share. */
+static void looked_up_elements(void **state)
+{
+    (void)state;
+    enum { B = 3, S = 11, K = 2 };
+    front f = front_compile(
+        "model m(t: f32[S, B], ids: i64[B, K], u: f32[B, S, 4], w: f32[9, 5], q: f32[5, 5], one: i32[1])\n"
+        "  -> (a: f32[S, B], b: f32[B, K, 4], c: f32[5], d: f32[B, 4], e: f32[3, 4], f: f32[4, B, K], g: f32[B, S],\n"
+        "      h: f32[1, B], i: f32[2, B])\n"
+        "  where B <= 8, 8 <= S, S <= 16, K <= 5 {\n"
+        "  return [s: S, b: B | t[S - 1 - s, b]], [b: B, k: K, d: 4 | u[b, ids[b, k], d]], [i: 5 | q[i, i]],\n"
+        "         [b: B, d: 4 | u[b, ids[b, 0] + 1, d]], [i: 3, j: 4 | w[i + 2 * j, 1]],\n"
+        "         [d: 4, b: B, k: K | t[ids[b, k], 0] + u[0, 1, d]], [b: B, s: S | u[b, s % 3, 1]],\n"
+        "         [z: 1, b: B | t[one[z], b]], [z: 2, b: B | u[b, one[0], ids[b, z * (K - K)]]] }");
+    tensor *in[] = {front_tensor(&f, DT_F32, 2, SHAPE(S, B), 0, 1),    front_tensor(&f, DT_I64, 2, SHAPE(B, K), 4, 2),
+                    front_tensor(&f, DT_F32, 3, SHAPE(B, S, 4), 0, 3), front_tensor(&f, DT_F32, 2, SHAPE(9, 5), 0, 4),
+                    front_tensor(&f, DT_F32, 2, SHAPE(5, 5), 0, 5),    front_tensor(&f, DT_I32, 1, SHAPE(1), 4, 6)};
+    if (!f.m) fail_msg("%s", front_messages(&f));
+    tensor **out = front_run(&f, in, NULL);
+    const double *t = in[0]->u.f, *u = in[2]->u.f, *w = in[3]->u.f, *q = in[4]->u.f;
+    const int64_t *ids = in[1]->u.i, one = in[5]->u.i[0];
+    for (int b = 0; b < B; b++) {
+        for (int s = 0; s < S; s++) near(out[0]->u.f[s * B + b], t[(S - 1 - s) * B + b]);
+        for (int k = 0; k < K; k++)
+            for (int d = 0; d < 4; d++) {
+                int64_t id = ids[b * K + k];
+                near(out[1]->u.f[(b * K + k) * 4 + d], u[(b * S + id) * 4 + d]);
+                near(out[5]->u.f[(d * B + b) * K + k], t[id * B] + u[4 + d]);
+            }
+        for (int d = 0; d < 4; d++) near(out[3]->u.f[b * 4 + d], u[(b * S + ids[b * K] + 1) * 4 + d]);
+        for (int s = 0; s < S; s++) near(out[6]->u.f[b * S + s], u[(b * S + s % 3) * 4 + 1]);
+        near(out[7]->u.f[b], t[one * B + b]);
+        for (int z = 0; z < 2; z++) near(out[8]->u.f[z * B + b], u[(b * S + one) * 4 + ids[b * K]]);
+    }
+    for (int i = 0; i < 5; i++) near(out[2]->u.f[i], q[i * 5 + i]);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 4; j++) near(out[4]->u.f[i * 4 + j], w[(i + 2 * j) * 5 + 1]);
+    front_close(&f);
+}
+
+/* One of two computed positions is wrong: the run fails, although the flat position would be inside. */
+static void wrong_positions_are_found(void **state)
+{
+    (void)state;
+    front f =
+        front_compile("model m(t: f32[3, 4], i: i64[2], j: i64[2]) -> y: f32[2] { return [k: 2 | t[i[k], j[k]]] }");
+    if (!f.m) fail_msg("%s", front_messages(&f));
+    tensor *in[] = {front_tensor(&f, DT_F32, 2, SHAPE(3, 4), 0, 1), front_tensor(&f, DT_I64, 1, SHAPE(2), 2, 2),
+                    front_tensor(&f, DT_I64, 1, SHAPE(2), 2, 3)};
+    in[1]->u.i[0] = 0, in[1]->u.i[1] = 1;
+    in[2]->u.i[0] = 3, in[2]->u.i[1] = 4;
+    tensor *out[1];
+    assert_false(interp_run(f.m->functions.data[0], in, NULL, NULL, f.a, f.d, out));
+    assert_non_null(strstr(front_messages(&f), "-1"));
+    in[2]->u.i[1] = 0;
+    assert_true(interp_run(f.m->functions.data[0], in, NULL, NULL, f.a, f.d, out));
+    near(out[0]->u.f[0], in[0]->u.f[3]);
+    near(out[0]->u.f[1], in[0]->u.f[4]);
+    front_close(&f);
+}
+
 static void einsums(void **state)
 {
     (void)state;
@@ -271,6 +332,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set_builders),
+        cmocka_unit_test(looked_up_elements),
+        cmocka_unit_test(wrong_positions_are_found),
         cmocka_unit_test(einsums),
         cmocka_unit_test(rearranging),
         cmocka_unit_test(statements),

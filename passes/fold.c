@@ -7,10 +7,10 @@
  *
  * Three kinds of folding:
  *   numbers   an elementwise op on constants is the constant of the interpreter's result
- *   tables    an op on known small tensors (iota, constants, folded tables) becomes a parameter that holds the
- * elements; equal tables are one parameter, so that what the layers compute of them is equal, too views     transpose,
- * reshape, slice, cast and concat of parameters become part of the parameter's expression, when nothing else reads it;
- * expressions are evaluated while the artefact is written
+ *   tables    an op on known small tensors (iota, constants, folded tables) becomes a parameter that holds its
+ *             elements; equal tables are one parameter, so that what the layers compute of them is equal, too
+ *   views     transpose, reshape, slice, cast and concat of parameters become part of the parameter's expression, when
+ *             nothing else reads it; expressions are evaluated while the artefact is written
  *
  * Requires composed views (canonicalise) to see the parameter behind them; leaves unused nodes for dce. Breaks the
  * identity of a viewed parameter: its path becomes "transpose(w)", and policies must have been resolved before.

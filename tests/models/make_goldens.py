@@ -11,9 +11,10 @@ import sys
 
 import blocks
 import text
+import vision
 from goldens import write
 
-ROWS = [*blocks.ROWS, *text.ROWS]
+ROWS = [*blocks.ROWS, *text.ROWS, *vision.ROWS]
 
 
 def main():

@@ -131,7 +131,12 @@ static attr ir_attr(work *w, const sema_node *n, attr_name name)
     case ATTR_MODE: a.u.i = n->axes.rms ? NORM_RMS : NORM_STANDARD; break;
     case ATTR_EPS: a.u.real = n->axes.eps; break;
     case ATTR_SCALE: a.u.real = n->value; break;
-    case ATTR_COUNT: assert(!"an attribute");
+    case ATTR_COUNT:
+    case ATTR_BODY:
+    case ATTR_INDEX:
+    case ATTR_EXTENT:
+    case ATTR_CARRIES: assert(!"sema makes no such node yet"); break;
+    case N_ATTRS: assert(!"an attribute");
     }
     return a;
 }
@@ -181,6 +186,22 @@ static bool *find_live(work *w, const sema_function *sf)
     return live;
 }
 
+/* The requirements whose dims are all of the function; the others are of other entries. */
+static void build_checks(work *w, function *f)
+{
+    uint32_t n = dim_symbol_count(w->m->dims);
+    bool *used = ARENA_ARRAY(w->s->arena, bool, n);
+    function_symbols(f, used);
+    vec_foreach (sema_check, c, &w->p->checks) {
+        bool own = true, sole = w->p->functions.len == 1;
+        for (uint32_t i = 0; i < n && !sole; i++)
+            own = own && (used[i] || !(dim_uses(w->m->dims, c->left, i) || dim_uses(w->m->dims, c->right, i)));
+        dim_check check = {
+            .lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
+        if (own) vec_push(w->s->arena, &f->checks, check);
+    }
+}
+
 static void build_function(work *w, const sema_function *sf)
 {
     const bool *live = find_live(w, sf);
@@ -199,6 +220,7 @@ static void build_function(work *w, const sema_function *sf)
     }
     vec_foreach (sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
     vec_foreach (sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
+    build_checks(w, f);
 }
 
 module *build_ir(const frontend_session *s, const sema_program *p, const weights_file *weights, uint64_t seed)
@@ -207,11 +229,6 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
     w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
     w.regions = ARENA_ARRAY(s->arena, region *, p->instances.len);
-    vec_foreach (sema_check, c, &p->checks) {
-        dim_check check = {
-            .lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
-        vec_push(s->arena, &w.m->checks, check);
-    }
     vec_foreach (sema_function *, f, &p->functions) build_function(&w, *f);
     return w.m;
 }

@@ -193,6 +193,7 @@ static bool is_small(const folder *x, const type *t)
 static tensor *known_result(const folder *x, const node *n)
 {
     arena *a = x->ctx->scratch;
+    if (n->op == OP_SCAN || n->n_results > 1) return NULL; /* what a body computes is not known here */
     if (!is_small(x, &n->result->ty)) return NULL;
     if (n->op == OP_PARAM) {
         const param *p = node_attr(n, ATTR_PARAM)->u.p;
@@ -216,7 +217,7 @@ static bool is_needed(const folder *x, const value *v, int depth)
 {
     if (depth == 64) return true; /* a longer chain of views than canonicalise leaves */
     for (const use *u = v->uses; u; u = u->next) {
-        if (!u->user || !x->known[u->user->result->id]) return true;
+        if (!u->user || !x->known[u->user->result->id]) return true; /* of several results none is known */
         if ((op_row(u->user->op)->props & P_PURE_VIEW) && is_needed(x, u->user->result, depth + 1)) return true;
     }
     return false;
@@ -343,25 +344,27 @@ static value *fold_view(folder *x, node *n)
 /* ---- the pass ---- */
 
 /* Room for the parameters that folding makes: at most one for each node. */
-static uint32_t *count_readers(const module *m, arena *a)
+static uint32_t *count_readers(const module *m, function **all, uint32_t n_functions, arena *a)
 {
     size_t ids = 0, nodes = 0;
     for (uint32_t i = 0; i < m->params.len; i++)
         if (m->params.data[i]->id >= ids) ids = m->params.data[i]->id + (size_t)1;
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i]) nodes++;
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i]) nodes++;
     uint32_t *readers = ARENA_ARRAY(a, uint32_t, ids + nodes);
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i])
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i])
             if (n->op == OP_PARAM) readers[node_attr(n, ATTR_PARAM)->u.p->id]++;
     return readers;
 }
 
 status pass_fold(pass_ctx *ctx, module *m, bool *changed)
 {
-    folder x = {.ctx = ctx, .m = m, .readers = count_readers(m, ctx->scratch)};
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        function *f = m->functions.data[i];
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
+    folder x = {.ctx = ctx, .m = m, .readers = count_readers(m, all, n_functions, ctx->scratch)};
+    for (uint32_t i = 0; i < n_functions; i++) {
+        function *f = all[i];
         function_foreach (n, f) {
             if (!n->result->uses) continue;
             value *v = fold_number(&x, n);

@@ -15,35 +15,6 @@ static codegen_tensor *tensors(const void *data, uint32_t n, arena *a)
     return t;
 }
 
-static bool type_uses(const module *m, const type *t, uint32_t symbol)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (dim_uses(m->dims, t->shape[i], symbol)) return true;
-    return false;
-}
-
-static bool attrs_use(const module *m, const node *n, uint32_t symbol)
-{
-    const op_info *row = op_row(n->op);
-    for (int i = 0; i < row->n_attrs; i++) {
-        const attr *x = node_attr(n, row->attrs[i]);
-        if (!x->set) continue;
-        if (row->attrs[i] == ATTR_START)
-            for (int k = 0; k < x->u.dims.n; k++)
-                if (dim_uses(m->dims, x->u.dims.v[k], symbol)) return true;
-    }
-    return false;
-}
-
-static bool function_uses(const module *m, const function *f, uint32_t symbol)
-{
-    for (uint32_t i = 0; i < f->args.len; i++)
-        if (type_uses(m, &f->args.data[i].v->ty, symbol)) return true;
-    function_foreach (n, f)
-        if (type_uses(m, &n->result->ty, symbol) || attrs_use(m, n, symbol)) return true;
-    return false;
-}
-
 static bool shown_by_input(const module *m, const function *f, uint32_t symbol)
 {
     for (uint32_t i = 0; i < f->args.len; i++) {
@@ -64,11 +35,12 @@ static const char *check_text(const module *m, dim lhs, const char *op, dim rhs,
     return b.s;
 }
 
-static codegen_check *checks(const module *m, arena *a)
+static codegen_check *checks(const function *f, arena *a)
 {
-    codegen_check *out = ARENA_ARRAY(a, codegen_check, m->checks.len);
-    for (uint32_t i = 0; i < m->checks.len; i++) {
-        __typeof__(&m->checks.data[0]) c = &m->checks.data[i];
+    const module *m = f->m;
+    codegen_check *out = ARENA_ARRAY(a, codegen_check, f->checks.len);
+    for (uint32_t i = 0; i < f->checks.len; i++) {
+        const dim_check *c = &f->checks.data[i];
         codegen_check *o = &out[i];
         o->lhs = c->lhs;
         o->rhs = c->rhs;
@@ -91,13 +63,14 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
     codegen_model *out = ARENA_NEW(a, codegen_model);
     uint32_t symbols = dim_symbol_count(m->dims);
     codegen_entry *entries = ARENA_ARRAY(a, codegen_entry, m->functions.len);
-    const codegen_check *all_checks = checks(m, a);
+    bool *used = ARENA_ARRAY(a, bool, symbols);
     for (uint32_t i = 0; i < m->functions.len; i++) {
         const function *f = m->functions.data[i];
         codegen_entry *e = &entries[i];
         uint32_t *dims = ARENA_ARRAY(a, uint32_t, symbols), *given = ARENA_ARRAY(a, uint32_t, symbols);
+        function_symbols(f, used);
         for (uint32_t s = 0; s < symbols; s++) {
-            if (!function_uses(m, f, s)) continue;
+            if (!used[s]) continue;
             dims[e->n_dims++] = s;
             if (!shown_by_input(m, f, s)) given[e->n_given++] = s;
         }
@@ -108,8 +81,8 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
         e->n_outputs = f->results.len;
         e->dims = dims;
         e->given = given;
-        e->checks = all_checks;
-        e->n_checks = m->checks.len;
+        e->checks = checks(f, a);
+        e->n_checks = f->checks.len;
         e->plan = kmodule_find(km, f->name);
         assert(e->plan && e->plan->target == KTARGET_PLAN);
     }

@@ -145,6 +145,7 @@ static void write_dims(writer *w)
                 w->prefix, names_unique(&w->names, "%s_DIMS", w->PREFIX), n);
     for (uint32_t i = 0; i < n; i++) {
         const dim_symbol *s = dim_symbol_at(w->m->dims, i);
+        if (s->origin == DIM_DATA) continue; /* no caller gives or sees a value */
         const char *M = names_stem(&w->names, (const char *const[]){"_MIN", "_MAX", "_MULTIPLE", NULL}, "%s_DIM_%s",
                                    w->PREFIX, names_upper(w->a, s->name));
         strbuf_addf(w->out, "#define %s %" PRIu32 " /* %s */\n", M, i, names_comment(w->a, s->name));

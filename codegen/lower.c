@@ -105,12 +105,39 @@ static void order_functions(lowering *lw)
     memcpy(km->functions.data, sorted, n * sizeof *sorted);
 }
 
+static bool refuse(lowering *lw, span at, const char *what, const char *name)
+{
+    diag *g = diag_error(lw->d, at, "%s %s cannot be compiled yet; --interpret=tir runs it", what, name);
+    diag_code(g, "not-compiled");
+    return false;
+}
+
+/* What only the tensor interpreter runs: states, and ops that the table marks. Each is named at its first place. */
+static bool can_be_compiled(lowering *lw)
+{
+    bool ok = true, named[OP_COUNT] = {false};
+    uint32_t n;
+    function **all = module_walk(lw->m, lw->a, &n);
+    for (uint32_t i = 0; i < lw->m->states.len && ok; i++) {
+        const state_var *s = lw->m->states.data[i];
+        ok = refuse(lw, s->declared, "state", arena_printf(lw->a, "'%s'", s->path));
+    }
+    for (uint32_t i = 0; i < n; i++)
+        function_foreach (x, all[i]) {
+            if (!(op_row(x->op)->props & P_INTERPRETED) || named[x->op]) continue;
+            named[x->op] = true;
+            ok = refuse(lw, user_place(lw, x), "op", op_row(x->op)->name);
+        }
+    return ok;
+}
+
 kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target)
 {
     uint32_t before = diags_errors(d);
     lowering lw = {.m = m, .a = a, .d = d, .target = *target};
     lw.km = kmodule_new(a, m->names, m->sources, m->name);
     lw.kernels = ptrmap_new(a);
+    if (!can_be_compiled(&lw)) return NULL;
     for (uint32_t i = 0; i < m->functions.len; i++) lower_function(&lw, m->functions.data[i]);
     if (diags_errors(d) != before) return NULL;
     order_functions(&lw);

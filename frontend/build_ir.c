@@ -16,8 +16,9 @@ typedef struct {
     const weights_file *weights;
     uint64_t seed;
     module *m;
-    value **values;   /* by sema_node id */
-    region **regions; /* by sema_instance id */
+    value **values;     /* by sema_node id */
+    state_var **states; /* by sema_state id */
+    region **regions;   /* of the function being built, by sema_instance id */
 } work;
 
 static type ir_type(const sema_type *t)
@@ -131,7 +132,12 @@ static attr ir_attr(work *w, const sema_node *n, attr_name name)
     case ATTR_MODE: a.u.i = n->axes.rms ? NORM_RMS : NORM_STANDARD; break;
     case ATTR_EPS: a.u.real = n->axes.eps; break;
     case ATTR_SCALE: a.u.real = n->value; break;
-    case ATTR_COUNT: assert(!"an attribute");
+    case ATTR_COUNT: a.u.i = n->count; break;
+    case ATTR_BODY:
+    case ATTR_INDEX:
+    case ATTR_EXTENT:
+    case ATTR_CARRIES: assert(!"scan has a builder of its own"); break;
+    case N_ATTRS: assert(!"an attribute");
     }
     return a;
 }
@@ -150,6 +156,16 @@ static value *ir_node(work *w, builder *b, const sema_node *n, value *const *in)
     return build_op(b, ops[n->op], in, n->n_args, attrs, &ty);
 }
 
+static function *build_body(work *w, const sema_function *sf);
+
+static value *scan_value(work *w, builder *b, const sema_node *n, value *const *in)
+{
+    region **outer = w->regions; /* a body has regions of its own */
+    function *body = build_body(w, n->scan.body);
+    w->regions = outer;
+    return build_scan(b, body, n->scan.index, n->scan.extent, n->scan.n_carries, in, n->n_args)->result;
+}
+
 static value *build(work *w, builder *b, const sema_node *n)
 {
     static const op_kind scalars[] = {
@@ -161,19 +177,24 @@ static value *build(work *w, builder *b, const sema_node *n)
     for (uint32_t i = 0; i < n->n_args; i++) in[i] = w->values[n->args[i]->id];
     switch (n->op) {
     case SN_INPUT: return b->fn->args.data[n->input].v;
+    case SN_STATE: return function_state(b->fn, w->states[n->state->id]);
     case SN_DIM: return dim_value(w, b, n);
+    case SN_RESULT: return in[0]->def->results[n->axis];
+    case SN_SCAN: return scan_value(w, b, n, in);
+    case SN_TOP_K: return build_top_k(b, in[0], n->axis, n->count)->result;
     case SN_SCALAR: return build_scalar(b, scalars[n->scalar], in, n->n_args);
     default: return ir_node(w, b, n, in);
     }
 }
 
-/* What no result and no point needs is left out: sema makes a node for each number it meets, also for those that end up
- * as part of another. */
+/* What no result, state or point needs is left out: sema makes a node for each number it meets, also for those that
+ * end up as part of another. */
 static bool *find_live(work *w, const sema_function *sf)
 {
     bool *live = ARENA_ARRAY(w->s->arena, bool, w->p->n_nodes);
     vec_foreach (sema_port, r, &sf->results) live[r->node->id] = true;
     vec_foreach (sema_point, pt, &sf->points) live[pt->node->id] = true;
+    vec_foreach (sema_state_port, st, &sf->states) live[st->out->id] = true;
     for (uint32_t i = sf->nodes.len; i-- > 0;) {
         const sema_node *n = sf->nodes.data[i];
         for (uint32_t k = 0; live[n->id] && k < n->n_args; k++) live[n->args[k]->id] = true;
@@ -181,10 +202,10 @@ static bool *find_live(work *w, const sema_function *sf)
     return live;
 }
 
-static void build_function(work *w, const sema_function *sf)
+static void build_nodes(work *w, function *f, const sema_function *sf)
 {
     const bool *live = find_live(w, sf);
-    function *f = function_new(w->m, sf->name);
+    w->regions = ARENA_ARRAY(w->s->arena, region *, w->p->instances.len);
     vec_foreach (sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
     builder b = {.fn = f};
     vec_foreach (sema_node *, n, &sf->nodes) {
@@ -198,7 +219,29 @@ static void build_function(work *w, const sema_function *sf)
         w->values[(*n)->id] = v;
     }
     vec_foreach (sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
+}
+
+static function *build_body(work *w, const sema_function *sf)
+{
+    function *f = body_new(w->m, sf->name);
+    build_nodes(w, f, sf);
+    return f;
+}
+
+static void build_entry(work *w, const sema_function *sf)
+{
+    function *f = function_new(w->m, sf->name);
+    build_nodes(w, f, sf);
     vec_foreach (sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
+    vec_foreach (sema_state_port, st, &sf->states) {
+        function_state(f, w->states[st->state->id]);
+        function_set_state(f, w->states[st->state->id], w->values[st->out->id]);
+    }
+    vec_foreach (sema_check, c, &sf->checks) {
+        dim_check check = {
+            .lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
+        vec_push(w->s->arena, &f->checks, check);
+    }
 }
 
 module *build_ir(const frontend_session *s, const sema_program *p, const weights_file *weights, uint64_t seed)
@@ -206,13 +249,10 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
     work w = {.s = s, .p = p, .weights = weights, .seed = seed};
     w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
-    w.regions = ARENA_ARRAY(s->arena, region *, p->instances.len);
-    vec_foreach (sema_check, c, &p->checks) {
-        dim_check check = {
-            .lhs = c->left, .op = c->op == SEMA_CHECK_EQ ? CHECK_EQ : CHECK_LE, .rhs = c->right, .at = c->at};
-        vec_push(s->arena, &w.m->checks, check);
-    }
-    vec_foreach (sema_function *, f, &p->functions) build_function(&w, *f);
+    w.states = ARENA_ARRAY(s->arena, state_var *, p->states.len);
+    vec_foreach (sema_state *, st, &p->states)
+        w.states[(*st)->id] = module_state(w.m, (*st)->path, ir_type(&(*st)->ty), (*st)->declared);
+    vec_foreach (sema_function *, f, &p->functions) build_entry(&w, *f);
     return w.m;
 }
 

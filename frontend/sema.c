@@ -148,6 +148,7 @@ sema_program *sema_run(const sema_options *o, ast_file *root)
     s->program->dims = o->dims;
     s->reported = ptrmap_new(s->a);
     s->params = ptrmap_new(s->a);
+    s->states = ptrmap_new(s->a);
     s->sink = diags_new(s->a, o->sources, 1);
 
     s->root = sema_file_new(s, root, root->source->path, false);

@@ -77,6 +77,14 @@ typedef struct {
     const sema_weight *source; /* NULL without a weights file */
 } sema_param;
 
+/* A tensor that lives between runs: zero when the model is opened or reset, allocated at the bounds of its dims. */
+typedef struct {
+    uint32_t id;
+    const char *path; /* its identity */
+    sema_type ty;     /* sizes constant: the bounds */
+    span declared;
+} sema_state;
+
 /* ---- nodes ---- */
 
 typedef enum {
@@ -86,13 +94,15 @@ typedef enum {
     SCALAR_COUNT
 } sema_scalar;
 
-/* What a node does: the op of ir/ops.def of that name, or one of the three below. Operands have exactly the shapes that
+/* What a node does: the op of ir/ops.def of that name, or one of those below. Operands have exactly the shapes that
  * the op needs: broadcasts are explicit nodes. */
 typedef enum {
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) SN_##NAME,
 #include "ir/ops.def"
 #undef OP
     SN_INPUT,  /* an input of the function */
+    SN_STATE,  /* what a state holds when the function begins */
+    SN_RESULT, /* result `axis` of its operand, which has several; the operand itself stands for the first */
     SN_DIM,    /* rank 0: the value of a dim, as an integer dtype */
     SN_SCALAR, /* a row of scalar.def */
 } sema_op;
@@ -100,8 +110,10 @@ typedef enum {
 typedef enum { SEMA_SUM, SEMA_MEAN, SEMA_MAX, SEMA_MIN } sema_reduce;
 
 typedef struct sema_node sema_node;
+typedef struct sema_function sema_function;
 struct sema_node {
     sema_op op;
+    sema_function *fn;
     uint32_t id; /* dense in the program */
     sema_type ty;
     span at;
@@ -115,8 +127,12 @@ struct sema_node {
         sema_param *param;
         double value;   /* CONST of a float dtype; the scale of ATTENTION */
         int64_t ivalue; /* CONST of another dtype */
-        int axis;       /* of ops with one axis */
-        struct {        /* of ops with several */
+        sema_state *state;
+        struct {
+            int axis;      /* of ops with one axis */
+            int64_t count; /* TOP_K */
+        };
+        struct { /* of ops with several */
             uint8_t n;
             uint8_t v[SEMA_MAX_RANK];
             sema_reduce reduce; /* REDUCE */
@@ -125,8 +141,13 @@ struct sema_node {
         } axes;
         struct {
             dim start[SEMA_MAX_RANK];
-            int64_t step[SEMA_MAX_RANK];
-        } slice;
+            int64_t step[SEMA_MAX_RANK]; /* SLICE */
+        } slice;                         /* SLICE, UPDATE */
+        struct {
+            sema_function *body; /* takes the node's operands, gives the new carries, then the yields */
+            dim index, extent;   /* the index is a symbol that only the body uses */
+            uint32_t n_carries;
+        } scan;
         char label[3][SEMA_MAX_RANK]; /* CONTRACT: a letter per axis of operand 0, operand 1 and the result */
     };
 };
@@ -147,21 +168,29 @@ typedef struct {
 } sema_point;
 
 typedef struct {
-    const char *name;
-    span at;
-    sema_instance *root;
-    VEC(sema_port) inputs;
-    VEC(sema_port) results;
-    VEC(sema_point) points;
-    VEC(sema_node *) nodes; /* in an order in which operands come first */
-} sema_function;
+    sema_state *state;
+    sema_node *in, *out; /* at the beginning and at the end */
+} sema_state_port;
 
 typedef enum { SEMA_CHECK_EQ, SEMA_CHECK_LE } sema_check_op;
 typedef struct {
     sema_check_op op;
-    dim left, right; /* a fact the model requires of its dims and that only a run can show */
+    dim left, right; /* a fact that the function requires of its dims and that only a run can show */
     span at;
 } sema_check;
+
+/* An entry, or the body of a scan. */
+struct sema_function {
+    const char *name;
+    span at;
+    sema_instance *root; /* NULL: a body */
+    VEC(sema_port) inputs;
+    VEC(sema_port) results;
+    VEC(sema_point) points;
+    VEC(sema_state_port) states;
+    VEC(sema_check) checks;
+    VEC(sema_node *) nodes; /* in an order in which operands come first */
+};
 
 typedef struct {
     const char *name; /* the model's */
@@ -170,9 +199,9 @@ typedef struct {
     const weights_view *weights; /* NULL: random */
     VEC(sema_function *) functions;
     VEC(sema_param *) params;
+    VEC(sema_state *) states;
     VEC(sema_instance *) instances;
-    VEC(sema_check) checks;
-    uint32_t n_nodes;
+    uint32_t n_nodes, n_scans;
 } sema_program;
 
 /* ---- running sema ---- */

@@ -161,7 +161,7 @@ value eval_builder(sema *s, const ast_expr *e)
         const ast_axis *x = &axes->data[i];
         b.name[i] = x->name.name;
         if (!sema_eval_dim(s, x->extent, &b.extent[i])) return sema_error_value();
-        if (!dim_le(s->dims, dim_const(s->dims, 0), b.extent[i])) {
+        if (!sema_dim_le(s, dim_const(s->dims, 0), b.extent[i])) {
             diag *g = sema_error(s, x->extent->at, "negative-dim", "cannot show that this extent is not negative");
             diag_got(g, "%s", sema_dim_text(s, b.extent[i]));
             return sema_error_value();

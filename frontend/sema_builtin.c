@@ -301,7 +301,7 @@ static value builtin_argmax(sema *s, args *a)
     if (!x || !to_axis(s, &a->v[1], a->at[1], &x->ty, &axis) || !bool_or(s, a, 2, true, &keep))
         return sema_error_value();
     dim one = dim_const(s->dims, 1), size = x->ty.shape[axis], dropped[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
-    if (!dim_le(s->dims, one, size)) {
+    if (!sema_dim_le(s, one, size)) {
         diag *g = sema_error(s, a->at[0], "empty-axis", "'argmax' over axis %u, which may be empty", axis);
         diag_got(g, "%s", sema_type_text(s, &x->ty));
         if (!dim_is_const(s->dims, size, NULL)) diag_hint(g, "bound it: where %s >= 1", sema_dim_text(s, size));
@@ -314,6 +314,35 @@ static value builtin_argmax(sema *s, args *a)
     sema_node *r = sn_new(s, SN_ARGMAX, sema_type_of(DT_I64, rank, dropped), a->call->at, &x, 1);
     r->axis = (int)axis;
     return sema_tensor_value(keep ? sn_reshape(s, r, x->ty.rank, kept, a->call->at) : r);
+}
+
+static value builtin_top_k(sema *s, args *a)
+{
+    sema_node *x = need_numbers(s, a, 0);
+    uint32_t axis;
+    int64_t count;
+    if (!x || !axis_or(s, a, 2, -1, &x->ty, &axis)) return sema_error_value();
+    if (a->v[1].kind != V_INT || !dim_is_const(s->dims, a->v[1].size, &count) || count < 1) {
+        diag *g = sema_error(s, a->at[1], "wrong-type", "how many 'top_k' gives is a compile-time integer, at least 1");
+        diag_got(g, "%s", sema_value_text(s, &a->v[1]));
+        return sema_error_value();
+    }
+    sema_type t = x->ty, ids;
+    if (!sema_dim_le(s, a->v[1].size, t.shape[axis])) {
+        diag *g = sema_error(s, a->at[1], "out-of-range", "cannot show that axis %u has so many elements", axis);
+        diag_expected(g, "%lld <= %s", (long long)count, sema_dim_text(s, t.shape[axis]));
+        diag_got(g, "%s", sema_type_text(s, &x->ty));
+        return sema_error_value();
+    }
+    t.shape[axis] = a->v[1].size;
+    ids = sema_type_of(DT_I64, t.rank, t.shape);
+    sema_node *n = sn_new(s, SN_TOP_K, t, a->call->at, &x, 1);
+    n->axis = (int)axis;
+    n->count = count;
+    value r = {.kind = V_TUPLE, .list = {ARENA_ARRAY(s->a, value, 2), 2}};
+    r.list.items[0] = sema_tensor_value(sn_result(s, n, 0, t, a->call->at));
+    r.list.items[1] = sema_tensor_value(sn_result(s, n, 1, ids, a->call->at));
+    return r;
 }
 
 /* max(x, y) is elementwise; max(x, axis = 1) reduces. */
@@ -572,7 +601,7 @@ static value builtin_split(sema *s, args *a)
     dim total = dim_const(s->dims, 0);
     for (uint32_t i = 0; i < n; i++) {
         const value *v = &a->v[1].list.items[i];
-        if (v->kind == V_INT && dim_le(s->dims, dim_const(s->dims, 0), v->size)) {
+        if (v->kind == V_INT && sema_dim_le(s, dim_const(s->dims, 0), v->size)) {
             total = dim_add(s->dims, total, v->size);
             continue;
         }
@@ -615,7 +644,7 @@ static value filled(sema *s, args *a, uint32_t dtype_arg, const value *with, spa
     }
     for (uint32_t i = 0; i < rank; i++) {
         const value *v = &a->v[0].list.items[i];
-        if (v->kind != V_INT || !dim_le(s->dims, dim_const(s->dims, 0), v->size)) {
+        if (v->kind != V_INT || !sema_dim_le(s, dim_const(s->dims, 0), v->size)) {
             diag *g = sema_error(s, a->at[0], "wrong-type", "a shape is a list of integers that are not negative");
             diag_got(g, "%s", sema_value_text(s, v));
             return sema_error_value();

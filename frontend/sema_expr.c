@@ -61,7 +61,7 @@ static value eval_inner(sema *s, const ast_expr *e)
     case EX_CALL: return eval_call(s, e);
     case EX_LIST: return eval_list(s, e);
     case EX_BUILDER: return eval_builder(s, e);
-    case EX_SCAN: sema_error(s, e->at, "unsupported", "'scan' is not supported yet"); return sema_error_value();
+    case EX_SCAN: return eval_scan(s, e);
     }
     return sema_error_value();
 }
@@ -141,6 +141,59 @@ static value index_list(sema *s, const ast_expr *e, const value *list)
     return sema_error_value();
 }
 
+bool sema_index_box(sema *s, const ast_indices *list, const sema_type *t, span at, index_box *out)
+{
+    *out = (index_box){.part = {.dt = t->dt}};
+    for (uint32_t i = 0; i < t->rank; i++) {
+        out->start[i] = dim_const(s->dims, 0);
+        out->size[i] = t->shape[i];
+    }
+    uint32_t written = 0, ellipses = 0;
+    vec_foreach (ast_index, x, list) *(x->kind == INDEX_ELLIPSIS ? &ellipses : &written) += 1;
+    if (ellipses > 1) {
+        sema_error(s, at, "rank", "'...' can stand only once");
+        return false;
+    }
+    if (written > t->rank) {
+        diag *g = sema_error(s, at, "rank", "too many indices: %u for %u %s", written, t->rank,
+                             t->rank == 1 ? "axis" : "axes");
+        diag_got(g, "%s", sema_type_text(s, t));
+        return false;
+    }
+    uint32_t axis = 0;
+    vec_foreach (ast_index, x, list) {
+        switch (x->kind) {
+        case INDEX_ELLIPSIS: axis += t->rank - written; continue;
+        case INDEX_ALL: break;
+        case INDEX_POINT: {
+            dim d;
+            if (!int_index(s, x->begin, &d)) return false;
+            d = from_end(s, d, t->shape[axis]);
+            if (!check_bound(s, d, t->shape[axis], true, x->at, axis, t)) return false;
+            out->start[axis] = d;
+            out->size[axis] = dim_const(s->dims, 1);
+            out->dropped[axis] = true;
+            break;
+        }
+        case INDEX_RANGE: {
+            dim from, to;
+            if (!int_index(s, x->begin, &from) || !int_index(s, x->end, &to)) return false;
+            from = from_end(s, from, t->shape[axis]);
+            to = from_end(s, to, t->shape[axis]);
+            if (!check_bound(s, to, t->shape[axis], false, x->end->at, axis, t)) return false;
+            if (!check_bound(s, from, to, false, x->begin->at, axis, t)) return false;
+            out->start[axis] = from;
+            out->size[axis] = dim_sub(s->dims, to, from);
+            break;
+        }
+        }
+        axis++;
+    }
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!out->dropped[i]) out->part.shape[out->part.rank++] = out->size[i];
+    return true;
+}
+
 value eval_index(sema *s, const ast_expr *e, value base)
 {
     if (base.kind == V_LIST || base.kind == V_TUPLE) return index_list(s, e, &base);
@@ -151,60 +204,9 @@ value eval_index(sema *s, const ast_expr *e, value base)
     }
     if (s->frame->builder) return index_of_tensor(s, e, base);
 
-    const sema_type *t = &base.node->ty;
-    dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
-    int64_t step[SEMA_MAX_RANK];
-    for (uint32_t i = 0; i < t->rank; i++) {
-        start[i] = dim_const(s->dims, 0);
-        size[i] = t->shape[i];
-        step[i] = 1;
-    }
-    bool dropped[SEMA_MAX_RANK] = {0};
-    const ast_indices *list = &e->index.indices;
-    uint32_t written = 0, ellipses = 0;
-    vec_foreach (ast_index, x, list) *(x->kind == INDEX_ELLIPSIS ? &ellipses : &written) += 1;
-    if (ellipses > 1) {
-        sema_error(s, e->at, "rank", "'...' can stand only once");
-        return sema_error_value();
-    }
-    if (written > t->rank) {
-        diag *g = sema_error(s, e->at, "rank", "too many indices: %u for %u %s", written, t->rank,
-                             t->rank == 1 ? "axis" : "axes");
-        diag_got(g, "%s", sema_type_text(s, t));
-        return sema_error_value();
-    }
-    uint32_t axis = 0;
-    vec_foreach (ast_index, x, list) {
-        switch (x->kind) {
-        case INDEX_ELLIPSIS: axis += t->rank - written; continue;
-        case INDEX_ALL: break;
-        case INDEX_POINT: {
-            dim d;
-            if (!int_index(s, x->begin, &d)) return sema_error_value();
-            d = from_end(s, d, t->shape[axis]);
-            if (!check_bound(s, d, t->shape[axis], true, x->at, axis, t)) return sema_error_value();
-            start[axis] = d;
-            size[axis] = dim_const(s->dims, 1);
-            dropped[axis] = true;
-            break;
-        }
-        case INDEX_RANGE: {
-            dim from, to;
-            if (!int_index(s, x->begin, &from) || !int_index(s, x->end, &to)) return sema_error_value();
-            from = from_end(s, from, t->shape[axis]);
-            to = from_end(s, to, t->shape[axis]);
-            if (!check_bound(s, to, t->shape[axis], false, x->end->at, axis, t)) return sema_error_value();
-            if (!check_bound(s, from, to, false, x->begin->at, axis, t)) return sema_error_value();
-            start[axis] = from;
-            size[axis] = dim_sub(s->dims, to, from);
-            break;
-        }
-        }
-        axis++;
-    }
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < t->rank; i++)
-        if (!dropped[i]) kept[rank++] = size[i];
-    sema_node *n = sn_slice(s, base.node, start, step, size, e->at);
-    return sema_tensor_value(sn_reshape(s, n, rank, kept, e->at));
+    static const int64_t steps[SEMA_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    index_box box;
+    if (!sema_index_box(s, &e->index.indices, &base.node->ty, e->at, &box)) return sema_error_value();
+    sema_node *n = sn_slice(s, base.node, box.start, steps, box.size, e->at);
+    return sema_tensor_value(sn_reshape(s, n, box.part.rank, box.part.shape, e->at));
 }

@@ -91,6 +91,7 @@ typedef enum {
     BIND_LET,
     BIND_POINT,
     BIND_PARAM,
+    BIND_STATE,
     BIND_CONST,
     BIND_FORMAL,
     BIND_DIM,
@@ -110,6 +111,8 @@ typedef struct {
     const ast_formal *formal; /* PENDING: its default gives the value */
     const char *origin;       /* DIM, DTYPE: the argument it was found from */
     frame *owner;             /* PENDING: where the default is evaluated */
+    struct state_use *stored; /* STATE */
+    sema_type visible;        /* STATE: the part of it that the declaration names */
 } binding;
 
 struct scope {
@@ -146,6 +149,15 @@ typedef struct builder_ctx {
     span at;
 } builder_ctx;
 
+/* A scan whose body is being elaborated in a frame. */
+typedef struct scan_ctx {
+    struct scan_ctx *outer; /* of the same frame */
+    const scope *names;     /* holds the index and the carries: nothing further out can be assigned to */
+    const ast_stmt *yield;  /* NULL: none yet */
+    value *yielded;
+    bool failed; /* a mistake was reported after which its results make no sense */
+} scan_ctx;
+
 /* One running block (or function, or the evaluation of a file's const). */
 struct frame {
     frame *caller;
@@ -157,7 +169,8 @@ struct frame {
     const char *path;    /* the current scope path: the instance's, plus `scope` statements */
     uint32_t path_owner; /* which explicit naming ('@', scope, root) the path comes from */
     builder_ctx *builder;
-    span call; /* the call's callee in the caller */
+    scan_ctx *scan; /* innermost */
+    span call;      /* the call's callee in the caller */
     uint32_t depth;
     bool returned;
     bool aborted;       /* a requirement failed: what would follow makes no sense */
@@ -167,7 +180,7 @@ struct frame {
 };
 
 typedef struct {
-    dim left, right; /* left == right has been required */
+    dim left, right; /* left == right, or left <= right, has been required */
 } sema_fact;
 
 /* The index of a scan whose body is being elaborated: 0 <= symbol < extent. */
@@ -176,6 +189,13 @@ typedef struct {
     dim extent;
 } scan_index;
 
+/* A let of a user's file, for the warning about unused ones. */
+typedef struct {
+    binding *const *names;
+    uint32_t n;
+    const binding *hidden; /* what the only name hides: a name of a scope further out; NULL: nothing */
+} user_let;
+
 struct sema {
     const sema_options *o;
     arena *a;
@@ -183,7 +203,8 @@ struct sema {
     dim_ctx *dims;
     diags *diags;
     sema_program *program;
-    sema_function *fn; /* being elaborated */
+    sema_function *entry; /* being elaborated */
+    sema_function *fn;    /* the same, or the body of the scan that is being elaborated in it */
     sema_file *root, *prelude;
     VEC(sema_file *) files;
     frame *frame; /* innermost */
@@ -198,11 +219,14 @@ struct sema {
     diags *sink;      /* receives what is not to be shown */
     diag *open;       /* the last error, waiting for its trace */
     const char *open_trace;
-    ptrmap *params; /* path -> param_use */
-    ptrmap *points; /* place -> sema_point, of the function being elaborated */
-    VEC(sema_fact) facts;
+    ptrmap *params;                /* path -> param_use */
+    ptrmap *points;                /* place -> sema_point, of the entry being elaborated */
+    ptrmap *states;                /* path -> state_use */
+    VEC(sema_fact) facts;          /* equalities */
+    VEC(sema_fact) orders;         /* left <= right */
     VEC(scan_index) scan_indices;  /* outermost first */
-    VEC(binding *) param_bindings; /* for the warning about unused ones */
+    VEC(binding *) param_bindings; /* for the warnings about unused ones */
+    VEC(user_let) lets;
     const ast_decl *model;
     sema_file *model_file;
 };
@@ -252,7 +276,8 @@ bool sema_dims_equal_plain(sema *s, dim a, dim b);    /* without the facts */
  */
 bool sema_dims_fit(sema *s, dim want, dim got);
 bool sema_dims_differ(sema *s, dim a, dim b); /* provably */
-bool sema_dim_le(sema *s, dim a, dim b);      /* provably a <= b, also at every step of the scans around */
+/* Provably a <= b: by the bounds, by what has been required, and at every step of the scans around. */
+bool sema_dim_le(sema *s, dim a, dim b);
 /* "equal only if P == 0; 0 <= P <= 4095" and what to do about it. */
 void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
 bool sema_dtype_by_name(const char *name, dtype *out);
@@ -278,6 +303,10 @@ sema_node *sn_scalar(sema *s, sema_scalar op, sema_node *const *args, uint32_t n
 sema_node *sn_transpose(sema *s, sema_node *a, const uint8_t *perm, span at);
 sema_node *sn_reshape(sema *s, sema_node *a, uint32_t rank, const dim *shape, span at);
 sema_node *sn_slice(sema *s, sema_node *a, const dim *start, const int64_t *step, const dim *size, span at);
+/* a, in which the box from `start` on that has part's shape holds part. */
+sema_node *sn_update(sema *s, sema_node *a, sema_node *part, const dim *start, span at);
+/* Result i of a node that has several, of type ty. */
+sema_node *sn_result(sema *s, sema_node *of, uint32_t i, sema_type ty, span at);
 sema_node *sn_reduce(sema *s, sema_node *a, sema_reduce kind, const uint8_t *axes, uint32_t n, span at);
 
 /* ---- expressions (sema_expr.c, sema_ops.c, sema_builder.c, sema_element.c) ---- */
@@ -290,6 +319,13 @@ value apply_binary(sema *s, const ast_expr *e, value x, value y);
  */
 value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_t n, span op_at, span whole);
 value eval_index(sema *s, const ast_expr *e, value base);
+/* The part of a tensor that indices name outside of set-builders. */
+typedef struct {
+    dim start[SEMA_MAX_RANK], size[SEMA_MAX_RANK];
+    bool dropped[SEMA_MAX_RANK]; /* a single position: no axis of the part as it is read */
+    sema_type part;              /* the part as it is read */
+} index_box;
+bool sema_index_box(sema *s, const ast_indices *list, const sema_type *t, span at, index_box *out);
 value eval_builder(sema *s, const ast_expr *e);
 /* An index expression as a cell of dtype dt. */
 sema_node *index_cell(sema *s, const index_expr *x, dtype dt, span at);
@@ -323,17 +359,29 @@ void builtin_names(sema *s, name_list *out);
 value builtin_einsum(sema *s, const ast_expr *call);
 value builtin_rearrange(sema *s, const ast_expr *call);
 
-/* ---- statements (sema_stmt.c) ---- */
+/* ---- statements (sema_stmt.c, sema_assign.c, sema_state.c, sema_scan.c) ---- */
 /* Runs a body in a new scope; stops at a return. */
 void exec_body(sema *s, const ast_body *b);
 void exec_require(sema *s, const ast_exprs *conds, bool is_where);
+void exec_assign(sema *s, const ast_stmt *st);
+void exec_state(sema *s, const ast_stmt *st);
+void exec_yield(sema *s, const ast_stmt *st);
+value eval_scan(sema *s, const ast_expr *e);
+/* Refuses what cannot stand inside a scan; true when this is inside one. */
+bool sema_not_in_scan(sema *s, span at, const char *what);
+/* What a BIND_STATE holds now, and giving it a new value of the same type. */
+value state_read(sema *s, binding *b);
+void state_write(sema *s, binding *b, sema_node *v, span at);
 bool sema_interpolate(sema *s, ast_name text, const char **out); /* "layer.{l}" -> "layer.3"; "{*}" is kept */
 const char *sema_join_path(sema *s, const char *base, const char *rel);
 
 /* ---- functions (sema_model.c), parameters and weights (sema_param.c, sema_weights.c) ---- */
 void elaborate_model(sema *s);
 void exec_param(sema *s, const ast_stmt *st);
+/* Two parameters or states of one path that no '@' tells apart. */
+void report_ambiguous(sema *s, const ast_stmt *st, const char *path, const sema_instance *first_in, span first);
 void warn_unused_params(sema *s);
+void warn_unused_lets(sema *s);
 /* Where to put the caret for a mistake about a parameter: the innermost call in the user's file, else its declaration.
  */
 span param_place(const sema *s, const sema_param *p);

@@ -128,6 +128,12 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
         b->has_max = true; /* said once */
         b->max = INT32_MAX;
     }
+    dim old = dim_find(s->dims, name.name);
+    if (old != DIM_BAD && dim_symbol_at(s->dims, (uint32_t)dim_is_symbol(s->dims, old))->origin == DIM_DATA) {
+        diag *g = sema_error(s, name.at, "declared-twice", "'%s' is the index of a scan in another entry", name.name);
+        diag_hint(g, "give one of the two another name");
+        return DIM_BAD;
+    }
     int64_t min = b->has_min ? b->min : least, max = b->max;
     if (min < 0 || min > max || max > INT32_MAX || max / b->multiple * b->multiple < min) {
         diag *g = sema_error(s, b->at, "empty-dim", "no value is left for dim '%s'", name.name);
@@ -136,7 +142,6 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
         if (max > INT32_MAX) diag_note(g, "the largest size is %d", INT32_MAX);
         return DIM_BAD;
     }
-    dim old = dim_find(s->dims, name.name);
     if (old != DIM_BAD &&
         !same_facts(dim_symbol_at(s->dims, (uint32_t)dim_is_symbol(s->dims, old)), min, max, b->multiple)) {
         diag *g = sema_error(s, name.at, "dim-bounds", "dim '%s' has other bounds in another entry", name.name);
@@ -249,11 +254,11 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
             sema_error(s, d->name.at, "declared-twice", "entry '%s' is declared twice", d->name.name);
             return;
         }
-    s->fn = ARENA_NEW(s->a, sema_function);
+    s->entry = s->fn = ARENA_NEW(s->a, sema_function);
     s->fn->name = d->name.name;
     s->fn->at = d->name.at;
     s->points = ptrmap_new(s->a);
-    s->facts.len = 0; /* an entry's facts are its own */
+    s->facts.len = s->orders.len = 0; /* an entry's facts are its own */
     frame f = {.file = s->model_file,
                .decl = d,
                .names = scope_new(s, NULL),
@@ -370,4 +375,5 @@ void elaborate_model(sema *s)
         }
     }
     if (!s->failed) warn_unused_params(s);
+    if (!s->failed) warn_unused_lets(s);
 }

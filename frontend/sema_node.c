@@ -24,6 +24,7 @@ sema_node *sn_new(sema *s, sema_op op, sema_type ty, span at, sema_node *const *
     x->ty = ty;
     x->at = at;
     x->in = s->frame->in;
+    x->fn = s->fn;
     x->n_args = n;
     x->args = ARENA_ARRAY(s->a, sema_node *, n);
     if (n) memcpy(x->args, args, n * sizeof *args);
@@ -141,6 +142,21 @@ sema_node *sn_slice(sema *s, sema_node *a, const dim *start, const int64_t *step
     sema_node *n = sn_new(s, SN_SLICE, sema_type_of(a->ty.dt, a->ty.rank, size), at, &a, 1);
     memcpy(n->slice.start, start, a->ty.rank * sizeof *start);
     memcpy(n->slice.step, step, a->ty.rank * sizeof *step);
+    return n;
+}
+
+sema_node *sn_update(sema *s, sema_node *a, sema_node *part, const dim *start, span at)
+{
+    sema_node *pair[2] = {a, part};
+    sema_node *n = sn_new(s, SN_UPDATE, a->ty, at, pair, 2);
+    memcpy(n->slice.start, start, a->ty.rank * sizeof *start);
+    return n;
+}
+
+sema_node *sn_result(sema *s, sema_node *of, uint32_t i, sema_type ty, span at)
+{
+    sema_node *n = sn_new(s, SN_RESULT, ty, at, &of, 1);
+    n->axis = (int)i;
     return n;
 }
 

@@ -49,19 +49,21 @@ static bool constant_shape(sema *s, const ast_stmt *st, const sema_type *t)
     return true;
 }
 
-static void ambiguous(sema *s, const ast_stmt *st, const param_use *u)
+void report_ambiguous(sema *s, const ast_stmt *st, const char *path, const sema_instance *first_in, span first)
 {
     bool library;
     span call = sema_user_call(s, &library);
     const frame *f = s->frame;
+    const char *what = st->kind == ST_PARAM ? "param" : "state";
     diag *g = sema_error(s,
                          library && call.begin ? call
                          : f->call.begin       ? f->call
                                                : st->at,
-                         "ambiguous-parameter", "two parameters have the path '%s'", u->p->path);
-    span first = param_place(s, u->p);
+                         "ambiguous-parameter", "two %s have the path '%s'",
+                         st->kind == ST_PARAM ? "parameters" : "states", path);
     diag_note(g, "the first is made at %s", sema_where(s, first));
-    if (u->p->in == f->in) diag_hint(g, "give each a path of its own: param %s: ... @ \"name\"", st->param.name.name);
+    if (first_in == f->in)
+        diag_hint(g, "give each a path of its own: %s %s: ... @ \"name\"", what, st->param.name.name);
     else diag_hint(g, "give each call a path of its own: %s(...) @ \"name\"", f->in->written ? f->in->written : "f");
 }
 
@@ -85,6 +87,10 @@ void exec_param(sema *s, const ast_stmt *st)
     if (!rel || !sema_eval_type(s, &st->param.type, &t) || !constant_shape(s, st, &t)) return;
 
     const char *path = sema_join_path(s, f->path, rel);
+    if (ptrmap_has(s->states, path)) {
+        sema_error(s, st->at, "declared-twice", "'%s' is a state, too", path);
+        return;
+    }
     param_use *u = ptrmap_get(s->params, path);
     if (!u) {
         u = ARENA_NEW(s->a, param_use);
@@ -108,8 +114,8 @@ void exec_param(sema *s, const ast_stmt *st)
         }
         vec_push(s->a, &s->program->params, u->p);
         ptrmap_set(s->params, path, u);
-    } else if (u->fn == s->fn && u->owner == f->path_owner) {
-        ambiguous(s, st, u);
+    } else if (u->fn == s->entry && u->owner == f->path_owner) {
+        report_ambiguous(s, st, path, u->p->in, param_place(s, u->p));
         return;
     } else {
         bool same = u->p->ty.dt == t.dt && u->p->ty.rank == t.rank;
@@ -120,7 +126,7 @@ void exec_param(sema *s, const ast_stmt *st)
         }
     }
     u->owner = f->path_owner;
-    u->fn = s->fn;
+    u->fn = s->entry;
     sema_node *n = sn_new(s, SN_PARAM, t, st->at, NULL, 0);
     n->param = u->p;
     b->v = sema_tensor_value(n);

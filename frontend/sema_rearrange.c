@@ -18,7 +18,7 @@ static bool given_size(sema *s, work *w, const char *name, dim *size)
         if (arg->key.name != name) continue;
         w->used[i] = true;
         if (!sema_eval_dim(s, arg->value, size)) return false;
-        if (dim_le(s->dims, dim_const(s->dims, 1), *size)) return true;
+        if (sema_dim_le(s, dim_const(s->dims, 1), *size)) return true;
         diag *g = sema_error(s, arg->value->at, "wrong-type", "the size of axis '%s' must be at least 1", name);
         diag_got(g, "%s", sema_dim_text(s, *size));
         return false;

@@ -47,6 +47,7 @@ binding *scope_find(const scope *in, const char *name)
 value binding_value(sema *s, binding *b)
 {
     b->used = true;
+    if (b->kind == BIND_STATE) return state_read(s, b);
     if (b->state == BIND_READY) return b->v;
     if (b->state == BIND_EVALUATING) {
         sema_error(s, b->at, "cyclic", "the default of '%s' depends on itself", b->name);

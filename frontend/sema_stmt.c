@@ -99,7 +99,7 @@ bool sema_interpolate(sema *s, ast_name text, const char **out)
 
 /* ---- let, point, const ---- */
 
-static void define(sema *s, const ast_stmt *st, ast_name name, value v)
+static binding *define(sema *s, const ast_stmt *st, ast_name name, value v)
 {
     bind_kind kind = st->kind == ST_CONST ? BIND_CONST : st->kind == ST_POINT ? BIND_POINT : BIND_LET;
     if (v.kind == V_CELL || v.kind == V_INDEX) v = sema_error_value();
@@ -114,7 +114,7 @@ static void define(sema *s, const ast_stmt *st, ast_name name, value v)
                      sema_value_text(s, &v));
             v = sema_error_value();
         }
-        if (v.kind == V_TENSOR) {
+        if (v.kind == V_TENSOR && !sema_not_in_scan(s, name.at, "a point")) {
             const char *place = intern_z(s->names, arena_printf(s->a, "%s:%s", s->frame->path, name.name));
             sema_point *old = ptrmap_get(s->points, place);
             if (old) {
@@ -129,88 +129,57 @@ static void define(sema *s, const ast_stmt *st, ast_name name, value v)
             }
         }
     }
-    scope_add(s, s->frame->names, name.name, kind, v, name.at);
+    return scope_add(s, s->frame->names, name.name, kind, v, name.at);
+}
+
+/* The let, an argument or a state of that name in a scope further out. */
+static const binding *hidden_by(const frame *f, const char *name)
+{
+    const binding *b = f->names->parent ? scope_find(f->names->parent, name) : NULL;
+    bool variable = b && (b->kind == BIND_LET || b->kind == BIND_FORMAL || b->kind == BIND_STATE);
+    return variable && !scope_find_here(f->names, name) ? b : NULL;
+}
+
+void warn_unused_lets(sema *s)
+{
+    ptrmap *used = ptrmap_new(s->a); /* by place: one pass of a loop may use what another does not */
+    vec_foreach (user_let, l, &s->lets)
+        for (uint32_t i = 0; i < l->n; i++)
+            if (l->names[i]->used) ptrmap_set(used, (const void *)(uintptr_t)l->names[0]->at.begin, s);
+    vec_foreach (user_let, l, &s->lets) {
+        const binding *b = l->names[0];
+        if (ptrmap_has(used, (const void *)(uintptr_t)b->at.begin) || b->name[0] == '_') continue;
+        ptrmap_set(used, (const void *)(uintptr_t)b->at.begin, s);
+        diag *g = sema_warning(s, b->at, "unused-name", "'%s' is never used", b->name);
+        if (!l->hidden) continue;
+        diag_note(g, "it hides the '%s' declared at %s", b->name, sema_where(s, l->hidden->at));
+        diag_hint(g, "to give that one a new value write '%s = ...', without 'let'", b->name);
+    }
 }
 
 static void exec_let(sema *s, const ast_stmt *st)
 {
     value v = eval(s, st->let.value);
     const ast_names *names = &st->let.names;
-    if (names->len == 1) {
-        if (v.kind == V_TUPLE) {
-            diag *g = sema_error(s, st->let.value->at, "arity", "this gives %u values", v.list.n);
-            diag_hint(g, "name them all: let a, b = ...");
-            v = sema_error_value();
-        }
-        define(s, st, names->data[0], v);
-        return;
-    }
-    if (v.kind != V_ERROR && (v.kind != V_TUPLE || v.list.n != names->len)) {
+    const binding *hidden = names->len == 1 ? hidden_by(s->frame, names->data[0].name) : NULL;
+    if (names->len == 1 && v.kind == V_TUPLE) {
+        diag *g = sema_error(s, st->let.value->at, "arity", "this gives %u values", v.list.n);
+        diag_hint(g, "name them all: let a, b = ...");
+        v = sema_error_value();
+    } else if (names->len > 1 && v.kind != V_ERROR && (v.kind != V_TUPLE || v.list.n != names->len)) {
         diag *g = sema_error(s, span_join(names->data[0].at, names->data[names->len - 1].at), "arity",
                              "%u names for %u value%s", names->len, v.kind == V_TUPLE ? v.list.n : 1,
                              v.kind == V_TUPLE && v.list.n != 1 ? "s" : "");
         diag_got(g, "%s", sema_value_text(s, &v));
         v = sema_error_value();
     }
-    for (uint32_t i = 0; i < names->len; i++)
-        define(s, st, names->data[i], v.kind == V_TUPLE ? v.list.items[i] : sema_error_value());
-}
-
-/* ---- x = ... ---- */
-
-static bool same_type(sema *s, const value *old, const value *v)
-{
-    if (old->kind != v->kind) return false;
-    if (old->kind != V_TENSOR) return true;
-    const sema_type *a = &old->node->ty, *b = &v->node->ty;
-    bool same = a->dt == b->dt && a->rank == b->rank;
-    for (uint32_t i = 0; same && i < a->rank; i++) same = sema_dims_equal(s, a->shape[i], b->shape[i]);
-    return same;
-}
-
-static void exec_assign(sema *s, const ast_stmt *st)
-{
-    ast_name name = st->assign.name;
-    binding *b = sema_lookup_binding(s, name.name);
-    if (st->assign.indexed) {
-        if (b && b->v.kind == V_ERROR) return;
-        diag *g = sema_error(s, name.at, "unsupported",
-                             b ? "only a state can be assigned to by index" : "unknown name '%s'", name.name);
-        if (b) diag_note(g, "'%s' is declared at %s", name.name, sema_where(s, b->at));
-        return;
+    binding **made = ARENA_ARRAY(s->a, binding *, names->len);
+    for (uint32_t i = 0; i < names->len; i++) {
+        bool part = names->len > 1 && v.kind == V_TUPLE;
+        made[i] = define(s, st, names->data[i], part ? v.list.items[i] : v);
     }
-    value v = eval(s, st->assign.value);
-    if (!b) {
-        diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
-        const char *near = sema_suggest(s, name.name);
-        if (near && sema_lookup_binding(s, near)) diag_hint(g, "did you mean '%s'?", near);
-        else diag_hint(g, "a new name is made by 'let %s = ...'", name.name);
-        return;
-    }
-    if ((b->kind != BIND_LET && b->kind != BIND_FORMAL) || b->state != BIND_READY) {
-        static const char *const what[] = {
-            [BIND_POINT] = "a point", [BIND_PARAM] = "a parameter", [BIND_CONST] = "a const",
-            [BIND_DIM] = "a dim",     [BIND_DTYPE] = "a type",      [BIND_LOOP] = "a loop variable",
-            [BIND_AXIS] = "an axis",  [BIND_BLOCK] = "a block",     [BIND_FORMAL] = "an argument"};
-        diag *g =
-            sema_error(s, name.at, "not-assignable", "'%s' is %s: it cannot be assigned to", name.name, what[b->kind]);
-        diag_hint(g, "shadow it: 'let %s = ...'", name.name);
-        return;
-    }
-    if (v.kind == V_ERROR) {
-        b->v = v;
-        return;
-    }
-    if (b->v.kind != V_ERROR && b->v.kind != V_NONE && !same_type(s, &b->v, &v)) {
-        diag *g =
-            sema_error(s, st->assign.value->at, "changes-type", "this assignment changes the type of '%s'", name.name);
-        diag_expected(g, "%s   (declared at %s)", sema_value_text(s, &b->v), sema_where(s, b->at));
-        diag_got(g, "%s", sema_value_text(s, &v));
-        diag_hint(g, "make a new one: 'let %s = ...'", name.name);
-        b->v = sema_error_value();
-        return;
-    }
-    b->v = v;
+    if (st->kind == ST_LET && !s->frame->file->embedded)
+        vec_push(s->a, &s->lets, ((user_let){made, names->len, hidden}));
 }
 
 /* ---- for, if, scope ---- */
@@ -323,16 +292,18 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
         sema_error(s, e->at, "overflow", "this integer is too large");
         return;
     }
-    if (s->entries > 1) {
-        diag *g = sema_error(s, e->at, "unsupported",
-                             "a model of several entries cannot have requirements that are checked at run time yet");
+    vec_foreach (scan_index, x, &s->scan_indices) {
+        if (!dim_uses(s->dims, check.left, x->symbol) && !dim_uses(s->dims, check.right, x->symbol)) continue;
+        diag *g = sema_error(s, e->at, "requirement", "cannot show this requirement for every step of the scan");
         diag_got(g, "%s", sema_value_text(s, v));
         return;
     }
-    vec_foreach (sema_check, c, &s->program->checks)
+    vec_foreach (sema_check, c, &s->entry->checks)
         if (c->op == check.op && c->left == check.left && c->right == check.right) return;
-    vec_push(s->a, &s->program->checks, check);
-    if (check.op == SEMA_CHECK_EQ) vec_push(s->a, &s->facts, ((sema_fact){check.left, check.right}));
+    vec_push(s->a, &s->entry->checks, check);
+    sema_fact fact = {check.left, check.right};
+    if (check.op == SEMA_CHECK_EQ) vec_push(s->a, &s->facts, fact);
+    else vec_push(s->a, &s->orders, fact);
 }
 
 static void require(sema *s, const ast_expr *e, bool is_where)
@@ -366,6 +337,12 @@ void exec_require(sema *s, const ast_exprs *conds, bool is_where)
 static void exec_return(sema *s, const ast_stmt *st)
 {
     frame *f = s->frame;
+    if (f->scan) {
+        diag *g = sema_error(s, st->at, "return-in-scan", "a scan has no return");
+        diag_hint(g, "write 'yield' for what each step gives");
+        f->scan->failed = true;
+        return;
+    }
     f->results = ARENA_ARRAY(s->a, value, st->values.len);
     for (uint32_t i = 0; i < st->values.len; i++) {
         f->results[i] = eval(s, st->values.data[i]);
@@ -387,18 +364,13 @@ static void exec(sema *s, const ast_stmt *st)
     case ST_CONST: exec_let(s, st); return;
     case ST_ASSIGN: exec_assign(s, st); return;
     case ST_PARAM: exec_param(s, st); return;
-    case ST_STATE:
-        sema_error(s, st->at, "unsupported", "'state' is not supported yet");
-        scope_add(s, s->frame->names, st->param.name.name, BIND_LET, sema_error_value(), st->param.name.at);
-        return;
+    case ST_STATE: exec_state(s, st); return;
     case ST_FOR: exec_for(s, st); return;
     case ST_SCOPE: exec_scope(s, st); return;
     case ST_IF: exec_if(s, st); return;
     case ST_REQUIRE: exec_require(s, &st->values, false); return;
     case ST_RETURN: exec_return(s, st); return;
-    case ST_YIELD:
-        sema_error(s, st->at, "unsupported", "'yield' belongs to 'scan', which is not supported yet");
-        return;
+    case ST_YIELD: exec_yield(s, st); return;
     case ST_BLOCK: return; /* declared before the statements ran */
     case ST_ENTRY: return; /* run as a function of its own */
     }

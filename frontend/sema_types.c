@@ -261,8 +261,12 @@ static bool not_negative(sema *s, dim d, uint32_t n)
 
 bool sema_dim_le(sema *s, dim a, dim b)
 {
-    return dim_le(s->dims, a, b) ||
-           (s->scan_indices.len && not_negative(s, dim_sub(s->dims, b, a), s->scan_indices.len));
+    if (dim_le(s->dims, a, b)) return true;
+    dim d = dim_sub(s->dims, b, a);
+    if (not_negative(s, d, s->scan_indices.len)) return true;
+    vec_foreach (sema_fact, f, &s->orders) /* b - a is at least right - left, which is not negative */
+        if (not_negative(s, dim_sub(s->dims, d, dim_sub(s->dims, f->right, f->left)), s->scan_indices.len)) return true;
+    return false;
 }
 
 /* The only symbol in d when d == coef * symbol + constant with that symbol alone; else -1. */
@@ -327,8 +331,8 @@ value sema_compare_dims(sema *s, ast_op op, dim a, dim b)
         known = sema_dims_equal(s, a, b) ? 1 : sema_dims_differ(s, a, b) ? 0 : -1;
         if (op == AST_NE && known >= 0) known = !known;
         break;
-    case AST_LT: known = dim_le(s->dims, dim_add(s->dims, a, one), b) ? 1 : dim_le(s->dims, b, a) ? 0 : -1; break;
-    case AST_LE: known = dim_le(s->dims, a, b) ? 1 : dim_le(s->dims, dim_add(s->dims, b, one), a) ? 0 : -1; break;
+    case AST_LT: known = sema_dim_le(s, dim_add(s->dims, a, one), b) ? 1 : sema_dim_le(s, b, a) ? 0 : -1; break;
+    case AST_LE: known = sema_dim_le(s, a, b) ? 1 : sema_dim_le(s, dim_add(s->dims, b, one), a) ? 0 : -1; break;
     case AST_GT:
     case AST_GE: {
         value v = sema_compare_dims(s, op == AST_GT ? AST_LT : AST_LE, b, a);

@@ -6,7 +6,7 @@
 static const struct {
     const char *text;
     attr_kind kind;
-} rows[ATTR_COUNT] = {
+} rows[N_ATTRS] = {
 #define ATTR(name, NAME, KIND) [ATTR_##NAME] = {#name, AK_##KIND},
 #include "ir/attrs.def"
 #undef ATTR
@@ -14,19 +14,19 @@ static const struct {
 
 const char *attr_text(attr_name a)
 {
-    assert((unsigned)a < ATTR_COUNT);
+    assert((unsigned)a < N_ATTRS);
     return rows[a].text;
 }
 
 attr_kind attr_kind_of(attr_name a)
 {
-    assert((unsigned)a < ATTR_COUNT);
+    assert((unsigned)a < N_ATTRS);
     return rows[a].kind;
 }
 
 bool attr_find(const char *name, size_t n, attr_name *out)
 {
-    for (int a = 0; a < ATTR_COUNT; a++)
+    for (int a = 0; a < N_ATTRS; a++)
         if (strlen(rows[a].text) == n && !memcmp(rows[a].text, name, n)) {
             *out = (attr_name)a;
             return true;
@@ -48,6 +48,12 @@ const char *norm_name(norm_mode k)
     return (unsigned)k < sizeof names / sizeof *names ? names[k] : NULL;
 }
 
+int attr_is_inline(const op_info *row)
+{
+    attr_kind k = row->n_attrs ? attr_kind_of(row->attrs[0]) : AK_INT;
+    return k == AK_PARAM || k == AK_BODY ? 0 : -1;
+}
+
 bool attr_equal(const attr *a, const attr *b)
 {
     if (a->name != b->name || a->set != b->set) return false;
@@ -60,6 +66,7 @@ bool attr_equal(const attr *a, const attr *b)
     case AK_DIM: return a->u.d == b->u.d;
     case AK_DTYPE: return a->u.dt == b->u.dt;
     case AK_PARAM: return a->u.p == b->u.p;
+    case AK_BODY: return a->u.f == b->u.f;
     case AK_INTS:
         return a->u.ints.n == b->u.ints.n && !memcmp(a->u.ints.v, b->u.ints.v, a->u.ints.n * sizeof *a->u.ints.v);
     case AK_DIMS:
@@ -85,6 +92,7 @@ uint64_t attr_hash(const attr *a, uint64_t seed)
     case AK_DIM: return hash_bytes(&a->u.d, sizeof a->u.d, seed);
     case AK_DTYPE: return hash_bytes(&a->u.dt, sizeof a->u.dt, seed);
     case AK_PARAM: return hash_bytes(&a->u.p->id, sizeof a->u.p->id, seed);
+    case AK_BODY: return hash_bytes(&a->u.f->id, sizeof a->u.f->id, seed);
     case AK_INTS: return hash_bytes(a->u.ints.v, a->u.ints.n * sizeof *a->u.ints.v, seed);
     case AK_DIMS: return hash_bytes(a->u.dims.v, a->u.dims.n * sizeof *a->u.dims.v, seed);
     case AK_LABELS:
@@ -109,6 +117,10 @@ void attr_print(const module *m, const attr *a, strbuf *out)
     case AK_DIM: dim_print(m->dims, a->u.d, out); break;
     case AK_DTYPE: strbuf_adds(out, dtype_name(a->u.dt)); break;
     case AK_PARAM: print_quoted(out, a->u.p->path); break;
+    case AK_BODY:
+        strbuf_addc(out, '@');
+        print_name(out, a->u.f->name);
+        break;
     case AK_INTS:
         strbuf_addc(out, '[');
         for (int i = 0; i < a->u.ints.n; i++) strbuf_addf(out, "%s%lld", i ? ", " : "", (long long)a->u.ints.v[i]);

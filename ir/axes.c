@@ -68,6 +68,15 @@ static void map_attention(const node *n, axis_info *x)
         for (int i = 0; i < n->operands[o]->ty.rank; i++) x->operand_axis[o][i] = maps[o][i];
 }
 
+/* An operand axis is a result axis where the operand spans all of it. */
+static void map_box(module *m, const node *n, uint32_t o, const dim *start, axis_info *x)
+{
+    const type *r = &n->result->ty;
+    for (int k = 0; k < r->rank; k++)
+        if (start[k] == dim_const(m->dims, 0) && n->operands[o]->ty.shape[k] == r->shape[k])
+            x->operand_axis[o][k] = (int8_t)k;
+}
+
 /* The operand axes that attribute `axis` or `axes` names. */
 static void mark_attr_axes(const node *n, bool *marked)
 {
@@ -136,6 +145,19 @@ void node_axes(module *m, const node *n, axis_info *x)
         break;
     }
     case X_ATTENTION: map_attention(n, x); break;
+    case X_UPDATE:
+        for (int k = 0; k < r->rank; k++) x->operand_axis[0][k] = (int8_t)k;
+        map_box(m, n, 1, node_attr(n, ATTR_START)->u.dims.v, x);
+        break;
+    case X_TOP_K: {
+        int axis = (int)node_attr(n, ATTR_AXIS)->u.i;
+        map_all(x, n);
+        x->operand_axis[0][axis] = (int8_t)add_axis(x, AXIS_REDUCTION, n->operands[0]->ty.shape[axis]);
+        break;
+    }
+    case X_OPAQUE:
+        for (int k = 0; k < r->rank; k++) x->role[k] = AXIS_REDUCTION;
+        break;
     case X_GATHER: {
         int axis = (int)node_attr(n, ATTR_AXIS)->u.i, ids = n->operands[1]->ty.rank;
         for (int k = 0; k < n->operands[0]->ty.rank; k++) x->operand_axis[0][k] = (int8_t)(k < axis ? k : k - 1 + ids);

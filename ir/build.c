@@ -16,12 +16,16 @@ value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, co
 {
     module *m = b->fn->m;
     infer_ctx c = {.m = m};
-    type result;
-    if (!op_infer(&c, op, operands, n, attrs, ty, &result)) {
+    type few[2], *results = few;
+    uint32_t n_results = op_result_count(op, attrs);
+    if (n_results > 2) results = ARENA_ARRAY(m->a, type, n_results);
+    if (!op_infer(&c, op, operands, n, attrs, ty, results)) {
         if (why) *why = c.why;
         return NULL;
     }
-    node *x = node_new(m, b->fn, op, operands, n, attrs, &result);
+    node *x = node_new(m, b->fn, op, operands, n, attrs, results);
+    function *body = node_body(x);
+    if (body) body->scan = x;
     if (b->like) {
         x->in = b->like->in;
         x->sources = b->like->sources;
@@ -189,6 +193,30 @@ value *build_gather(builder *b, value *table, value *ids, int axis)
 {
     attr x = attr_int(ATTR_AXIS, axis);
     return build_op(b, OP_GATHER, (value *[]){table, ids}, 2, &x, NULL);
+}
+
+value *build_update(builder *b, value *a, value *box, const dim *start)
+{
+    attr x = {.name = ATTR_START, .set = true};
+    x.u.dims.n = a->ty.rank;
+    for (int i = 0; i < a->ty.rank; i++) x.u.dims.v[i] = start[i];
+    return build_op(b, OP_UPDATE, (value *[]){a, box}, 2, &x, NULL);
+}
+
+node *build_top_k(builder *b, value *a, int axis, int64_t count)
+{
+    attr x[2] = {attr_int(ATTR_AXIS, axis), attr_int(ATTR_COUNT, count)};
+    return build_op(b, OP_TOP_K, &a, 1, x, NULL)->def;
+}
+
+node *build_scan(builder *b, function *body, dim index, dim extent, uint32_t n_carries, value *const *operands,
+                 uint32_t n_operands)
+{
+    attr x[4] = {{.name = ATTR_BODY, .set = true, .u.f = body},
+                 {.name = ATTR_INDEX, .set = true, .u.d = index},
+                 {.name = ATTR_EXTENT, .set = true, .u.d = extent},
+                 attr_int(ATTR_CARRIES, n_carries)};
+    return build_op(b, OP_SCAN, operands, n_operands, x, NULL)->def;
 }
 
 value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n)

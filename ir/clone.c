@@ -1,103 +1,153 @@
 /* A deep copy of a module. Ids are kept, so side tables made for one serve the other. */
 #include "ir/internal.h"
 
-static node *clone_node(const node *n, function *to, value **values, region **regions, param **params, arena *a)
+typedef struct {
+    module *to;
+    arena *a;
+    value **values;       /* by value id */
+    node **nodes;         /* by the id of a node's first result */
+    region **regions;     /* by id */
+    param **params;       /* by id */
+    function **functions; /* by id */
+} copy;
+
+static value *clone_value(copy *c, const value *v, node *def)
 {
-    node *c = ARENA_NEW(a, node);
-    *c = *n;
-    c->fn = to;
-    c->prev = c->next = NULL;
-    c->in = regions[n->in->id];
-    c->operands = ARENA_ARRAY(a, value *, n->n_operands);
-    for (uint32_t i = 0; i < n->n_operands; i++) c->operands[i] = values[n->operands[i]->id];
-    c->sources = ARENA_ARRAY(a, span, n->n_sources);
-    if (n->n_sources) memcpy(c->sources, n->sources, n->n_sources * sizeof *n->sources);
-    for (int i = 0; i < op_row(n->op)->n_attrs; i++)
-        if (attr_kind_of(n->attrs[i].name) == AK_PARAM) c->attrs[i].u.p = params[n->attrs[i].u.p->id];
-    c->result = values[n->result->id];
-    c->result->def = c;
-    return c;
+    value *x = ARENA_NEW(c->a, value);
+    *x = *v;
+    x->def = def;
+    x->fn = v->fn ? c->functions[v->fn->id] : NULL;
+    x->uses = NULL;
+    return c->values[v->id] = x;
+}
+
+static void clone_node(copy *c, const node *n, function *to)
+{
+    node *x = ARENA_NEW(c->a, node);
+    *x = *n;
+    x->fn = to;
+    x->in = c->regions[n->in->id];
+    x->operands = ARENA_ARRAY(c->a, value *, n->n_operands);
+    for (uint32_t i = 0; i < n->n_operands; i++) x->operands[i] = c->values[n->operands[i]->id];
+    x->sources = ARENA_ARRAY(c->a, span, n->n_sources);
+    if (n->n_sources) memcpy(x->sources, n->sources, n->n_sources * sizeof *n->sources);
+    for (int i = 0; i < op_row(n->op)->n_attrs; i++) {
+        attr *a = &x->attrs[i];
+        if (attr_kind_of(a->name) == AK_PARAM) a->u.p = c->params[a->u.p->id];
+        if (attr_kind_of(a->name) == AK_BODY) {
+            a->u.f = c->functions[a->u.f->id];
+            a->u.f->scan = x;
+        }
+    }
+    x->results = ARENA_ARRAY(c->a, value *, n->n_results);
+    for (uint32_t i = 0; i < n->n_results; i++) x->results[i] = clone_value(c, n->results[i], x);
+    x->result = x->results[0];
+    c->nodes[n->result->id] = x;
+    node_insert(x, NULL);
 }
 
 /* The uses of v in the same order, for the copy. */
-static void clone_uses(const value *v, node **nodes_by_result, value *to, arena *a)
+static void clone_uses(const copy *c, const value *v)
 {
-    use **at = &to->uses;
+    use **at = &c->values[v->id]->uses;
     for (const use *u = v->uses; u; u = u->next) {
-        *at = ARENA_NEW(a, use);
-        (*at)->user = u->user ? nodes_by_result[u->user->result->id] : NULL;
-        (*at)->index = u->index;
-        at = &(*at)->next;
+        use *x = *at = ARENA_NEW(c->a, use);
+        *x = *u;
+        x->user = u->user ? c->nodes[u->user->result->id] : NULL;
+        x->next = NULL;
+        at = &x->next;
     }
 }
 
-static value *clone_value(const value *v, value **values, arena *a)
+static void declare_function(copy *c, const function *f)
 {
-    value *c = ARENA_NEW(a, value);
-    *c = *v;
-    c->uses = NULL;
-    return values[v->id] = c;
+    function *x = ARENA_NEW(c->a, function);
+    x->kind = f->kind;
+    x->name = f->name;
+    x->id = f->id;
+    x->m = c->to;
+    x->root = c->regions[f->root->id];
+    c->functions[f->id] = x;
+    if (f->kind == FUNCTION_ENTRY) vec_push(c->a, &c->to->functions, x);
+    else vec_push(c->a, &c->to->bodies, x);
 }
 
-static void clone_function(const function *f, module *to, value **values, region **regions, param **params)
+static void clone_function(copy *c, const function *f)
 {
-    arena *a = to->a;
-    function *c = ARENA_NEW(a, function);
-    c->name = f->name;
-    c->id = f->id;
-    c->m = to;
-    c->root = regions[f->root->id];
-    vec_push(a, &to->functions, c);
+    function *x = c->functions[f->id];
+    vec_foreach (const named_value, v, &f->args) {
+        named_value arg = {v->name, clone_value(c, v->v, NULL)};
+        vec_push(c->a, &x->args, arg);
+    }
+    vec_foreach (const function_state_entry, e, &f->states) clone_value(c, e->in, NULL);
+    function_foreach (n, f) clone_node(c, n, x);
+    vec_foreach (const named_value, v, &f->results) {
+        named_value r = {v->name, c->values[v->v->id]};
+        vec_push(c->a, &x->results, r);
+    }
+    vec_foreach (const function_state_entry, e, &f->states) {
+        function_state_entry s = {c->to->states.data[e->s->id], c->values[e->in->id], c->values[e->out->id]};
+        vec_push(c->a, &x->states, s);
+    }
+    vec_foreach (const point, p, &f->points) {
+        point q = {p->place, c->values[p->v->id]};
+        vec_push(c->a, &x->points, q);
+    }
+    vec_foreach (const dim_check, k, &f->checks) vec_push(c->a, &x->checks, *k);
 
-    node **nodes_by_result = ARENA_ARRAY(a, node *, to->n_values);
-    for (uint32_t i = 0; i < f->args.len; i++) {
-        named_value arg = {f->args.data[i].name, clone_value(f->args.data[i].v, values, a)};
-        vec_push(a, &c->args, arg);
+    vec_foreach (const named_value, v, &f->args) clone_uses(c, v->v);
+    vec_foreach (const function_state_entry, e, &f->states) clone_uses(c, e->in);
+    function_foreach (n, f)
+        for (uint32_t i = 0; i < n->n_results; i++) clone_uses(c, n->results[i]);
+}
+
+static void clone_params(copy *c, const module *m)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < m->params.len; i++)
+        if (m->params.data[i]->id >= most) most = m->params.data[i]->id + 1;
+    c->params = ARENA_ARRAY(c->a, param *, most);
+    for (uint32_t i = 0; i < m->params.len; i++) {
+        param *p = ARENA_NEW(c->a, param);
+        *p = *m->params.data[i];
+        c->params[p->id] = p;
+        vec_push(c->a, &c->to->params, p);
+        ptrmap_set(c->to->params_by_path, p->path, p);
     }
-    function_foreach (n, f) {
-        clone_value(n->result, values, a);
-        node *x = clone_node(n, c, values, regions, params, a);
-        nodes_by_result[n->result->id] = x;
-        node_insert(x, NULL);
+}
+
+static void clone_regions(copy *c, const module *m)
+{
+    c->regions = ARENA_ARRAY(c->a, region *, m->regions.len);
+    for (uint32_t i = 0; i < m->regions.len; i++) {
+        region *r = ARENA_NEW(c->a, region);
+        *r = *m->regions.data[i];
+        r->parent = r->parent ? c->regions[r->parent->id] : NULL;
+        c->regions[r->id] = r;
+        vec_push(c->a, &c->to->regions, r);
     }
-    for (uint32_t i = 0; i < f->results.len; i++) {
-        named_value r = {f->results.data[i].name, values[f->results.data[i].v->id]};
-        vec_push(a, &c->results, r);
-    }
-    for (uint32_t i = 0; i < f->points.len; i++) {
-        point p = {f->points.data[i].place, values[f->points.data[i].v->id]};
-        vec_push(a, &c->points, p);
-    }
-    for (uint32_t i = 0; i < f->args.len; i++) clone_uses(f->args.data[i].v, nodes_by_result, c->args.data[i].v, a);
-    function_foreach (n, f) clone_uses(n->result, nodes_by_result, values[n->result->id], a);
 }
 
 module *module_clone(const module *m, arena *a)
 {
-    module *c = module_new(a, m->names, m->sources, m->dims, m->name);
-    c->n_values = m->n_values;
-    c->n_nodes = m->n_nodes;
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < m->params.len; i++)
-        if (m->params.data[i]->id >= most) most = m->params.data[i]->id + 1;
-    param **params = ARENA_ARRAY(a, param *, most);
-    for (uint32_t i = 0; i < m->params.len; i++) {
-        param *p = ARENA_NEW(a, param);
-        *p = *m->params.data[i];
-        params[p->id] = p;
-        vec_push(a, &c->params, p);
-        ptrmap_set(c->params_by_path, p->path, p);
+    module *to = module_new(a, m->names, m->sources, m->dims, m->name);
+    copy c = {.to = to, .a = a};
+    to->n_values = m->n_values;
+    to->n_nodes = m->n_nodes;
+    to->n_functions = m->n_functions;
+    clone_params(&c, m);
+    clone_regions(&c, m);
+    for (uint32_t i = 0; i < m->states.len; i++) {
+        state_var *s = ARENA_NEW(a, state_var);
+        *s = *m->states.data[i];
+        vec_push(a, &to->states, s);
     }
-    region **regions = ARENA_ARRAY(a, region *, m->regions.len);
-    for (uint32_t i = 0; i < m->regions.len; i++) {
-        region *r = ARENA_NEW(a, region);
-        *r = *m->regions.data[i];
-        r->parent = r->parent ? regions[r->parent->id] : NULL;
-        regions[r->id] = r;
-        vec_push(a, &c->regions, r);
-    }
-    for (uint32_t i = 0; i < m->checks.len; i++) vec_push(a, &c->checks, m->checks.data[i]);
-    value **values = ARENA_ARRAY(a, value *, m->n_values);
-    for (uint32_t i = 0; i < m->functions.len; i++) clone_function(m->functions.data[i], c, values, regions, params);
-    return c;
+    c.values = ARENA_ARRAY(a, value *, m->n_values);
+    c.nodes = ARENA_ARRAY(a, node *, m->n_values);
+    c.functions = ARENA_ARRAY(a, function *, m->n_functions);
+    for (uint32_t i = 0; i < m->functions.len; i++) declare_function(&c, m->functions.data[i]);
+    for (uint32_t i = 0; i < m->bodies.len; i++) declare_function(&c, m->bodies.data[i]);
+    for (uint32_t i = 0; i < m->functions.len; i++) clone_function(&c, m->functions.data[i]);
+    for (uint32_t i = 0; i < m->bodies.len; i++) clone_function(&c, m->bodies.data[i]);
+    return to;
 }

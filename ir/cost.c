@@ -1,4 +1,4 @@
-/* What a node costs: floating-point operations and bytes, each operand and the result touched once.
+/* What a node costs: floating-point operations and bytes, each operand and result touched once.
  *
  * Views cost nothing, their readers stride; so do leaves, whose bytes are their readers'. The counts per element of the
  * row-wise ops are those of the plain algorithm, a transcendental counted as one operation. */
@@ -22,6 +22,11 @@ static double bytes(const module *m, const type *t, const int64_t *dims)
     return elements(m, t, dims) * dtype_bits(t->dt) / 8;
 }
 
+static void out_of_memory(void *arg)
+{
+    arena_out_of_memory(arg);
+}
+
 /* The number of points of the iteration space, kept and reduced axes alike. */
 static double iterations(module *m, const node *n, const int64_t *dims)
 {
@@ -37,13 +42,44 @@ static double iterations(module *m, const node *n, const int64_t *dims)
     return points;
 }
 
+/* The sum over all runs of the body. What a run costs may depend on the index (a step that looks back at all steps
+ * before it): the mean of the first and the last run stands for all, which is exact where that is linear. */
+static node_cost scan_cost(module *m, const node *n, const int64_t *dims)
+{
+    node_cost c = {0};
+    const function *body = node_attr(n, ATTR_BODY)->u.f;
+    int32_t index = dim_is_symbol(m->dims, node_attr(n, ATTR_INDEX)->u.d);
+    int64_t extent;
+    if (!dim_eval(m->dims, node_attr(n, ATTR_EXTENT)->u.d, dims, &extent))
+        return (node_cost){.flops = NAN, .bytes_read = NAN, .bytes_written = NAN};
+    if (extent == 0) return c;
+    uint32_t n_dims = dim_symbol_count(m->dims);
+    arena *a = arena_new(out_of_memory, m->a);
+    if (!a) arena_out_of_memory(m->a);
+    int64_t *at = ARENA_ARRAY(a, int64_t, n_dims);
+    memcpy(at, dims, n_dims * sizeof *at);
+    for (int last = 0; last < 2; last++) {
+        at[index] = last ? extent - 1 : 0;
+        double share = (double)extent / 2;
+        function_foreach (x, body) {
+            node_cost part = node_cost_at(m, x, at);
+            c.flops += share * part.flops;
+            c.bytes_read += share * part.bytes_read;
+            c.bytes_written += share * part.bytes_written;
+        }
+    }
+    arena_free(a);
+    return c;
+}
+
 node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
 {
     const op_info *row = op_row(n->op);
     node_cost c = {0};
     if (row->props & (P_LEAF | P_PURE_VIEW)) return c;
 
-    c.bytes_written = bytes(m, &n->result->ty, dims);
+    if (n->op == OP_SCAN) return scan_cost(m, n, dims);
+    for (uint32_t i = 0; i < n->n_results; i++) c.bytes_written += bytes(m, &n->results[i]->ty, dims);
     for (uint32_t i = 0; i < n->n_operands; i++) c.bytes_read += bytes(m, &n->operands[i]->ty, dims);
 
     /* One operation a point, but for: */
@@ -72,6 +108,10 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
         c.flops = 0;
         break;
     case OP_CONCAT: c.flops = 0; break;
+    case OP_UPDATE: /* what lies around the box stays where it is: a state is updated in place */
+        c.bytes_read = c.bytes_written = bytes(m, &n->operands[1]->ty, dims);
+        c.flops = 0;
+        break;
     case OP_FMA: c.flops = 2 * points; break;
     default: break;
     }

@@ -3,20 +3,27 @@
 
 #include <assert.h>
 
-static void add_use(module *m, value *v, node *user, uint32_t index)
+static void add_use(module *m, value *v, node *user, bool state, uint32_t index)
 {
     use *u = ARENA_NEW(m->a, use);
     u->user = user;
+    u->state = state;
     u->index = index;
     u->next = v->uses;
     v->uses = u;
 }
 
+static void hang_use(value *v, use *u)
+{
+    u->next = v->uses;
+    v->uses = u;
+}
+
 /* Takes the use out of the list and returns it, so that it can be hung elsewhere. */
-static use *take_use(value *v, const node *user, uint32_t index)
+static use *take_use(value *v, const node *user, bool state, uint32_t index)
 {
     for (use **at = &v->uses; *at; at = &(*at)->next) {
-        if ((*at)->user != user || (*at)->index != index) continue;
+        if ((*at)->user != user || (*at)->state != state || (*at)->index != index) continue;
         use *u = *at;
         *at = u->next;
         return u;
@@ -36,15 +43,29 @@ node *node_new(module *m, function *f, op_kind op, value *const *operands, uint3
     x->operands = ARENA_ARRAY(m->a, value *, n);
     for (uint32_t i = 0; i < n; i++) {
         x->operands[i] = operands[i];
-        add_use(m, operands[i], x, i);
+        add_use(m, operands[i], x, false, i);
     }
     const op_info *row = op_row(op);
     for (int i = 0; i < row->n_attrs; i++) x->attrs[i] = attrs[i];
-    x->result = ARENA_NEW(m->a, value);
-    x->result->id = m->n_values++;
-    x->result->ty = *ty;
-    x->result->def = x;
+    x->n_results = op_result_count(op, attrs);
+    x->results = ARENA_ARRAY(m->a, value *, x->n_results);
+    for (uint32_t i = 0; i < x->n_results; i++) {
+        value *v = x->results[i] = ARENA_NEW(m->a, value);
+        v->id = m->n_values++;
+        v->ty = ty[i];
+        v->def = x;
+        v->index = i;
+    }
+    x->result = x->results[0];
     return x;
+}
+
+function *node_body(const node *n)
+{
+    const op_info *row = op_row(n->op);
+    for (int i = 0; i < row->n_attrs; i++)
+        if (attr_kind_of(row->attrs[i]) == AK_BODY && n->attrs[i].set) return n->attrs[i].u.f;
+    return NULL;
 }
 
 void node_insert(node *n, node *before)
@@ -58,7 +79,7 @@ void node_insert(node *n, node *before)
 
 void function_add_result(function *f, const char *name, value *v)
 {
-    add_use(f->m, v, NULL, f->results.len);
+    add_use(f->m, v, NULL, false, f->results.len);
     named_value r = {intern_z(f->m->names, name), v};
     vec_push(f->m->a, &f->results, r);
 }
@@ -66,10 +87,26 @@ void function_add_result(function *f, const char *name, value *v)
 void function_set_result(function *f, uint32_t i, value *v)
 {
     assert(i < f->results.len);
-    use *u = take_use(f->results.data[i].v, NULL, i);
-    u->next = v->uses;
-    v->uses = u;
+    hang_use(v, take_use(f->results.data[i].v, NULL, false, i));
     f->results.data[i].v = v;
+}
+
+void function_add_state(function *f, state_var *s, value *in)
+{
+    assert(f->kind == FUNCTION_ENTRY);
+    add_use(f->m, in, NULL, true, f->states.len);
+    function_state_entry e = {s, in, in};
+    vec_push(f->m->a, &f->states, e);
+}
+
+void function_set_state(function *f, state_var *s, value *out)
+{
+    assert(type_equal(&s->ty, &out->ty));
+    (void)function_state(f, s);
+    uint32_t i = 0;
+    while (f->states.data[i].s != s) i++;
+    hang_use(out, take_use(f->states.data[i].out, NULL, true, i));
+    f->states.data[i].out = out;
 }
 
 const attr *node_attr(const node *n, attr_name name)
@@ -101,9 +138,9 @@ void value_replace(function *f, value *old, value *with)
     while (old->uses) {
         use *u = old->uses;
         old->uses = u->next;
-        u->next = with->uses;
-        with->uses = u;
+        hang_use(with, u);
         if (u->user) u->user->operands[u->index] = with;
+        else if (u->state) f->states.data[u->index].out = with;
         else f->results.data[u->index].v = with;
     }
     vec_foreach (point, p, &f->points)
@@ -114,16 +151,40 @@ void node_set_operand(node *n, uint32_t i, value *v)
 {
     assert(i < n->n_operands);
     if (n->operands[i] == v) return;
-    use *u = take_use(n->operands[i], n, i);
-    u->next = v->uses;
-    v->uses = u;
+    hang_use(v, take_use(n->operands[i], n, false, i));
     n->operands[i] = v;
+}
+
+bool node_is_used(const node *n)
+{
+    for (uint32_t i = 0; i < n->n_results; i++)
+        if (n->results[i]->uses) return true;
+    return false;
+}
+
+/* Takes the bodies that f runs, directly or not, out of the module, and f itself. */
+static void drop_body(function *f)
+{
+    module *m = f->m;
+    f->scan = NULL;
+    for (uint32_t i = 0; i < m->bodies.len; i++) {
+        if (m->bodies.data[i] != f) continue;
+        memmove(&m->bodies.data[i], &m->bodies.data[i + 1], (m->bodies.len - i - 1) * sizeof *m->bodies.data);
+        m->bodies.len--;
+        break;
+    }
+    function_foreach (n, f) {
+        function *inner = node_body(n);
+        if (inner && inner->scan == n) drop_body(inner);
+    }
 }
 
 void node_erase(node *n)
 {
-    assert(!n->result->uses);
-    for (uint32_t i = 0; i < n->n_operands; i++) take_use(n->operands[i], n, i);
+    assert(!node_is_used(n));
+    function *body = node_body(n);
+    if (body && body->scan == n) drop_body(body); /* else another node has taken it over */
+    for (uint32_t i = 0; i < n->n_operands; i++) take_use(n->operands[i], n, false, i);
     *(n->prev ? &n->prev->next : &n->fn->first) = n->next;
     *(n->next ? &n->next->prev : &n->fn->last) = n->prev;
     n->prev = n->next = NULL;

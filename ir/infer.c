@@ -352,6 +352,111 @@ static bool infer_gather(const inputs *in, type *out)
     return true;
 }
 
+static bool infer_update(const inputs *in, type *out)
+{
+    const type *a = operand(in, 0), *box = operand(in, 1);
+    const attr *start = get(in, ATTR_START);
+    dim_ctx *d = in->m->dims;
+    *out = *a;
+    if (box->dt != a->dt || box->rank != a->rank)
+        return fail(in, "%s cannot be put into %s", text(in, box), text(in, a));
+    if (start->u.dims.n != a->rank) return fail(in, "start needs one entry for each of %d axes", a->rank);
+    for (int i = 0; i < a->rank; i++) {
+        dim from = start->u.dims.v[i], size = box->shape[i], end = dim_add(d, from, size);
+        if (end == DIM_BAD) return fail(in, "the bounds of axis %d overflow", i);
+        int64_t least, most, least_size;
+        dim_bounds(d, from, &least, &most);
+        if (most < 0) return fail(in, "axis %d starts at %s, before 0", i, dim_text(in, from));
+        dim_bounds(d, size, &least_size, &most);
+        dim_bounds(d, dim_sub(d, end, a->shape[i]), &least, &most);
+        if (least > 0 && least_size > 0)
+            return fail(in, "axis %d of size %s is written up to %s", i, dim_text(in, a->shape[i]), dim_text(in, end));
+    }
+    return true;
+}
+
+static bool infer_top_k(const inputs *in, type *out)
+{
+    const type *a = operand(in, 0);
+    int64_t axis = get(in, ATTR_AXIS)->u.i, count = get(in, ATTR_COUNT)->u.i, least, most;
+    if (!axis_in(in, axis, a->rank)) return false;
+    if (a->dt == DT_BOOL) return fail(in, "the largest elements of bool");
+    dim_bounds(in->m->dims, a->shape[axis], &least, &most);
+    if (count < 0 || count > least)
+        return fail(in, "%lld elements of axis %d of size %s", (long long)count, (int)axis,
+                    dim_text(in, a->shape[axis]));
+    out[0] = *a;
+    out[0].shape[axis] = dim_const(in->m->dims, count);
+    out[1] = out[0];
+    out[1].dt = DT_I64;
+    return true;
+}
+
+/* The index is a symbol that can be 0 .. extent - 1. */
+static bool index_fits(const inputs *in)
+{
+    dim_ctx *d = in->m->dims;
+    dim index = get(in, ATTR_INDEX)->u.d, extent = get(in, ATTR_EXTENT)->u.d;
+    int32_t symbol = dim_is_symbol(d, index);
+    if (symbol < 0 || dim_symbol_at(d, (uint32_t)symbol)->origin != DIM_DATA)
+        return fail(in, "the index %s is no dim of origin data", dim_text(in, index));
+    const dim_symbol *s = dim_symbol_at(d, (uint32_t)symbol);
+    int64_t least, most;
+    dim_bounds(d, extent, &least, &most);
+    if (least < 0) return fail(in, "the extent %s may be negative", dim_text(in, extent));
+    if (dim_uses(d, extent, (uint32_t)symbol)) return fail(in, "the extent depends on the index %s", s->name);
+    if (s->min > 0 || s->max < most - 1 || s->multiple != 1)
+        return fail(in, "the index %s is %lld..%lld, and runs up to %lld", s->name, (long long)s->min,
+                    (long long)s->max, (long long)most - 1);
+    return true;
+}
+
+static bool uses_index(const inputs *in, const type *t)
+{
+    uint32_t symbol = (uint32_t)dim_is_symbol(in->m->dims, get(in, ATTR_INDEX)->u.d);
+    for (int i = 0; i < t->rank; i++)
+        if (dim_uses(in->m->dims, t->shape[i], symbol)) return true;
+    return false;
+}
+
+static bool infer_scan(const inputs *in, type *out)
+{
+    const function *body = get(in, ATTR_BODY)->u.f;
+    int64_t carries = get(in, ATTR_CARRIES)->u.i;
+    if (!index_fits(in)) return false;
+    if (body->args.len != in->n)
+        return fail(in, "@%s has %u arguments, and gets %u operands", body->name, body->args.len, in->n);
+    for (uint32_t i = 0; i < in->n; i++) {
+        const type *t = &body->args.data[i].v->ty;
+        if (!type_equal(t, operand(in, i)))
+            return fail(in, "operand %u is %s, argument '%s' of @%s is %s", i, text(in, operand(in, i)),
+                        body->args.data[i].name, body->name, text(in, t));
+        if (uses_index(in, t))
+            return fail(in, "argument '%s' of @%s depends on the index", body->args.data[i].name, body->name);
+    }
+    uint32_t n = body->results.len;
+    if (!n) return fail(in, "@%s has no results", body->name);
+    if (carries < 0 || carries > in->n || carries > n)
+        return fail(in, "%lld carries of %u operands and %u results of @%s", (long long)carries, in->n, n, body->name);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *name = body->results.data[i].name;
+        const type *t = &body->results.data[i].v->ty;
+        out[i] = *t;
+        if (i < carries) {
+            if (type_equal(t, operand(in, i))) continue;
+            return fail(in, "carry '%s' of @%s becomes %s, and was %s", name, body->name, text(in, t),
+                        text(in, operand(in, i)));
+        }
+        if (uses_index(in, t)) return fail(in, "result '%s' of @%s depends on the index", name, body->name);
+        if (t->rank == MAX_RANK) return fail(in, "result '%s' of @%s has no room for another axis", name, body->name);
+        if (t->enc.kind != ENC_ROWS) return fail(in, "result '%s' of @%s is encoded", name, body->name);
+        out[i].rank++;
+        out[i].shape[0] = get(in, ATTR_EXTENT)->u.d;
+        memcpy(&out[i].shape[1], t->shape, t->rank * sizeof *t->shape);
+    }
+    return true;
+}
+
 /* ---- elementwise ---- */
 
 static bool infer_scalar(const inputs *in, type *out)
@@ -413,6 +518,7 @@ static bool attrs_valid(const inputs *in)
             for (int k = 0; ok && k < a->u.dims.n; k++) ok = a->u.dims.v[k] != DIM_BAD;
             break;
         case AK_PARAM: ok = a->u.p != NULL; break;
+        case AK_BODY: ok = a->u.f && a->u.f->kind == FUNCTION_BODY && a->u.f->m == in->m; break;
         default: break;
         }
         if (!ok) return fail(in, "attribute %s has no valid value", attr_text(a->name));

@@ -59,9 +59,10 @@ void tensor_to_bytes(const tensor *t, void *bytes)
         for (uint64_t i = 0; i < n; i++) dtype_store_i64(t->dt, bytes, i, t->u.i[i]);
 }
 
-static void copy_elements(tensor *to, const tensor *from)
+void tensor_copy(tensor *to, const tensor *from)
 {
     uint64_t n = tensor_elements(from);
+    assert(tensor_elements(to) == n);
     if (!n) return;
     if (dtype_is_float(from->dt)) memcpy(to->u.f, from->u.f, n * sizeof *to->u.f);
     else memcpy(to->u.i, from->u.i, n * sizeof *to->u.i);
@@ -100,14 +101,37 @@ tensor *interp_constant(arena *a, const cexpr *e, diags *d)
     return t;
 }
 
+/* ---- states ---- */
+
+interp_states *interp_states_new(const module *m, arena *a)
+{
+    interp_states *s = ARENA_NEW(a, interp_states);
+    s->n = m->states.len;
+    s->of = ARENA_ARRAY(a, tensor *, s->n);
+    for (uint32_t i = 0; i < s->n; i++) {
+        int64_t shape[MAX_RANK];
+        const type *t = &m->states.data[i]->ty;
+        bool fixed = type_is_const(m, t, shape);
+        assert(fixed);
+        (void)fixed;
+        s->of[i] = tensor_new(a, t->dt, t->rank, shape);
+    }
+    return s;
+}
+
 /* ---- running ---- */
+
+span interp_place(const node *n)
+{
+    return n->n_sources ? n->sources[0] : NO_PLACE;
+}
 
 bool interp_dim(const interp *r, const node *n, const char *what, dim d, int64_t *out)
 {
     if (dim_eval(r->m->dims, d, r->dims, out)) return true;
     strbuf s = strbuf_new(r->scratch);
     dim_print(r->m->dims, d, &s);
-    diag *g = diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "%s cannot be computed", what);
+    diag *g = diag_error(r->d, interp_place(n), "%s cannot be computed", what);
     diag_line(g, "in", "%s", op_row(n->op)->name);
     diag_got(g, "%s, which overflows or divides by zero", s.s);
     return false;
@@ -119,23 +143,22 @@ const char *interp_value_name(const interp *r, const value *v)
     return v->def ? arena_printf(r->scratch, "%%%s", name) : name;
 }
 
-static bool result_shape(const interp *r, const node *n, int64_t *shape)
+static bool result_shape(const interp *r, const value *v, int64_t *shape)
 {
-    const type *t = &n->result->ty;
+    const type *t = &v->ty;
     for (uint32_t k = 0; k < t->rank; k++) {
-        if (!interp_dim(r, n, "the size of an axis", t->shape[k], &shape[k])) return false;
+        if (!interp_dim(r, v->def, "the size of an axis", t->shape[k], &shape[k])) return false;
         if (shape[k] >= 0) continue;
         strbuf s = strbuf_new(r->scratch);
         dim_print(r->m->dims, t->shape[k], &s);
-        diag *g = diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "axis %u of '%s' has a negative size", k,
-                             interp_value_name(r, n->result));
+        diag *g =
+            diag_error(r->d, interp_place(v->def), "axis %u of '%s' has a negative size", k, interp_value_name(r, v));
         diag_expected(g, "0 <= %s", s.s);
         diag_got(g, "%lld", (long long)shape[k]);
         return false;
     }
     if (countable(t->rank, shape)) return true;
-    diag *g =
-        diag_error(r->d, n->n_sources ? n->sources[0] : NO_PLACE, "'%s' is too large", interp_value_name(r, n->result));
+    diag *g = diag_error(r->d, interp_place(v->def), "'%s' is too large", interp_value_name(r, v));
     diag_got(g, "%s", interp_type_text(r->scratch, t->dt, t->rank, shape));
     return false;
 }
@@ -147,85 +170,120 @@ static void round_all(tensor *t)
         for (uint64_t i = 0; i < n; i++) t->u.f[i] = dtype_round(t->dt, t->u.f[i]);
 }
 
-/* Each value lives in an arena of its own, freed after its last use: a model's run needs the memory of what is live. */
-typedef struct {
-    arena *home; /* NULL: an argument, or not computed */
-    tensor *t;
-    uint32_t uses;
-} slot;
-
 static _Noreturn void scratch_out_of_memory(void *arg)
 {
     arena_out_of_memory(arg);
 }
 
-static arena *scratch_arena(arena *a)
+arena *interp_new_arena(arena *a)
 {
     arena *s = arena_new(scratch_out_of_memory, a);
     if (!s) arena_out_of_memory(a);
     return s;
 }
 
-static void release(slot *s)
+void interp_release(interp_slot *s)
 {
     arena_free(s->home);
-    *s = (slot){0};
+    *s = (interp_slot){0};
 }
 
-static void count_uses(const function *f, slot *slots)
+static void count_uses(const function *f, interp_slot *slots)
 {
-    function_foreach (n, f)
+    function_foreach (n, f) {
+        for (uint32_t i = 0; i < n->n_results; i++) slots[n->results[i]->id] = (interp_slot){0};
         for (uint32_t i = 0; i < n->n_operands; i++) slots[n->operands[i]->id].uses++;
+    }
     for (uint32_t i = 0; i < f->results.len; i++) slots[f->results.data[i].v->id].uses++;
+    for (uint32_t i = 0; i < f->states.len; i++) slots[f->states.data[i].out->id].uses++;
 }
 
-static bool run_node(const interp *r, const node *n, slot *slots, arena *parent)
+static bool run_node(const interp *r, const node *n)
 {
-    int64_t shape[MAX_RANK];
-    if (!result_shape(r, n, shape)) return false;
-    arena *scratch = scratch_arena(parent);
-    tensor **x = ARENA_ARRAY(scratch, tensor *, n->n_operands);
-    for (uint32_t i = 0; i < n->n_operands; i++) x[i] = slots[n->operands[i]->id].t;
-    slot *s = &slots[n->result->id];
-    s->home = scratch_arena(parent);
-    s->t = tensor_new(s->home, n->result->ty.dt, n->result->ty.rank, shape);
-    bool ok = interp_eval_of(n->op)(r, n, x, s->t, scratch);
+    arena *scratch = interp_new_arena(r->parent);
+    tensor **x = ARENA_ARRAY(scratch, tensor *, n->n_operands), **y = ARENA_ARRAY(scratch, tensor *, n->n_results);
+    bool ok = true;
+    for (uint32_t i = 0; i < n->n_operands; i++) x[i] = r->slots[n->operands[i]->id].t;
+    for (uint32_t i = 0; i < n->n_results && ok; i++) {
+        const value *v = n->results[i];
+        interp_slot *s = &r->slots[v->id];
+        int64_t shape[MAX_RANK];
+        ok = result_shape(r, v, shape);
+        if (!ok) break;
+        s->home = interp_new_arena(r->parent);
+        y[i] = s->t = tensor_new(s->home, v->ty.dt, v->ty.rank, shape);
+    }
+    ok = ok && interp_eval_of(n->op)(r, n, x, y, scratch);
+    for (uint32_t i = 0; i < n->n_results && ok; i++) {
+        if (r->o && r->o->round) round_all(y[i]);
+        if (r->o && r->o->observe) r->o->observe(r->o->observe_arg, n->results[i], y[i]);
+    }
     arena_free(scratch);
     if (!ok) return false;
-    if (r->o && r->o->round) round_all(s->t);
-    if (r->o && r->o->observe) r->o->observe(r->o->observe_arg, n, s->t);
     for (uint32_t i = 0; i < n->n_operands; i++) {
-        slot *operand = &slots[n->operands[i]->id];
-        if (--operand->uses == 0) release(operand);
+        interp_slot *operand = &r->slots[n->operands[i]->id];
+        if (--operand->uses == 0) interp_release(operand);
     }
-    if (s->uses == 0) release(s);
+    for (uint32_t i = 0; i < n->n_results; i++)
+        if (r->slots[n->results[i]->id].uses == 0) interp_release(&r->slots[n->results[i]->id]);
     return true;
+}
+
+bool interp_run_nodes(const interp *r)
+{
+    count_uses(r->f, r->slots);
+    function_foreach (n, r->f)
+        if (!run_node(r, n)) return false;
+    return true;
+}
+
+/* States begin as copies: what a run changes counts only when all of it has run. */
+static void load_states(const interp *r)
+{
+    for (uint32_t i = 0; i < r->f->states.len; i++) {
+        const function_state_entry *e = &r->f->states.data[i];
+        int64_t shape[MAX_RANK];
+        (void)type_is_const(r->m, &e->s->ty, shape);
+        interp_slot *s = &r->slots[e->in->id];
+        s->home = interp_new_arena(r->parent);
+        s->t = tensor_new(s->home, e->s->ty.dt, e->s->ty.rank, shape);
+        if (r->o && r->o->states) tensor_copy(s->t, r->o->states->of[e->s->id]);
+    }
+}
+
+/* What is stored has its dtype's precision, rounding or not, as an input has. */
+static void store_states(const interp *r)
+{
+    for (uint32_t i = 0; i < r->f->states.len && r->o && r->o->states; i++) {
+        const function_state_entry *e = &r->f->states.data[i];
+        tensor *to = r->o->states->of[e->s->id];
+        tensor_copy(to, r->slots[e->out->id].t);
+        round_all(to);
+    }
 }
 
 bool interp_run(const function *f, tensor *const *args, const int64_t *settings, const interp_options *o, arena *a,
                 diags *d, tensor **results)
 {
-    arena *scratch = scratch_arena(a);
-    int64_t *dims = ARENA_ARRAY(scratch, int64_t, dim_symbol_count(f->m->dims));
-    interp r = {.f = f, .m = f->m, .o = o, .dims = dims, .scratch = scratch, .d = d};
-    if (!interp_dims(f, args, settings, scratch, d, dims)) {
+    assert(f->kind == FUNCTION_ENTRY);
+    arena *scratch = interp_new_arena(a);
+    interp r = {.f = f, .m = f->m, .o = o, .parent = a, .scratch = scratch, .d = d};
+    r.dims = ARENA_ARRAY(scratch, int64_t, dim_symbol_count(f->m->dims));
+    if (!interp_dims(f, args, settings, scratch, d, r.dims)) {
         arena_free(scratch);
         return false;
     }
-    slot *slots = ARENA_ARRAY(scratch, slot, f->m->n_values);
-    count_uses(f, slots);
-    for (uint32_t i = 0; i < f->args.len; i++) slots[f->args.data[i].v->id].t = args[i];
-    bool ok = true;
-    function_foreach (n, f) {
-        ok = run_node(&r, n, slots, a);
-        if (!ok) break;
-    }
+    r.slots = ARENA_ARRAY(scratch, interp_slot, f->m->n_values);
+    for (uint32_t i = 0; i < f->args.len; i++) r.slots[f->args.data[i].v->id].t = args[i];
+    load_states(&r);
+    bool ok = interp_run_nodes(&r);
     for (uint32_t i = 0; i < f->results.len && ok; i++) {
-        const tensor *t = slots[f->results.data[i].v->id].t;
+        const tensor *t = r.slots[f->results.data[i].v->id].t;
         results[i] = tensor_new(a, t->dt, t->rank, t->shape);
-        copy_elements(results[i], t);
+        tensor_copy(results[i], t);
     }
-    for (uint32_t i = 0; i < f->m->n_values; i++) arena_free(slots[i].home);
+    if (ok) store_states(&r);
+    for (uint32_t i = 0; i < f->m->n_values; i++) arena_free(r.slots[i].home);
     arena_free(scratch);
     return ok;
 }

@@ -23,17 +23,27 @@ tensor *tensor_new(arena *a, dtype dt, uint32_t rank, const int64_t *shape);
 tensor *tensor_from_bytes(arena *a, dtype dt, uint32_t rank, const int64_t *shape, const void *bytes);
 void tensor_to_bytes(const tensor *t, void *bytes);
 
+/* What the states of a module hold, by id: kept between runs by the caller. Elements are exact in the state's dtype. */
+typedef struct {
+    uint32_t n;
+    tensor **of;
+} interp_states;
+interp_states *interp_states_new(const module *m, arena *a); /* zeros, as after a reset */
+
 typedef struct {
     bool round;
-    /* Called with every node's result when not NULL (tests compare intermediate tensors). */
-    void (*observe)(void *arg, const node *n, const tensor *t);
+    interp_states
+        *states; /* read and, by a run that succeeds, written in place; NULL: zeros, and what they become is lost */
+    /* Called with every result of a node when not NULL (tests compare intermediate tensors); those in bodies once a run
+     * of the body. */
+    void (*observe)(void *arg, const value *v, const tensor *t);
     void *observe_arg;
 } interp_options;
 
-/* Runs f on one tensor per argument. Dims are found from the arguments' shapes; `settings` gives values for symbols
- * that no argument shows (NULL if there are none; indexed as the dims table). False with a diagnostic that names the
- * tensor, expected and got, for wrong inputs (shape, bound, id out of range). Results: one tensor per result in f's
- * order. */
+/* Runs entry f on one tensor per argument. Dims are found from the arguments' shapes; `settings` gives values for
+ * symbols that no argument shows (NULL if there are none; indexed as the dims table). False with a diagnostic that
+ * names the tensor, expected and got, for wrong inputs (shape, bound, id out of range). Results: one tensor per result
+ * in f's order. */
 bool interp_run(const function *f, tensor *const *args, const int64_t *settings, const interp_options *o, arena *a,
                 diags *d, tensor **results);
 /* The values of all symbols (indexed as the dims table) that interp_run would use, after the same checks. */

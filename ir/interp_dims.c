@@ -85,30 +85,6 @@ static void bind_shown(binding *b)
     }
 }
 
-static void need(binding *b, dim d)
-{
-    for (uint32_t s = 0; s < b->n; s++) b->needed[s] = b->needed[s] || dim_uses(b->dims, d, s);
-}
-
-static void need_type(binding *b, const type *t)
-{
-    for (uint32_t k = 0; k < t->rank; k++) need(b, t->shape[k]);
-}
-
-static void find_needed(binding *b)
-{
-    for (uint32_t i = 0; i < b->f->args.len; i++) need_type(b, &b->f->args.data[i].v->ty);
-    function_foreach (n, b->f) {
-        need_type(b, &n->result->ty);
-        for (int i = 0; i < op_row(n->op)->n_attrs; i++) {
-            const attr *a = &n->attrs[i];
-            if (attr_kind_of(a->name) == AK_DIM) need(b, a->u.d);
-            if (attr_kind_of(a->name) == AK_DIMS)
-                for (int k = 0; k < a->u.dims.n; k++) need(b, a->u.dims.v[k]);
-        }
-    }
-}
-
 static bool bind_settings(binding *b, const int64_t *settings)
 {
     bool ok = true;
@@ -172,21 +148,11 @@ static bool check_shapes(const binding *b)
     return ok;
 }
 
-/* True when every symbol of d has a value. */
-static bool is_known(const binding *b, dim d)
-{
-    for (uint32_t s = 0; s < b->n; s++)
-        if (!b->known[s] && dim_uses(b->dims, d, s)) return false;
-    return true;
-}
-
-/* The module's requirements; those about dims of other functions are theirs to check. */
 static bool check_requirements(const binding *b)
 {
     static const char *const relations[] = {[CHECK_EQ] = "==", [CHECK_LE] = "<=", [CHECK_MULTIPLE] = "a multiple of"};
     bool ok = true;
-    vec_foreach (dim_check, c, &b->f->m->checks) {
-        if (!is_known(b, c->lhs) || !is_known(b, c->rhs)) continue;
+    vec_foreach (const dim_check, c, &b->f->checks) {
         int64_t lhs = 0, rhs = 0;
         bool computed = dim_eval(b->dims, c->lhs, b->values, &lhs) && dim_eval(b->dims, c->rhs, b->values, &rhs);
         bool holds = false;
@@ -215,6 +181,6 @@ bool interp_dims(const function *f, tensor *const *args, const int64_t *settings
     for (uint32_t s = 0; s < n; s++) b.shown[s].arg = UINT32_MAX;
     if (!check_ranks(&b)) return false;
     bind_shown(&b);
-    find_needed(&b);
+    function_symbols(f, b.needed);
     return bind_settings(&b, settings) && check_bounds(&b) && check_shapes(&b) && check_requirements(&b);
 }

@@ -1,4 +1,4 @@
-/* The ops of ops.def, one function a row: eval_##name.
+/* The ops of ops.def, one function a row: eval_##name. Scans are in interp_scan.c.
  *
  * Axes are walked by tables of offsets: offsets(axes) lists where every combination of indices along those axes lies,
  * in row-major order, so that "for each row, for each element of the row" is two loops whatever the axes are. */
@@ -6,13 +6,6 @@
 #include <math.h>
 
 #include "ir/interp_internal.h"
-
-#define NO_PLACE ((span){0, 0})
-
-static span place_of(const node *n)
-{
-    return n->n_sources ? n->sources[0] : NO_PLACE;
-}
 
 /* ---- elements ---- */
 
@@ -80,8 +73,9 @@ static void gather_strided(arena *a, tensor *out, const tensor *x, uint64_t base
 
 /* ---- leaves ---- */
 
-static bool eval_param(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_param(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
+    tensor *out = y[0];
     (void)x;
     const param *p = node_attr(n, ATTR_PARAM)->u.p;
     tensor *t = interp_constant(scratch, p->value, r->d);
@@ -97,9 +91,10 @@ static bool eval_param(const interp *r, const node *n, tensor *const *x, tensor 
     return true;
 }
 
-static bool eval_const(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_const(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)x, (void)scratch;
+    tensor *out = y[0];
     uint64_t elements = tensor_elements(out);
     for (uint64_t i = 0; i < elements; i++)
         if (dtype_is_float(out->dt)) out->u.f[i] = node_attr(n, ATTR_VALUE)->u.real;
@@ -107,9 +102,10 @@ static bool eval_const(const interp *r, const node *n, tensor *const *x, tensor 
     return true;
 }
 
-static bool eval_iota(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_iota(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)x, (void)scratch;
+    tensor *out = y[0];
     uint64_t inner = 1, elements = tensor_elements(out);
     int64_t axis = node_attr(n, ATTR_AXIS)->u.i;
     for (uint32_t k = (uint32_t)axis + 1; k < out->rank; k++) inner *= (uint64_t)out->shape[k];
@@ -125,9 +121,10 @@ static bool eval_iota(const interp *r, const node *n, tensor *const *x, tensor *
 
 /* A cast is part of the model, so it rounds even where nothing else does: to a float that does not hold every value of
  * the source's dtype. To an int it truncates toward zero and saturates. */
-static bool eval_cast(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_cast(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)n, (void)scratch;
+    tensor *out = y[0];
     const tensor *a = x[0];
     bool to_float = dtype_is_float(out->dt), from_float = dtype_is_float(a->dt),
          rounds = !dtype_contains(out->dt, a->dt);
@@ -155,9 +152,10 @@ static bool eval_cast(const interp *r, const node *n, tensor *const *x, tensor *
     return true;
 }
 
-static bool eval_broadcast(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_broadcast(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     const attr *axes = node_attr(n, ATTR_AXES);
     uint64_t from[MAX_RANK], stride[MAX_RANK] = {0};
     row_major_strides(x[0], from);
@@ -170,9 +168,10 @@ static bool eval_broadcast(const interp *r, const node *n, tensor *const *x, ten
     return true;
 }
 
-static bool eval_transpose(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_transpose(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     const attr *perm = node_attr(n, ATTR_PERM);
     uint64_t from[MAX_RANK], stride[MAX_RANK];
     row_major_strides(x[0], from);
@@ -181,17 +180,19 @@ static bool eval_transpose(const interp *r, const node *n, tensor *const *x, ten
     return true;
 }
 
-static bool eval_reshape(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_reshape(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)n, (void)scratch;
+    tensor *out = y[0];
     uint64_t elements = tensor_elements(out);
     assert(elements == tensor_elements(x[0]));
     for (uint64_t i = 0; i < elements; i++) copy_element(out, i, x[0], i);
     return true;
 }
 
-static bool eval_slice(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_slice(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
+    tensor *out = y[0];
     const attr *start = node_attr(n, ATTR_START), *step = node_attr(n, ATTR_STEP);
     uint64_t from[MAX_RANK], stride[MAX_RANK], base = 0;
     row_major_strides(x[0], from);
@@ -201,8 +202,8 @@ static bool eval_slice(const interp *r, const node *n, tensor *const *x, tensor 
         bool ok = size == 0 || (first >= 0 && !__builtin_mul_overflow(size - 1, by, &last) &&
                                 !__builtin_add_overflow(last, first, &last) && last < x[0]->shape[k]);
         if (!ok) {
-            diag *g =
-                diag_error(r->d, place_of(n), "a slice reads outside of '%s'", interp_value_name(r, n->operands[0]));
+            diag *g = diag_error(r->d, interp_place(n), "a slice reads outside of '%s'",
+                                 interp_value_name(r, n->operands[0]));
             diag_expected(g, "indices of axis %u from 0 to %lld", k, (long long)x[0]->shape[k] - 1);
             diag_got(g, "%lld indices from %lld in steps of %lld", (long long)size, (long long)first, (long long)by);
             return false;
@@ -214,9 +215,35 @@ static bool eval_slice(const interp *r, const node *n, tensor *const *x, tensor 
     return true;
 }
 
-static bool eval_concat(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_update(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    tensor *out = y[0];
+    const attr *start = node_attr(n, ATTR_START);
+    uint64_t stride[MAX_RANK], base = 0;
+    row_major_strides(out, stride);
+    for (uint32_t k = 0; k < out->rank; k++) {
+        int64_t first, size = x[1]->shape[k];
+        if (!interp_dim(r, n, "the start of an update", start->u.dims.v[k], &first)) return false;
+        if (size && (first < 0 || size > out->shape[k] || first > out->shape[k] - size)) {
+            diag *g = diag_error(r->d, interp_place(n), "an update writes outside of '%s'",
+                                 interp_value_name(r, n->operands[0]));
+            diag_expected(g, "indices of axis %u from 0 to %lld", k, (long long)out->shape[k] - 1);
+            diag_got(g, "%lld indices from %lld", (long long)size, (long long)first);
+            return false;
+        }
+        base += (uint64_t)first * stride[k];
+    }
+    tensor_copy(out, x[0]);
+    if (tensor_elements(x[1]) == 0) return true;
+    offsets o = make_offsets(scratch, out->rank, x[1]->shape, stride);
+    for (uint64_t i = 0; i < o.n; i++) copy_element(out, base + o.at[i], x[1], i);
+    return true;
+}
+
+static bool eval_concat(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)scratch;
+    tensor *out = y[0];
     int64_t axis = node_attr(n, ATTR_AXIS)->u.i;
     uint64_t outer = 1, inner = 1, row, done = 0;
     for (int64_t k = 0; k < axis; k++) outer *= (uint64_t)out->shape[k];
@@ -286,9 +313,10 @@ static int64_t dot_int(const int64_t *a, const int64_t *b, uint64_t n)
 
 /* For each batch: both operands packed as [own, reduced], then a dot product an element. A letter that only one operand
  * has and the result lacks is summed like the others; the other operand repeats along it. */
-static bool eval_contract(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_contract(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     enum { BLOCK = 16 }; /* columns whose packed operand stays in cache */
     const labels *l = &node_attr(n, ATTR_LABELS)->u.lab;
     tensor *const t[3] = {x[0], x[1], out};
@@ -396,9 +424,10 @@ static int64_t reduce_int(reduce_kind kind, dtype t, const int64_t *row, const o
     return v;
 }
 
-static bool eval_reduce(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_reduce(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     reduce_kind kind = (reduce_kind)node_attr(n, ATTR_KIND)->u.i;
     bool reduced[MAX_RANK];
     mark_axes(node_attr(n, ATTR_AXES), reduced);
@@ -417,9 +446,10 @@ static bool beats(const tensor *x, uint64_t k, uint64_t best)
     return x->dt == DT_U64 ? (uint64_t)x->u.i[k] > (uint64_t)x->u.i[best] : x->u.i[k] > x->u.i[best];
 }
 
-static bool eval_argmax(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_argmax(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     bool reduced[MAX_RANK] = {0};
     reduced[node_attr(n, ATTR_AXIS)->u.i] = true;
     offsets rows = along(scratch, x[0], reduced, false), in = along(scratch, x[0], reduced, true);
@@ -432,10 +462,35 @@ static bool eval_argmax(const interp *r, const node *n, tensor *const *x, tensor
     return true;
 }
 
-/* A row that holds NaN or +inf, or is -inf throughout, becomes NaN, as the formula says. */
-static bool eval_softmax(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+/* The largest element that has not been taken, again and again. */
+static bool eval_top_k(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    bool in_row[MAX_RANK] = {0};
+    in_row[node_attr(n, ATTR_AXIS)->u.i] = true;
+    offsets rows = along(scratch, x[0], in_row, false), in = along(scratch, x[0], in_row, true);
+    offsets to_rows = along(scratch, y[0], in_row, false), to = along(scratch, y[0], in_row, true);
+    bool *taken = ARENA_ARRAY(scratch, bool, in.n);
+    for (uint64_t i = 0; i < rows.n; i++) {
+        memset(taken, 0, in.n * sizeof *taken);
+        for (uint64_t rank = 0; rank < to.n; rank++) {
+            uint64_t best = in.n;
+            for (uint64_t k = 0; k < in.n; k++)
+                if (!taken[k] && (best == in.n || beats(x[0], rows.at[i] + in.at[k], rows.at[i] + in.at[best])))
+                    best = k;
+            taken[best] = true;
+            copy_element(y[0], to_rows.at[i] + to.at[rank], x[0], rows.at[i] + in.at[best]);
+            y[1]->u.i[to_rows.at[i] + to.at[rank]] = (int64_t)best;
+        }
+    }
+    return true;
+}
+
+/* A row that holds NaN or +inf, or is -inf throughout, becomes NaN, as the formula says. */
+static bool eval_softmax(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    (void)r;
+    tensor *out = y[0];
     bool in_row[MAX_RANK] = {0};
     in_row[node_attr(n, ATTR_AXIS)->u.i] = true;
     offsets rows = along(scratch, out, in_row, false), in = along(scratch, out, in_row, true);
@@ -449,9 +504,10 @@ static bool eval_softmax(const interp *r, const node *n, tensor *const *x, tenso
     return true;
 }
 
-static bool eval_normalize(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_normalize(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     bool standard = node_attr(n, ATTR_MODE)->u.i == NORM_STANDARD, in_row[MAX_RANK];
     double eps = node_attr(n, ATTR_EPS)->u.real;
     mark_axes(node_attr(n, ATTR_AXES), in_row);
@@ -491,9 +547,10 @@ static void attend(const double *q, const double *k, const double *v, const int6
     for (uint64_t c = 0; c < e; c++) out[c] = any ? out[c] / sum : 0;
 }
 
-static bool eval_attention(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_attention(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
+    tensor *out = y[0];
     const tensor *q = x[0], *k = x[1], *v = x[2], *mask = n->n_operands > 3 ? x[3] : NULL;
     double scale = node_attr(n, ATTR_SCALE)->u.real;
     uint64_t batch = (uint64_t)q->shape[0], heads = (uint64_t)q->shape[1], rows = (uint64_t)q->shape[2];
@@ -526,8 +583,9 @@ static const char *position_text(arena *a, const tensor *t, uint64_t i)
     return s.s;
 }
 
-static bool eval_gather(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+static bool eval_gather(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
+    tensor *out = y[0];
     const tensor *table = x[0], *ids = x[1];
     int64_t axis = node_attr(n, ATTR_AXIS)->u.i, size = table->shape[axis];
     uint64_t outer = 1, inner = 1, count = tensor_elements(ids);
@@ -536,7 +594,7 @@ static bool eval_gather(const interp *r, const node *n, tensor *const *x, tensor
     for (uint64_t j = 0; j < count; j++) {
         bool above = ids->dt == DT_U64 ? (uint64_t)ids->u.i[j] >= (uint64_t)size : ids->u.i[j] >= size;
         if (!above && (ids->dt == DT_U64 || ids->u.i[j] >= 0)) continue;
-        diag *g = diag_error(r->d, place_of(n), "'%s' holds an index that is out of range",
+        diag *g = diag_error(r->d, interp_place(n), "'%s' holds an index that is out of range",
                              interp_value_name(r, n->operands[1]));
         diag_expected(g, "0 <= index < %lld", (long long)size);
         if (ids->dt == DT_U64)
@@ -554,6 +612,7 @@ static bool eval_gather(const interp *r, const node *n, tensor *const *x, tensor
 
 /* ---- the table ---- */
 
+#define eval_scan interp_eval_scan
 interp_eval *interp_eval_of(op_kind op)
 {
     static interp_eval *const functions[OP_COUNT] = {

@@ -59,9 +59,10 @@ static scalar_number element(const tensor *t, uint64_t i)
     return dtype_is_float(t->dt) ? (scalar_number){.f = t->u.f[i]} : (scalar_number){.i = t->u.i[i]};
 }
 
-bool interp_eval_scalar(const interp *r, const node *n, tensor *const *x, tensor *out, arena *scratch)
+bool interp_eval_scalar(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r, (void)scratch;
+    tensor *out = y[0];
     const scalar_info *row = scalar_row(n->op);
     dtype dt = x[n->n_operands - 1]->dt; /* a select's class is that of its values */
     bool is_float = dtype_is_float(dt);

@@ -1,4 +1,4 @@
-/* Modules, functions, regions and parameters: making them and looking them up. */
+/* Modules, functions, states, regions and parameters: making them and looking them up. */
 #include "ir/internal.h"
 
 #include "ir/constant.h"
@@ -17,27 +17,110 @@ module *module_new(arena *a, interner *names, source_set *sources, dim_ctx *dims
     return m;
 }
 
-function *function_new(module *m, const char *name)
+static function *new_function(module *m, function_kind kind, const char *name)
 {
     function *f = ARENA_NEW(m->a, function);
+    f->kind = kind;
     f->name = intern_z(m->names, name);
-    f->id = m->functions.len;
+    f->id = m->n_functions++;
     f->m = m;
     f->root = region_new(m, NULL, NULL, "", (span){0});
+    return f;
+}
+
+function *function_new(module *m, const char *name)
+{
+    function *f = new_function(m, FUNCTION_ENTRY, name);
     vec_push(m->a, &m->functions, f);
     return f;
 }
 
-value *function_arg(function *f, const char *name, type ty)
+static bool is_taken(const module *m, const char *interned)
+{
+    bool taken = false;
+    for (uint32_t i = 0; i < m->functions.len && !taken; i++) taken = m->functions.data[i]->name == interned;
+    for (uint32_t i = 0; i < m->bodies.len && !taken; i++) taken = m->bodies.data[i]->name == interned;
+    return taken;
+}
+
+function *body_new(module *m, const char *name)
+{
+    const char *free = intern_z(m->names, name);
+    for (uint32_t k = 2; is_taken(m, free); k++) free = intern_z(m->names, arena_printf(m->a, "%s.%u", name, k));
+    function *f = new_function(m, FUNCTION_BODY, free);
+    vec_push(m->a, &m->bodies, f);
+    return f;
+}
+
+function **module_walk(const module *m, arena *a, uint32_t *n)
+{
+    function **all = ARENA_ARRAY(a, function *, m->functions.len + m->bodies.len);
+    uint32_t len = m->functions.len;
+    if (len) memcpy(all, m->functions.data, len * sizeof *all);
+    for (uint32_t i = 0; i < len; i++)
+        function_foreach (x, all[i]) {
+            function *body = node_body(x);
+            if (body && body->scan == x) all[len++] = body;
+        }
+    *n = len;
+    return all;
+}
+
+/* A value that no node defines. */
+static value *new_value(function *f, type ty)
 {
     value *v = ARENA_NEW(f->m->a, value);
     v->id = f->m->n_values++;
     v->ty = ty;
+    v->fn = f;
+    return v;
+}
+
+value *function_arg(function *f, const char *name, type ty)
+{
+    value *v = new_value(f, ty);
     v->name = intern_z(f->m->names, name);
     named_value arg = {v->name, v};
     vec_push(f->m->a, &f->args, arg);
     return v;
 }
+
+/* ---- states ---- */
+
+state_var *module_find_state(const module *m, const char *path)
+{
+    path = intern_z(m->names, path);
+    for (uint32_t i = 0; i < m->states.len; i++)
+        if (m->states.data[i]->path == path) return m->states.data[i];
+    return NULL;
+}
+
+state_var *module_state(module *m, const char *path, type ty, span declared)
+{
+    state_var *s = module_find_state(m, path);
+    if (s) {
+        assert(type_equal(&s->ty, &ty));
+        return s;
+    }
+    s = ARENA_NEW(m->a, state_var);
+    s->id = m->states.len;
+    s->path = intern_z(m->names, path);
+    s->ty = ty;
+    s->declared = declared;
+    vec_push(m->a, &m->states, s);
+    return s;
+}
+
+value *function_state(function *f, state_var *s)
+{
+    for (uint32_t i = 0; i < f->states.len; i++)
+        if (f->states.data[i].s == s) return f->states.data[i].in;
+    value *v = new_value(f, s->ty);
+    function_add_state(f, s, v);
+    return v;
+}
+
+/* ---- points, regions, parameters ---- */
 
 void function_add_point(function *f, const char *place, value *v)
 {

@@ -1,9 +1,12 @@
 /* The tensor IR: a module of functions that share parameters.
  *
  * A function is a list of nodes in SSA form without control flow; a node applies one op of ops.def (or one scalar op of
- * scalar.def) to values and has one result. Everything lives in the module's arena and has a dense id, so passes keep
- * their scratch in side tables indexed by id. Nodes keep all source positions they were made from, and the block
- * instance (named region) that they belong to. */
+ * scalar.def) to values and has one or several results. Everything lives in the module's arena and has a dense id, so
+ * passes keep their scratch in side tables indexed by id. Nodes keep all source positions they were made from, and the
+ * block instance (named region) that they belong to.
+ *
+ * Functions are entries, or bodies that a scan runs. What lasts between runs is a state: an entry sees it as a value at
+ * its start and says which value it is at its end, so a pass that knows values knows states. */
 #ifndef IR_MODULE_H
 #define IR_MODULE_H
 
@@ -13,6 +16,7 @@
 #include "support/vec.h"
 
 #define MAX_RANK 8
+#define MAX_SCAN_DEPTH 32 /* scans inside of scans */
 
 typedef enum {
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) OP_##NAME,
@@ -24,7 +28,15 @@ typedef enum {
     OP_COUNT
 } op_kind;
 
-enum { P_PURE_VIEW = 1, P_COMMUTES = 2, P_LEAF = 4, P_ELEMENTWISE = 8, P_TYPED = 16 };
+enum {
+    P_PURE_VIEW = 1,
+    P_COMMUTES = 2,
+    P_LEAF = 4,
+    P_ELEMENTWISE = 8,
+    P_TYPED = 16,
+    P_SEVERAL = 32,
+    P_INTERPRETED = 64
+};
 typedef enum {
     X_NONE,
     X_POINTWISE,
@@ -37,7 +49,10 @@ typedef enum {
     X_REDUCE,
     X_ROWWISE,
     X_ATTENTION,
-    X_GATHER
+    X_GATHER,
+    X_UPDATE,
+    X_TOP_K,
+    X_OPAQUE
 } op_axes;
 
 typedef enum {
@@ -63,7 +78,7 @@ typedef enum {
 #define ATTR(name, NAME, KIND) ATTR_##NAME,
 #include "ir/attrs.def"
 #undef ATTR
-    ATTR_COUNT
+    N_ATTRS
 } attr_name;
 typedef enum {
     AK_INT,
@@ -74,6 +89,7 @@ typedef enum {
     AK_REAL,
     AK_LABELS,
     AK_PARAM,
+    AK_BODY,
     AK_ENUM_REDUCE,
     AK_ENUM_NORM
 } attr_kind;
@@ -87,6 +103,7 @@ typedef struct {
 } labels;
 
 typedef struct param param;
+typedef struct function function;
 typedef struct {
     attr_name name;
     bool set;
@@ -102,30 +119,33 @@ typedef struct {
         struct {
             uint8_t n;
             dim v[MAX_RANK];
-        } dims;     /* DIMS */
-        labels lab; /* LABELS */
-        param *p;   /* PARAM */
+        } dims;      /* DIMS */
+        labels lab;  /* LABELS */
+        param *p;    /* PARAM */
+        function *f; /* BODY */
     } u;
 } attr;
-#define MAX_ATTRS 3
+#define MAX_ATTRS 4
 
 /* ---- values, nodes, functions ---- */
 typedef struct node node;
-typedef struct function function;
 typedef struct module module;
 typedef struct region region;
 typedef struct value value;
 
 typedef struct use {
-    node *user;     /* NULL: a result of the function */
-    uint32_t index; /* which operand (or function result) */
+    node *user;     /* NULL: it leaves the function */
+    bool state;     /* it leaves as the value of a state */
+    uint32_t index; /* which operand, function result or state of the function */
     struct use *next;
 } use;
 
 struct value {
     uint32_t id; /* dense in the module */
     type ty;
-    node *def;        /* NULL for a function argument */
+    node *def;        /* NULL: an argument, or a state at the start */
+    uint32_t index;   /* which result of def */
+    function *fn;     /* where def is NULL: whose argument or state it is */
     const char *name; /* arguments and named values; else NULL (printed as %id) */
     use *uses;        /* kept exact by the builders and replace functions */
 };
@@ -134,7 +154,9 @@ struct node {
     op_kind op;
     uint32_t n_operands;
     value **operands;
-    value *result;
+    uint32_t n_results; /* at least 1 */
+    value **results;
+    value *result;         /* results[0] */
     attr attrs[MAX_ATTRS]; /* in the row's order */
     region *in;            /* innermost block instance; never NULL (the function's root region) */
     span *sources;         /* all positions it was made from, the first is the main one */
@@ -163,12 +185,41 @@ typedef struct {
     value *v;
 } named_value;
 
+/* What lasts between runs: a KV cache. The path is its identity, so entries that name one path share it. Zeros when a
+ * model is opened and after a reset. */
+typedef struct {
+    uint32_t id; /* its place in module.states */
+    const char *path;
+    type ty; /* sizes constant: allocated at the bounds of its dims */
+    span declared;
+} state_var;
+
+/* A state as a function threads it: `in` at its start, `out` at its end (in: it is only read). */
+typedef struct {
+    state_var *s;
+    value *in, *out;
+} function_state_entry;
+
+typedef struct {
+    dim lhs;
+    enum { CHECK_EQ, CHECK_LE, CHECK_MULTIPLE } op; /* multiple: rhs, a constant, divides lhs */
+    dim rhs;
+    span at;
+} dim_check;
+
+typedef enum { FUNCTION_ENTRY, FUNCTION_BODY } function_kind;
+
 struct function {
-    const char *name; /* the entry's name; a model without entries has one named as the model */
-    uint32_t id;
+    function_kind kind;
+    const char *name; /* an entry's name; a model without entries has one named as the model */
+    uint32_t id;      /* dense over entries and bodies */
     VEC(named_value) args;
     VEC(named_value) results; /* change with function_set_result so that uses stay exact */
+    /* Of entries only: */
+    VEC(function_state_entry) states; /* change with function_set_state so that uses stay exact */
     VEC(point) points;
+    VEC(dim_check) checks; /* `require` and `where` facts that cannot be proved: tested before each run */
+    node *scan;            /* of a body: the one node that runs it; NULL: not yet, or dropped with its node */
     region *root;
     node *first, *last;
     module *m;
@@ -183,27 +234,20 @@ struct param {
     span declared;
 };
 
-typedef struct {
-    dim lhs;
-    enum { CHECK_EQ, CHECK_LE, CHECK_MULTIPLE } op; /* multiple: rhs, a constant, divides lhs */
-    dim rhs;
-    span at;
-} dim_check;
-
 struct module {
     arena *a;
     interner *names;
     source_set *sources; /* may be NULL for modules parsed from .tir */
     dim_ctx *dims;
-    const char *name; /* the model's name */
-    VEC(function *) functions;
+    const char *name;          /* the model's name */
+    VEC(function *) functions; /* the entries */
+    VEC(function *) bodies;    /* in no order that means something, see module_walk */
+    VEC(state_var *) states;
     VEC(param *) params; /* change with module_param and module_remove_param alone */
     ptrmap *params_by_path;
     VEC(region *) regions;
-    /* `require` and `where` facts that cannot be proved: checked at run time by the artefact. */
-    VEC(dim_check) checks;
     VEC(struct weights_file *) files; /* opened by module_parse for its constants */
-    uint32_t n_values, n_nodes;
+    uint32_t n_values, n_nodes, n_functions;
 };
 
 /* ---- tables ---- */
@@ -219,6 +263,7 @@ typedef struct {
 const op_info *op_row(op_kind op);
 bool op_commutes(op_kind op); /* operands 0 and 1 may be swapped without changing one bit of the result */
 bool op_find(const char *name, size_t n, op_kind *out);
+uint32_t op_result_count(op_kind op, const attr *attrs); /* of a node of this op; attrs in the row's order */
 /* The reference of all ops, dtypes and encodings as Markdown, from the tables (docs/ops.md). */
 void ops_print_reference(strbuf *out);
 
@@ -241,6 +286,17 @@ function *function_new(module *m, const char *name);
 value *function_arg(function *f, const char *name, type ty);
 void function_add_result(function *f, const char *name, value *v);
 void function_set_result(function *f, uint32_t i, value *v);
+/* A function that a scan runs. A name that is taken gets a number behind it. Its arguments and results are made like
+ * those of an entry; build_scan says what they mean. */
+function *body_new(module *m, const char *name);
+/* All entries and bodies, each body behind the function whose scan runs it. In arena a. */
+function **module_walk(const module *m, arena *a, uint32_t *n);
+/* The state at `path`, made at the first use. Asserts that the type agrees on later ones. */
+state_var *module_state(module *m, const char *path, type ty, span declared);
+state_var *module_find_state(const module *m, const char *path);
+value *function_state(function *f,
+                      state_var *s); /* what the state holds at the start; threaded from the first use on */
+void function_set_state(function *f, state_var *s, value *out); /* what it holds at the end; the last call counts */
 void function_add_point(function *f, const char *place, value *v);
 void function_remove_point(function *f, uint32_t i);
 region *region_new(module *m, region *parent, const char *block, const char *path, span call);
@@ -286,10 +342,22 @@ value *build_softmax(builder *b, value *a, int axis);
 value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps);
 value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale); /* mask NULL: all keys */
 value *build_gather(builder *b, value *table, value *ids, int axis);
+/* r = a, but for the box of b's shape that begins at start, which holds b. */
+value *build_update(builder *b, value *a, value *box, const dim *start);
+/* The count largest elements along axis, in falling order, first of equals first: results are the elements and their
+ * indices, i64. */
+node *build_top_k(builder *b, value *a, int axis, int64_t count);
+/* Runs `body`, which no other scan runs, for index = 0 .. extent - 1. `index` is a symbol of origin DIM_DATA whose
+ * bounds hold these values; several scans may use the same one, but not one inside the other. The operands are the
+ * initial carries, then captured values, and are the body's arguments in each run but that carries are the ones of the
+ * run before. The body's results are the new carries, then what is yielded; the node's are the last carries, then each
+ * yielded value stacked on a new axis 0. */
+node *build_scan(builder *b, function *body, dim index, dim extent, uint32_t n_carries, value *const *operands,
+                 uint32_t n_operands);
 value *build_scalar(builder *b, op_kind op, value *const *operands, uint32_t n); /* any row of scalar.def */
-/* Any op from parts, the result type inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need
- * it). NULL with *why set (in the module's arena) when the operands do not fit: used by the parser and by generic
- * rewrites. */
+/* Any op from parts, the result types inferred (or checked, when `ty` is given: leaves, reshape, broadcast, cast need
+ * it); the first result. NULL with *why set (in the module's arena) when the operands do not fit: used by the parser
+ * and by generic rewrites. */
 value *build_node(builder *b, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *ty,
                   const char **why);
 /* build_node for operands that are known to fit: a violation is an assert. */
@@ -299,9 +367,10 @@ value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, cons
 const attr *node_attr(const node *n, attr_name name); /* asserts that the op has it */
 uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
-void value_replace(function *f, value *old, value *with); /* all uses, results and points */
+void value_replace(function *f, value *old, value *with); /* all uses, results, states and points */
 void node_set_operand(node *n, uint32_t i, value *v);
-void node_erase(node *n);                                    /* asserts that its result has no uses */
+bool node_is_used(const node *n); /* some result of it is */
+void node_erase(node *n);         /* asserts that no result has uses; its body goes with it */
 void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' (up to 256) */
 bool value_const_splat(const value *v, double *out);         /* v is a const (through broadcast/cast) */
 
@@ -312,18 +381,26 @@ typedef struct {
     module *m;
     const char *why; /* set on failure, in the module's arena */
 } infer_ctx;
-/* The result type of an op. `given` is the type that leaves and re-shaping ops carry (NULL elsewhere; when it is set
- * for an op that infers its type, it is not looked at). attrs are in the row's order. */
+/* The result types of an op: `out` has room for op_result_count of them. `given` is the type that leaves and re-shaping
+ * ops carry (NULL elsewhere; when it is set for an op that infers its type, it is not looked at). attrs are in the
+ * row's order. */
 bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, const attr *attrs, const type *given,
               type *out);
 bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
+/* ---- which dims a function depends on (ir/symbols.c) ---- */
+/* used[i]: the function's types, attributes, checks, or those of the bodies it runs, have symbol i. The indices of
+ * scans are not among them: nobody gives their values. */
+void function_symbols(const function *f, bool *used);
+bool module_symbol_is_index(const module *m, uint32_t symbol);
+
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;
-/* The iteration axes of a node: first the result's axes in order (of role AXIS_REDUCTION where a row-wise op reduces
- * the axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached through
- * indices and not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1
- * (broadcast, or not a plain map, as across a reshape or an offset). Operands beyond the fourth (of a concat) are like
+/* The iteration axes of a node: first the (first) result's axes in order (of role AXIS_REDUCTION where a row-wise op
+ * reduces the axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached
+ * through indices and not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1
+ * (broadcast, or not a plain map, as across a reshape or an offset). Of what is opaque nothing is said: no operand axis
+ * has a map, and no axis is parallel. Operands beyond the fourth (of a concat) are like
  * the first. */
 typedef struct {
     uint32_t n;

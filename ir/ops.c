@@ -54,6 +54,15 @@ const scalar_info *scalar_row(op_kind op)
     return &rows[op];
 }
 
+uint32_t op_result_count(op_kind op, const attr *attrs)
+{
+    const op_info *row = op_row(op);
+    if (!(row->props & P_SEVERAL)) return 1;
+    for (int i = 0; i < row->n_attrs; i++)
+        if (row->attrs[i] == ATTR_BODY) return attrs[i].set && attrs[i].u.f ? attrs[i].u.f->results.len : 0;
+    return 2; /* elements and their indices */
+}
+
 bool op_find(const char *name, size_t n, op_kind *out)
 {
     for (int op = 0; op < OP_COUNT; op++) {
@@ -81,6 +90,9 @@ static const char *const axes_text[] = {
     [X_ROWWISE] = "parallel, but the row's axes are reduced within the op",
     [X_ATTENTION] = "b, h, s, e parallel; t and d reductions",
     [X_GATHER] = "parallel; the table's axis is indexed",
+    [X_UPDATE] = "parallel; operand 1 offset by start",
+    [X_TOP_K] = "the operand's axis is a reduction, the others parallel",
+    [X_OPAQUE] = "nothing is known",
 };
 
 static void print_operand_count(const op_info *o, strbuf *out)
@@ -88,6 +100,13 @@ static void print_operand_count(const op_info *o, strbuf *out)
     if (o->max_operands < 0) strbuf_addf(out, "%d or more", o->min_operands);
     else if (o->min_operands == o->max_operands) strbuf_addf(out, "%d", o->min_operands);
     else strbuf_addf(out, "%d to %d", o->min_operands, o->max_operands);
+}
+
+static const char *result_count_text(const op_info *o)
+{
+    for (int i = 0; i < o->n_attrs; i++)
+        if (o->attrs[i] == ATTR_BODY) return "the body's";
+    return o->props & P_SEVERAL ? "2" : "1";
 }
 
 /* Markdown tables end a cell at a bar. */
@@ -104,13 +123,13 @@ void ops_print_reference(strbuf *out)
     strbuf_adds(out, "# Ops of the tensor IR\n\n"
                      "This page is generated from the tables in `ir/*.def` by `tfxc --print-ops`; edit those.\n\n"
                      "## Tensor ops\n\n"
-                     "| op | operands | attributes | axes | mathematics |\n|---|---|---|---|---|\n");
+                     "| op | operands | results | attributes | axes | mathematics |\n|---|---|---|---|---|---|\n");
     for (int op = 0; op < OP_COUNT; op++) {
         const op_info *o = op_row((op_kind)op);
         if (o->props & P_ELEMENTWISE) continue;
         strbuf_addf(out, "| `%s` | ", o->name);
         print_operand_count(o, out);
-        strbuf_adds(out, " | ");
+        strbuf_addf(out, " | %s | ", result_count_text(o));
         for (int i = 0; i < o->n_attrs; i++) strbuf_addf(out, "%s`%s`", i ? ", " : "", attr_text(o->attrs[i]));
         strbuf_addf(out, " | %s | ", axes_text[o->axes]);
         print_cell(o->math, out);
@@ -146,10 +165,11 @@ void ops_print_reference(strbuf *out)
         [AK_REAL] = "real number",
         [AK_LABELS] = "einsum labels",
         [AK_PARAM] = "a parameter's path",
+        [AK_BODY] = "a body's name",
         [AK_ENUM_REDUCE] = "sum, mean, max, min, prod, any or all",
         [AK_ENUM_NORM] = "standard or rms",
     };
-    for (int a = 0; a < ATTR_COUNT; a++)
+    for (int a = 0; a < N_ATTRS; a++)
         strbuf_addf(out, "| `%s` | %s |\n", attr_text((attr_name)a), kinds[attr_kind_of((attr_name)a)]);
     strbuf_adds(out, "\n## Element types\n\n| dtype | storage bits | in a safetensors header |\n|---|---|---|\n");
 #define DTYPE(name, TEXT, bits, cls, safetensors) strbuf_addf(out, "| `%s` | %d | %s |\n", #name, bits, safetensors);

@@ -50,7 +50,7 @@ static bool parse_dim_symbol(tir_parser *p)
     return true;
 }
 
-static bool parse_check(tir_parser *p)
+static bool parse_check(tir_parser *p, function *f)
 {
     text *t = &p->t;
     uint32_t begin = text_here(t);
@@ -71,7 +71,54 @@ static bool parse_check(tir_parser *p)
         return false;
     }
     c.at = text_since(t, begin);
-    vec_push(p->m->a, &p->m->checks, c);
+    if (f->kind == FUNCTION_BODY) {
+        text_error(t, begin, "a body has no checks");
+        return false;
+    }
+    vec_push(p->m->a, &f->checks, c);
+    return true;
+}
+
+/* ": f32[4, 8]" of something that is stored: sizes that are constants and can be counted. */
+static bool parse_stored_type(tir_parser *p, const char *what, type *ty, int64_t *shape)
+{
+    text *t = &p->t;
+    if (!text_expect(t, ":")) return false;
+    uint32_t type_at = text_here(t);
+    if (!text_type(t, p->m->dims, ty)) return false;
+    if (!type_is_const(p->m, ty, shape)) {
+        text_error(t, type_at, "the sizes of a %s are constants", what);
+        return false;
+    }
+    int64_t bits = dtype_bits(ty->dt);
+    bool fits = true;
+    for (int i = 0; i < ty->rank; i++) fits = fits && !__builtin_mul_overflow(bits, shape[i], &bits);
+    if (!fits || bits > INT64_MAX / 2) {
+        text_error(t, type_at, "the %s is too large", what);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_state(tir_parser *p)
+{
+    text *t = &p->t;
+    uint32_t begin = text_here(t);
+    const char *path = text_string(t, "the state's path");
+    if (!path) return false;
+    span declared = text_since(t, begin);
+    if (module_find_state(p->m, path)) {
+        text_error(t, begin, "state \"%s\" is declared twice", path);
+        return false;
+    }
+    type ty;
+    int64_t shape[MAX_RANK];
+    if (!parse_stored_type(p, "state", &ty, shape)) return false;
+    if (ty.enc.kind != ENC_ROWS) {
+        text_error(t, begin, "a state is not encoded");
+        return false;
+    }
+    module_state(p->m, path, ty, declared);
     return true;
 }
 
@@ -87,21 +134,8 @@ static bool parse_param(tir_parser *p)
         return false;
     }
     type ty;
-    int64_t shape[MAX_RANK], bits;
-    if (!text_expect(t, ":")) return false;
-    uint32_t type_at = text_here(t);
-    if (!text_type(t, p->m->dims, &ty)) return false;
-    if (!type_is_const(p->m, &ty, shape)) {
-        text_error(t, type_at, "the sizes of a parameter are constants");
-        return false;
-    }
-    bits = dtype_bits(ty.dt);
-    bool fits = true;
-    for (int i = 0; i < ty.rank; i++) fits = fits && !__builtin_mul_overflow(bits, shape[i], &bits);
-    if (!fits || bits > INT64_MAX / 2) {
-        text_error(t, type_at, "the parameter is too large");
-        return false;
-    }
+    int64_t shape[MAX_RANK];
+    if (!parse_stored_type(p, "parameter", &ty, shape)) return false;
     const cexpr *v =
         text_punct(t, "=") ? parse_constant(t, &ty, shape, path) : default_constant(t->a, &ty, shape, 0, path);
     if (!v || t->failed) return false;
@@ -191,11 +225,46 @@ static value *parse_use(tir_parser *p)
 
 static bool parse_point(tir_parser *p, function *f)
 {
+    if (f->kind == FUNCTION_BODY) {
+        text_error(&p->t, p->t.at, "a body has no points");
+        return false;
+    }
     const char *place = text_string(&p->t, "the point's place");
     if (!place || !text_expect(&p->t, "=")) return false;
     value *v = parse_use(p);
     if (v) function_add_point(f, place, v);
     return v != NULL;
+}
+
+/* What follows "state" before the return: path and value. */
+static bool parse_state_out(tir_parser *p, function *f)
+{
+    text *t = &p->t;
+    uint32_t begin = text_here(t);
+    const char *path = text_string(t, "a state's path");
+    state_var *s = path ? module_find_state(p->m, path) : NULL;
+    uint32_t i = 0;
+    while (i < f->states.len && f->states.data[i].s != s) i++;
+    if (!s || i == f->states.len) {
+        text_error(t, begin, "the function has no state \"%s\"", path ? path : "");
+        return false;
+    }
+    if (f->states.data[i].out != f->states.data[i].in) {
+        text_error(t, begin, "state \"%s\" is set twice", path);
+        return false;
+    }
+    if (!text_expect(t, "=")) return false;
+    uint32_t value_at = text_here(t);
+    value *v = parse_use(p);
+    if (!v) return false;
+    if (!type_equal(&v->ty, &s->ty)) {
+        strbuf b = strbuf_new(t->a);
+        type_print(p->m, &s->ty, &b);
+        text_error(t, value_at, "state \"%s\" is %s", path, b.s);
+        return false;
+    }
+    function_set_state(f, s, v);
+    return true;
 }
 
 static bool parse_return(tir_parser *p, function *f, const result_list *results)
@@ -217,14 +286,20 @@ static bool parse_return(tir_parser *p, function *f, const result_list *results)
     return true;
 }
 
-static bool parse_function(tir_parser *p)
+static bool parse_function(tir_parser *p, function_kind kind)
 {
     text *t = &p->t;
     p->regions = ptrmap_new(t->a);
     p->values = ptrmap_new(t->a);
     const char *name;
-    if (!text_expect(t, "@") || !(name = text_name(t, "the function's name"))) return false;
-    function *f = function_new(p->m, name);
+    if (!text_expect(t, "@")) return false;
+    uint32_t begin = text_here(t);
+    if (!(name = text_name(t, "the function's name"))) return false;
+    if (kind == FUNCTION_BODY && (ptrmap_has(p->bodies, name) || ptrmap_has(p->entries, name))) {
+        text_error(t, begin, "two functions are called @%s", name);
+        return false;
+    }
+    function *f = kind == FUNCTION_BODY ? body_new(p->m, name) : function_new(p->m, name);
     result_list results = {0};
     if (!parse_args(p, f) || !parse_results(p, &results) || !text_expect(t, "{")) return false;
     for (;;) {
@@ -232,12 +307,18 @@ static bool parse_function(tir_parser *p)
             if (!parse_node(p, f)) return false;
         } else if (text_keyword(t, "region")) {
             if (!parse_region(p, f)) return false;
+        } else if (text_keyword(t, "check")) {
+            if (!parse_check(p, f)) return false;
+        } else if (text_keyword(t, "state")) {
+            if (!parse_state_out(p, f)) return false;
         } else if (text_keyword(t, "point")) {
             if (!parse_point(p, f)) return false;
         } else if (text_keyword(t, "return")) {
-            return parse_return(p, f, &results) && text_expect(t, "}");
+            if (!parse_return(p, f, &results) || !text_expect(t, "}")) return false;
+            ptrmap_set(kind == FUNCTION_BODY ? p->bodies : p->entries, f->name, f); /* from here on it may be run */
+            return true;
         } else {
-            text_error(t, t->at, "expected a node, region, point or return");
+            text_error(t, t->at, "expected a node, region, check, point, state or return");
             return false;
         }
     }
@@ -249,11 +330,12 @@ static bool parse_module(tir_parser *p)
     while (!text_at_end(t)) {
         bool ok;
         if (text_keyword(t, "dim")) ok = parse_dim_symbol(p);
-        else if (text_keyword(t, "check")) ok = parse_check(p);
         else if (text_keyword(t, "param")) ok = parse_param(p);
-        else if (text_keyword(t, "func")) ok = parse_function(p);
+        else if (text_keyword(t, "state")) ok = parse_state(p);
+        else if (text_keyword(t, "body")) ok = parse_function(p, FUNCTION_BODY);
+        else if (text_keyword(t, "func")) ok = parse_function(p, FUNCTION_ENTRY);
         else {
-            text_error(t, t->at, "expected dim, check, param or func");
+            text_error(t, t->at, "expected dim, param, state, body or func");
             ok = false;
         }
         if (!ok) return false;
@@ -267,6 +349,8 @@ module *module_parse(arena *a, interner *names, source_set *sources, diags *d, c
     const char *name;
     if (!text_expect_keyword(&p.t, "module") || !(name = text_name(&p.t, "the module's name"))) return NULL;
     p.m = module_new(a, names, sources, dims_new(a, names), name);
+    p.bodies = ptrmap_new(a);
+    p.entries = ptrmap_new(a);
     bool ok = parse_module(&p) && module_verify(p.m, d);
     for (uint32_t i = 0; i < p.t.files.len; i++) vec_push(a, &p.m->files, p.t.files.data[i]);
     if (ok) return p.m;

@@ -74,6 +74,14 @@ bool parse_attr_value(tir_parser *p, attr *out)
         text_error(t, begin, "labels are not of the form \"ij,jk->ik\" with at most %d letters each", MAX_RANK);
         return false;
     }
+    case AK_BODY: {
+        const char *s = text_expect(t, "@") ? text_name(t, "a body's name") : NULL;
+        if (!s) return false;
+        out->u.f = ptrmap_get(p->bodies, s);
+        if (!out->u.f) text_error(t, begin, "no body @%s is declared above", s);
+        else if (out->u.f->scan) text_error(t, begin, "body @%s is run by another scan", s);
+        return !t->failed;
+    }
     case AK_PARAM: {
         const char *s = text_string(t, "a parameter's path");
         if (!s) return false;
@@ -95,7 +103,7 @@ static bool parse_attrs(tir_parser *p, const op_info *row, attr *attrs)
         if (!w) return false;
         int slot = 0;
         while (slot < row->n_attrs && strcmp(attr_text(row->attrs[slot]), w)) slot++;
-        if (slot == row->n_attrs || attr_kind_of(row->attrs[slot]) == AK_PARAM) {
+        if (slot == row->n_attrs || slot == attr_is_inline(row)) {
             text_error(&p->t, begin, "op %s has no attribute '%s'", row->name, w);
             return false;
         }
@@ -128,63 +136,143 @@ static region *parse_region_of(tir_parser *p, function *f)
     return r;
 }
 
-value *parse_node(tir_parser *p, function *f)
+typedef VEC(const char *) name_list;
+typedef VEC(type) type_list;
+
+/* "%a, %b" of values that are not defined yet. */
+static bool parse_names(tir_parser *p, name_list *out)
+{
+    text *t = &p->t;
+    do {
+        uint32_t begin = text_here(t);
+        const char *name = text_value(t);
+        if (!name) return false;
+        bool twice = ptrmap_has(p->values, name);
+        for (uint32_t i = 0; i < out->len && !twice; i++) twice = out->data[i] == name;
+        if (twice) {
+            text_error(t, begin, "%%%s is defined twice", name);
+            return false;
+        }
+        vec_push(t->a, out, name);
+    } while (text_punct(t, ","));
+    return true;
+}
+
+static void name_value(tir_parser *p, const char *name, value *v)
+{
+    if (is_identifier(name)) v->name = name;
+    ptrmap_set(p->values, name, v);
+}
+
+/* What follows "%k = state": its path and type. */
+static bool parse_state_in(tir_parser *p, function *f, const char *name)
 {
     text *t = &p->t;
     uint32_t begin = text_here(t);
-    const char *name = text_value(t);
-    if (!name) return NULL;
-    if (ptrmap_has(p->values, name)) {
-        text_error(t, begin, "%%%s is defined twice", name);
-        return NULL;
+    const char *path = text_string(t, "a state's path");
+    state_var *s = path ? module_find_state(p->m, path) : NULL;
+    if (!s) {
+        text_error(t, begin, "no state \"%s\" is declared", path ? path : "");
+        return false;
     }
-    if (!text_expect(t, "=")) return NULL;
+    if (f->kind == FUNCTION_BODY) {
+        text_error(t, begin, "a body has no states");
+        return false;
+    }
+    bool known = false;
+    for (uint32_t i = 0; i < f->states.len && !known; i++) known = f->states.data[i].s == s;
+    if (known) {
+        text_error(t, begin, "state \"%s\" has a value already", path);
+        return false;
+    }
+    type ty;
+    if (!text_expect(t, ":")) return false;
+    uint32_t type_at = text_here(t);
+    if (!text_type(t, p->m->dims, &ty)) return false;
+    if (!type_equal(&ty, &s->ty)) {
+        strbuf b = strbuf_new(t->a);
+        type_print(p->m, &s->ty, &b);
+        text_error(t, type_at, "state \"%s\" is %s", path, b.s);
+        return false;
+    }
+    name_value(p, name, function_state(f, s));
+    return true;
+}
+
+/* The types behind ":", which are those of v's node. */
+static bool types_agree(tir_parser *p, const value *v, const type_list *types, uint32_t type_at)
+{
+    text *t = &p->t;
+    const node *n = v->def;
+    bool same = types->len == n->n_results;
+    for (uint32_t i = 0; i < n->n_results && same; i++) same = type_equal(&n->results[i]->ty, &types->data[i]);
+    if (same) return true;
+    strbuf s = strbuf_new(t->a);
+    for (uint32_t i = 0; i < n->n_results; i++) {
+        if (i) strbuf_adds(&s, ", ");
+        type_print(p->m, &n->results[i]->ty, &s);
+    }
+    text_error(t, type_at, "the result of %s is %s", op_row(n->op)->name, s.s);
+    return false;
+}
+
+bool parse_node(tir_parser *p, function *f)
+{
+    text *t = &p->t;
+    uint32_t begin = text_here(t);
+    name_list names = {0};
+    if (!parse_names(p, &names) || !text_expect(t, "=")) return false;
+    if (names.len == 1 && text_keyword(t, "state")) return parse_state_in(p, f, names.data[0]);
     uint32_t op_at = text_here(t);
     const char *word = text_word(t, "an op");
-    if (!word) return NULL;
+    if (!word) return false;
     op_kind op;
     if (!op_find(word, strlen(word), &op)) {
         text_error(t, op_at, "unknown op '%s'", word);
-        return NULL;
+        return false;
     }
     const op_info *row = op_row(op);
     attr attrs[MAX_ATTRS] = {0};
     for (int i = 0; i < row->n_attrs; i++) attrs[i].name = row->attrs[i];
-    if (row->n_attrs && attr_kind_of(row->attrs[0]) == AK_PARAM && !parse_attr_value(p, &attrs[0])) return NULL;
+    if (attr_is_inline(row) >= 0 && !parse_attr_value(p, &attrs[attr_is_inline(row)])) return false;
 
     VEC(value *) operands = {0};
     if (text_peek(t, "%")) {
         do {
             value *v = parse_operand(p);
-            if (!v) return NULL;
+            if (!v) return false;
             vec_push(t->a, &operands, v);
         } while (text_punct(t, ","));
     }
-    if (!parse_attrs(p, row, attrs)) return NULL;
-    type ty;
-    if (!text_expect(t, ":")) return NULL;
+    if (!parse_attrs(p, row, attrs)) return false;
+    type_list types = {0};
+    if (!text_expect(t, ":")) return false;
     uint32_t type_at = text_here(t);
-    if (!text_type(t, p->m->dims, &ty)) return NULL;
+    do {
+        type ty;
+        if (!text_type(t, p->m->dims, &ty)) return false;
+        vec_push(t->a, &types, ty);
+    } while (text_punct(t, ","));
     span all = text_since(t, begin);
     uint32_t type_end = t->at;
     region *in = parse_region_of(p, f);
-    if (!in) return NULL;
+    if (!in) return false;
+    uint32_t region_end = t->at;
 
     builder b = {.fn = f, .in = in, .at = all};
     const char *why = NULL;
-    value *v = build_node(&b, op, operands.data, operands.len, attrs, &ty, &why);
+    value *v = build_node(&b, op, operands.data, operands.len, attrs, types.data, &why);
     if (!v) {
         text_error(t, op_at, "%s", why);
-        return NULL;
+        return false;
     }
-    if (!type_equal(&v->ty, &ty)) {
-        strbuf s = strbuf_new(t->a);
-        type_print(p->m, &v->ty, &s);
-        t->at = type_end;
-        text_error(t, type_at, "the result of %s is %s", row->name, s.s);
-        return NULL;
+    t->at = type_end;
+    if (!types_agree(p, v, &types, type_at)) return false;
+    t->at = region_end;
+    if (names.len != v->def->n_results) {
+        text_error(t, begin, "%s has %u results, not %u", row->name, v->def->n_results, names.len);
+        return false;
     }
-    if (is_identifier(name)) v->name = name;
-    ptrmap_set(p->values, name, v);
-    return v;
+    for (uint32_t i = 0; i < names.len; i++) name_value(p, names.data[i], v->def->results[i]);
+    return true;
 }

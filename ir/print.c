@@ -29,30 +29,34 @@ void print_quoted(strbuf *out, const char *s)
     strbuf_addc(out, '"');
 }
 
-static void print_name(strbuf *out, const char *s)
+void print_name(strbuf *out, const char *s)
 {
     if (is_identifier(s)) strbuf_adds(out, s);
     else print_quoted(out, s);
 }
 
+typedef struct {
+    arena *a;
+    const char **names;
+    ptrmap *taken;
+    uint32_t number;
+} naming;
+
+static void give_name(naming *x, const value *v)
+{
+    bool named = is_identifier(v->name) && !ptrmap_has(x->taken, v->name);
+    if (named) ptrmap_set(x->taken, v->name, (void *)v);
+    x->names[v->id] = named ? v->name : arena_printf(x->a, "%u", x->number++);
+}
+
 const char **value_names(const function *f, arena *a)
 {
-    const char **names = ARENA_ARRAY(a, const char *, f->m->n_values);
-    ptrmap *taken = ptrmap_new(a);
-    uint32_t number = 0;
-    for (uint32_t i = 0; i < f->args.len; i++) {
-        const value *v = f->args.data[i].v;
-        bool named = is_identifier(v->name) && !ptrmap_has(taken, v->name);
-        if (named) ptrmap_set(taken, v->name, (void *)v);
-        names[v->id] = named ? v->name : arena_printf(a, "%u", number++);
-    }
-    function_foreach (n, f) {
-        const value *v = n->result;
-        bool named = v->name && is_identifier(v->name) && !ptrmap_has(taken, v->name);
-        if (named) ptrmap_set(taken, v->name, (void *)v);
-        names[v->id] = named ? v->name : arena_printf(a, "%u", number++);
-    }
-    return names;
+    naming x = {.a = a, .names = ARENA_ARRAY(a, const char *, f->m->n_values), .taken = ptrmap_new(a)};
+    for (uint32_t i = 0; i < f->args.len; i++) give_name(&x, f->args.data[i].v);
+    for (uint32_t i = 0; i < f->states.len; i++) give_name(&x, f->states.data[i].in);
+    function_foreach (n, f)
+        for (uint32_t i = 0; i < n->n_results; i++) give_name(&x, n->results[i]);
+    return x.names;
 }
 
 static void print_value(const value *v, const char *const *names, strbuf *out)
@@ -64,8 +68,16 @@ void node_print_with(const node *n, const char *const *names, strbuf *out)
 {
     const module *m = n->fn->m;
     const op_info *row = op_row(n->op);
-    print_value(n->result, names, out);
+    for (uint32_t i = 0; i < n->n_results; i++) {
+        if (i) strbuf_adds(out, ", ");
+        print_value(n->results[i], names, out);
+    }
     strbuf_addf(out, " = %s", row->name);
+    int inline_attr = attr_is_inline(row);
+    if (inline_attr >= 0 && n->attrs[inline_attr].set) { /* reads as the operand that it stands for */
+        strbuf_addc(out, ' ');
+        attr_print(m, &n->attrs[inline_attr], out);
+    }
     for (uint32_t i = 0; i < n->n_operands; i++) {
         strbuf_adds(out, i ? ", " : " ");
         print_value(n->operands[i], names, out);
@@ -73,18 +85,16 @@ void node_print_with(const node *n, const char *const *names, strbuf *out)
     bool open = false;
     for (int i = 0; i < row->n_attrs; i++) {
         const attr *a = &n->attrs[i];
-        if (!a->set) continue;
-        if (attr_kind_of(a->name) == AK_PARAM) { /* reads as the operand that it stands for */
-            strbuf_addc(out, ' ');
-            attr_print(m, a, out);
-            continue;
-        }
+        if (!a->set || i == inline_attr) continue;
         strbuf_addf(out, "%s%s = ", open ? ", " : " {", attr_text(a->name));
         attr_print(m, a, out);
         open = true;
     }
-    strbuf_adds(out, open ? "} : " : " : ");
-    type_print(m, &n->result->ty, out);
+    if (open) strbuf_addc(out, '}');
+    for (uint32_t i = 0; i < n->n_results; i++) {
+        strbuf_adds(out, i ? ", " : " : ");
+        type_print(m, &n->results[i]->ty, out);
+    }
 }
 
 void node_print(const node *n, strbuf *out)
@@ -105,7 +115,7 @@ static void print_dim_symbol(const dim_symbol *s, strbuf *out)
 static void print_check(const module *m, const dim_check *c, strbuf *out)
 {
     static const char *const relations[] = {[CHECK_EQ] = "==", [CHECK_LE] = "<=", [CHECK_MULTIPLE] = "multiple"};
-    strbuf_adds(out, "check ");
+    strbuf_adds(out, "  check ");
     dim_print(m->dims, c->lhs, out);
     strbuf_addf(out, " %s ", relations[c->op]);
     dim_print(m->dims, c->rhs, out);
@@ -124,12 +134,10 @@ static uint32_t *region_numbers(const function *f, arena *a)
     return number;
 }
 
-static void print_function(const function *f, strbuf *out)
+static void print_signature(const function *f, const char *const *names, strbuf *out)
 {
     const module *m = f->m;
-    const char **names = value_names(f, out->a);
-    uint32_t *number = region_numbers(f, out->a);
-    strbuf_adds(out, "\nfunc @");
+    strbuf_adds(out, f->kind == FUNCTION_BODY ? "\nbody @" : "\nfunc @");
     print_name(out, f->name);
     strbuf_addc(out, '(');
     for (uint32_t i = 0; i < f->args.len; i++) {
@@ -146,6 +154,42 @@ static void print_function(const function *f, strbuf *out)
         type_print(m, &f->results.data[i].v->ty, out);
     }
     strbuf_adds(out, ") {\n");
+}
+
+static void print_states_in(const function *f, const char *const *names, strbuf *out)
+{
+    for (uint32_t i = 0; i < f->states.len; i++) {
+        strbuf_adds(out, "  ");
+        print_value(f->states.data[i].in, names, out);
+        strbuf_adds(out, " = state ");
+        print_quoted(out, f->states.data[i].s->path);
+        strbuf_adds(out, " : ");
+        type_print(f->m, &f->states.data[i].s->ty, out);
+        strbuf_addc(out, '\n');
+    }
+}
+
+/* States that are only read end as they began. */
+static void print_states_out(const function *f, const char *const *names, strbuf *out)
+{
+    for (uint32_t i = 0; i < f->states.len; i++) {
+        if (f->states.data[i].out == f->states.data[i].in) continue;
+        strbuf_adds(out, "  state ");
+        print_quoted(out, f->states.data[i].s->path);
+        strbuf_adds(out, " = ");
+        print_value(f->states.data[i].out, names, out);
+        strbuf_addc(out, '\n');
+    }
+}
+
+static void print_function(const function *f, strbuf *out)
+{
+    const module *m = f->m;
+    const char **names = value_names(f, out->a);
+    uint32_t *number = region_numbers(f, out->a);
+    print_signature(f, names, out);
+    print_states_in(f, names, out);
+    for (uint32_t i = 0; i < f->checks.len; i++) print_check(m, &f->checks.data[i], out);
     for (uint32_t i = 0; i < m->regions.len; i++) {
         const region *r = m->regions.data[i];
         if (!number[r->id]) continue;
@@ -169,6 +213,7 @@ static void print_function(const function *f, strbuf *out)
         print_value(f->points.data[i].v, names, out);
         strbuf_addc(out, '\n');
     }
+    print_states_out(f, names, out);
     strbuf_adds(out, "  return");
     for (uint32_t i = 0; i < f->results.len; i++) {
         strbuf_adds(out, i ? ", " : " ");
@@ -177,13 +222,31 @@ static void print_function(const function *f, strbuf *out)
     strbuf_adds(out, "\n}\n");
 }
 
+/* A body stands before the function that runs it, which needs its results' types when it is read. */
+static void print_functions(const module *m, strbuf *out)
+{
+    uint32_t n;
+    function **all = module_walk(m, out->a, &n);
+    const function **stack = ARENA_ARRAY(out->a, const function *, n);
+    for (uint32_t i = 0; i < m->functions.len; i++) {
+        /* The bodies of function i, found outermost first, printed from the last to the first. */
+        uint32_t len = 0;
+        stack[len++] = all[i];
+        for (uint32_t k = 0; k < len; k++)
+            function_foreach (x, stack[k]) {
+                const function *body = node_body(x);
+                if (body && body->scan == x) stack[len++] = body;
+            }
+        while (len) print_function(stack[--len], out);
+    }
+}
+
 void module_print(const module *m, strbuf *out)
 {
     strbuf_adds(out, "module ");
     print_name(out, m->name);
     strbuf_addc(out, '\n');
     for (uint32_t i = 0; i < dim_symbol_count(m->dims); i++) print_dim_symbol(dim_symbol_at(m->dims, i), out);
-    for (uint32_t i = 0; i < m->checks.len; i++) print_check(m, &m->checks.data[i], out);
     for (uint32_t i = 0; i < m->params.len; i++) {
         const param *p = m->params.data[i];
         strbuf_adds(out, "param ");
@@ -194,5 +257,12 @@ void module_print(const module *m, strbuf *out)
         cexpr_print(p->value, out);
         strbuf_addc(out, '\n');
     }
-    for (uint32_t i = 0; i < m->functions.len; i++) print_function(m->functions.data[i], out);
+    for (uint32_t i = 0; i < m->states.len; i++) {
+        strbuf_adds(out, "state ");
+        print_quoted(out, m->states.data[i]->path);
+        strbuf_adds(out, " : ");
+        type_print(m, &m->states.data[i]->ty, out);
+        strbuf_addc(out, '\n');
+    }
+    print_functions(m, out);
 }

@@ -13,20 +13,32 @@ typedef struct {
     bool list_ok;         /* the nodes of the function at hand can be walked */
     const value **by_id;  /* the value that owns an id */
     uint32_t *defined;    /* 1 + position of a value's definition in the function at hand; 0: not defined in it */
+    uint32_t *uses;       /* by value id: in the function at hand */
     const param **params; /* by id: those that the module lists */
     uint32_t n_param_ids;
+    bool *is_index; /* by symbol: some scan counts with it */
 } verifier;
+
+/* A node's results can be looked at. */
+static bool results_sound(const verifier *v, const node *n)
+{
+    if (!n->n_results || !n->results || n->result != n->results[0]) return false;
+    for (uint32_t i = 0; i < n->n_results; i++)
+        if (!n->results[i] || n->results[i]->id >= v->m->n_values) return false;
+    return true;
+}
 
 /* A broken node is only shown when the printer cannot trip over it. */
 static bool is_printable(const verifier *v, const function *f, const node *n)
 {
-    if (!f || !n || n->fn != f || f->m != v->m || !n->result || n->result->id >= v->m->n_values) return false;
+    if (!f || !n || n->fn != f || f->m != v->m || !results_sound(v, n)) return false;
     for (uint32_t i = 0; i < n->n_operands; i++)
         if (!n->operands[i] || n->operands[i]->id >= v->m->n_values) return false;
     const op_info *row = op_row(n->op);
     for (int i = 0; i < row->n_attrs; i++) {
         const attr *a = &n->attrs[i];
         if (a->name != row->attrs[i] || (a->set && attr_kind_of(a->name) == AK_PARAM && !a->u.p)) return false;
+        if (a->set && attr_kind_of(a->name) == AK_BODY && !a->u.f) return false;
     }
     return v->list_ok;
 }
@@ -105,6 +117,20 @@ static void verify_params(verifier *v)
     }
 }
 
+static void verify_states(verifier *v)
+{
+    const module *m = v->m;
+    ptrmap *paths = ptrmap_new(v->a);
+    for (uint32_t i = 0; i < m->states.len; i++) {
+        const state_var *s = m->states.data[i];
+        if (s->id != i) violation(v, NULL, NULL, "state \"%s\" has the id of another", s->path);
+        if (ptrmap_has(paths, s->path)) violation(v, NULL, NULL, "two states are named \"%s\"", s->path);
+        ptrmap_set(paths, s->path, (void *)s);
+        if (!type_ok(v, &s->ty) || !type_is_const(m, &s->ty, NULL) || s->ty.enc.kind != ENC_ROWS)
+            violation(v, NULL, NULL, "state \"%s\" is %s", s->path, shown(v, &s->ty));
+    }
+}
+
 /* False when walking up from a region might not end. */
 static bool verify_regions(verifier *v)
 {
@@ -127,7 +153,8 @@ static void verify_value(verifier *v, const function *f, const node *n, const va
     }
     v->by_id[x->id] = x;
     v->defined[x->id] = position;
-    if (x->def != n) violation(v, f, n, "a value does not know its definition");
+    if (x->def != n || (n ? x->index >= n->n_results || n->results[x->index] != x : x->fn != f))
+        violation(v, f, n, "a value does not know its definition");
     if (!type_ok(v, &x->ty))
         violation(v, f, n, "the type %s has sizes that are negative or overflow", shown(v, &x->ty));
 }
@@ -146,7 +173,7 @@ static void verify_node(verifier *v, const function *f, const node *n, uint32_t 
             violation(v, f, NULL, "operand %u of a node of op %s is not defined before it", i, row->name);
             operands_ok = false;
         }
-    verify_value(v, f, n, n->result, position);
+    for (uint32_t i = 0; i < n->n_results; i++) verify_value(v, f, n, n->results[i], position);
     if (!n->in || !region_within(n->in, f->root)) violation(v, f, n, "a node is in no region of its function");
     if (n->n_sources && !n->sources) violation(v, f, n, "a node lost its sources");
     for (int i = 0; i < row->n_attrs; i++) {
@@ -156,20 +183,40 @@ static void verify_node(verifier *v, const function *f, const node *n, uint32_t 
             violation(v, f, NULL, "a node reads parameter \"%s\", which is not in the module", a->u.p->path);
     }
     if (!operands_ok) return;
+    const function *body = node_body(n);
+    if (body && body->scan != n) violation(v, f, n, "a body does not know what runs it");
+    if (n->n_results != op_result_count(n->op, n->attrs)) {
+        violation(v, f, n, "%u results, and not %u", n->n_results, op_result_count(n->op, n->attrs));
+        return;
+    }
     infer_ctx c = {.m = (module *)v->m};
-    type t;
-    if (!op_infer(&c, n->op, n->operands, n->n_operands, n->attrs, &n->result->ty, &t)) violation(v, f, n, "%s", c.why);
-    else if (!type_equal(&t, &n->result->ty))
-        violation(v, f, n, "the result is %s, its operands make it %s", shown(v, &n->result->ty), shown(v, &t));
+    type *t = ARENA_ARRAY(v->a, type, n->n_results);
+    if (!op_infer(&c, n->op, n->operands, n->n_operands, n->attrs, &n->result->ty, t)) {
+        violation(v, f, n, "%s", c.why);
+        return;
+    }
+    for (uint32_t i = 0; i < n->n_results; i++)
+        if (!type_equal(&t[i], &n->results[i]->ty))
+            violation(v, f, n, "the result is %s, its operands make it %s", shown(v, &n->results[i]->ty),
+                      shown(v, &t[i]));
+}
+
+/* Where a use says that a value leaves the function. */
+static const value *leaving(const function *f, const use *u)
+{
+    if (u->state) return u->index < f->states.len ? f->states.data[u->index].out : NULL;
+    return u->index < f->results.len ? f->results.data[u->index].v : NULL;
 }
 
 /* Every use is an operand or result, and there are as many of them: then the lists are exact. */
 static void verify_uses(verifier *v, const function *f)
 {
-    uint32_t *count = ARENA_ARRAY(v->a, uint32_t, v->m->n_values);
+    uint32_t *count = v->uses;
+    memset(count, 0, v->m->n_values * sizeof *count);
     function_foreach (n, f)
         for (uint32_t i = 0; i < n->n_operands; i++) count[n->operands[i]->id]++;
     for (uint32_t i = 0; i < f->results.len; i++) count[f->results.data[i].v->id]++;
+    for (uint32_t i = 0; i < f->states.len; i++) count[f->states.data[i].out->id]++;
     for (uint32_t id = 0; id < v->m->n_values; id++) {
         const value *x = v->by_id[id];
         if (!x || !v->defined[id]) continue;
@@ -177,7 +224,7 @@ static void verify_uses(verifier *v, const function *f)
         for (const use *u = x->uses; u && listed <= count[id]; u = u->next, listed++) {
             bool exact = u->user
                              ? u->user->fn == f && u->index < u->user->n_operands && u->user->operands[u->index] == x
-                             : u->index < f->results.len && f->results.data[u->index].v == x;
+                             : leaving(f, u) == x;
             if (!exact) violation(v, f, x->def, "a use of value %u does not use it", id);
         }
         if (listed != count[id])
@@ -192,14 +239,44 @@ static bool list_is_sound(verifier *v, const function *f)
     const node *prev = NULL;
     v->list_ok = false;
     for (const node *n = f->first; n; prev = n, n = n->next) {
-        if (n->prev == prev && n->fn == f && n->result && n->result->id < v->m->n_values) continue;
+        if (n->prev == prev && n->fn == f && results_sound(v, n)) continue;
         violation(v, f, NULL, "the list of nodes is broken at one of op %s", op_row(n->op)->name);
         return false;
     }
     if (f->last != prev) violation(v, f, NULL, "the list of nodes does not end at its last node");
     for (uint32_t i = 0; i < f->args.len; i++)
         if (f->args.data[i].v->id >= v->m->n_values) violation(v, f, NULL, "argument %u has an unknown id", i);
+    for (uint32_t i = 0; i < f->states.len; i++)
+        if (f->states.data[i].in->id >= v->m->n_values) violation(v, f, NULL, "state %u has an unknown id", i);
     return v->list_ok = f->last == prev;
+}
+
+static void verify_function_states(verifier *v, const function *f)
+{
+    for (uint32_t i = 0; i < f->states.len; i++) {
+        const function_state_entry *e = &f->states.data[i];
+        bool listed = e->s && e->s->id < v->m->states.len && v->m->states.data[e->s->id] == e->s;
+        if (!listed) violation(v, f, NULL, "state %u is not in the module", i);
+        for (uint32_t k = 0; k < i && listed; k++)
+            if (f->states.data[k].s == e->s) violation(v, f, NULL, "state \"%s\" is threaded twice", e->s->path);
+        if (!is_defined(v, e->out, UINT32_MAX))
+            violation(v, f, NULL, "what state %u becomes is not a value of the function", i);
+        else if (listed && (!type_equal(&e->in->ty, &e->s->ty) || !type_equal(&e->out->ty, &e->s->ty)))
+            violation(v, f, NULL, "state \"%s\" becomes another type", e->s->path);
+    }
+}
+
+/* What only entries have, and what only bodies have. */
+static void verify_kind(verifier *v, const function *f)
+{
+    if (f->kind == FUNCTION_ENTRY) {
+        if (f->scan) violation(v, f, NULL, "an entry is run by a scan");
+        vec_foreach (const dim_check, c, &f->checks)
+            if (c->lhs == DIM_BAD || c->rhs == DIM_BAD) violation(v, f, NULL, "a check without a dim");
+        return;
+    }
+    if (f->states.len || f->points.len || f->checks.len) violation(v, f, NULL, "a body has states, points or checks");
+    if (!f->scan || node_body(f->scan) != f) violation(v, f, NULL, "no scan runs the body");
 }
 
 static void verify_function(verifier *v, const function *f)
@@ -209,6 +286,7 @@ static void verify_function(verifier *v, const function *f)
     if (!list_is_sound(v, f) || before != v->violations) return;
     memset(v->defined, 0, v->m->n_values * sizeof *v->defined);
     for (uint32_t i = 0; i < f->args.len; i++) verify_value(v, f, NULL, f->args.data[i].v, position);
+    for (uint32_t i = 0; i < f->states.len; i++) verify_value(v, f, NULL, f->states.data[i].in, position);
     function_foreach (n, f) verify_node(v, f, n, ++position);
     for (uint32_t i = 0; i < f->results.len; i++)
         if (!is_defined(v, f->results.data[i].v, UINT32_MAX))
@@ -216,7 +294,89 @@ static void verify_function(verifier *v, const function *f)
     for (uint32_t i = 0; i < f->points.len; i++)
         if (!is_defined(v, f->points.data[i].v, UINT32_MAX))
             violation(v, f, NULL, "point \"%s\" is not a value of the function", f->points.data[i].place);
+    verify_function_states(v, f);
+    verify_kind(v, f);
     if (v->violations == before) verify_uses(v, f);
+}
+
+/* ---- indices of scans ---- */
+
+/* Some scan around the nodes of f counts with the symbol. */
+static bool counts_around(const verifier *v, const function *f, uint32_t symbol)
+{
+    for (int depth = 0; f->scan && depth <= MAX_SCAN_DEPTH; depth++, f = f->scan->fn)
+        if (dim_is_symbol(v->m->dims, node_attr(f->scan, ATTR_INDEX)->u.d) == (int32_t)symbol) return true;
+    return false;
+}
+
+static void verify_index_use(verifier *v, const function *f, const node *n, dim d)
+{
+    if (dim_is_const(v->m->dims, d, NULL)) return;
+    for (uint32_t s = 0; s < dim_symbol_count(v->m->dims); s++)
+        if (v->is_index[s] && dim_uses(v->m->dims, d, s) && !counts_around(v, f, s))
+            violation(v, f, n, "index %s is used outside of its scan", dim_symbol_at(v->m->dims, s)->name);
+}
+
+static void verify_index_uses_of_type(verifier *v, const function *f, const node *n, const type *t)
+{
+    for (int k = 0; k < t->rank; k++) verify_index_use(v, f, n, t->shape[k]);
+}
+
+/* An index has a value while its scan runs, and no other value then. */
+static void verify_indices(verifier *v, const function *f)
+{
+    const function *outer = f;
+    for (int depth = 0; outer->scan; depth++, outer = outer->scan->fn)
+        if (depth == MAX_SCAN_DEPTH) {
+            violation(v, f, NULL, "scans are nested deeper than %d", MAX_SCAN_DEPTH);
+            return;
+        }
+    for (uint32_t i = 0; i < f->args.len; i++) verify_index_uses_of_type(v, f, NULL, &f->args.data[i].v->ty);
+    function_foreach (n, f) {
+        for (uint32_t i = 0; i < n->n_results; i++) verify_index_uses_of_type(v, f, n, &n->results[i]->ty);
+        for (int i = 0; i < op_row(n->op)->n_attrs; i++) {
+            const attr *a = &n->attrs[i];
+            if (!a->set) continue;
+            if (a->name == ATTR_INDEX) {
+                if (counts_around(v, f, (uint32_t)dim_is_symbol(v->m->dims, a->u.d)))
+                    violation(v, f, n, "a scan has the index of one around it");
+                continue;
+            }
+            if (attr_kind_of(a->name) == AK_DIM) verify_index_use(v, f, n, a->u.d);
+            if (attr_kind_of(a->name) == AK_DIMS)
+                for (int k = 0; k < a->u.dims.n; k++) verify_index_use(v, f, n, a->u.dims.v[k]);
+        }
+    }
+    vec_foreach (const dim_check, c, &f->checks) {
+        verify_index_use(v, f, NULL, c->lhs);
+        verify_index_use(v, f, NULL, c->rhs);
+    }
+}
+
+static void verify_functions(verifier *v)
+{
+    const module *m = v->m;
+    ptrmap *names = ptrmap_new(v->a);
+    uint32_t n = m->functions.len + m->bodies.len, before = v->violations;
+    const function **all = ARENA_ARRAY(v->a, const function *, n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool entry = i < m->functions.len;
+        all[i] = entry ? m->functions.data[i] : m->bodies.data[i - m->functions.len];
+        if (all[i]->kind != (entry ? FUNCTION_ENTRY : FUNCTION_BODY)) violation(v, all[i], NULL, "of the wrong kind");
+        if (ptrmap_has(names, all[i]->name)) violation(v, all[i], NULL, "two functions have this name");
+        ptrmap_set(names, all[i]->name, (void *)all[i]);
+        verify_function(v, all[i]);
+    }
+    if (v->violations != before) return;
+    /* What runs a body is itself part of the module, so walking up from it ends. */
+    for (uint32_t i = 0; i < n; i++) {
+        const node *scan = all[i]->scan;
+        if (scan && (!scan->fn || ptrmap_get(names, scan->fn->name) != scan->fn))
+            violation(v, all[i], NULL, "what runs the body is not in the module");
+    }
+    if (v->violations != before) return;
+    for (uint32_t s = 0; s < dim_symbol_count(m->dims); s++) v->is_index[s] = module_symbol_is_index(m, s);
+    for (uint32_t i = 0; i < n; i++) verify_indices(v, all[i]);
 }
 
 static void out_of_memory(void *arg)
@@ -234,18 +394,11 @@ bool module_verify(const module *m, diags *d)
     v.by_id = ARENA_ARRAY(a, const value *, m->n_values);
     v.defined = ARENA_ARRAY(a, uint32_t, m->n_values);
     v.params = ARENA_ARRAY(a, const param *, v.n_param_ids);
-    ptrmap *names = ptrmap_new(a);
+    v.uses = ARENA_ARRAY(a, uint32_t, m->n_values);
+    v.is_index = ARENA_ARRAY(a, bool, dim_symbol_count(m->dims));
     verify_params(&v);
-    bool walkable = verify_regions(&v);
-    for (uint32_t i = 0; walkable && i < m->functions.len; i++) {
-        const function *f = m->functions.data[i];
-        if (ptrmap_has(names, f->name)) violation(&v, f, NULL, "two functions have this name");
-        ptrmap_set(names, f->name, (void *)f);
-        verify_function(&v, f);
-    }
-    for (uint32_t i = 0; i < m->checks.len; i++)
-        if (m->checks.data[i].lhs == DIM_BAD || m->checks.data[i].rhs == DIM_BAD)
-            violation(&v, NULL, NULL, "a check without a dim");
+    verify_states(&v);
+    if (verify_regions(&v)) verify_functions(&v);
     uint32_t violations = v.violations;
     arena_free(a);
     return violations == 0;

@@ -75,8 +75,10 @@ status pass_canonicalise(pass_ctx *ctx, module *m, bool *changed)
     rule_index x = {0};
     add_rules(&x, arithmetic_rules, n_arithmetic_rules, ctx->scratch);
     add_rules(&x, view_rules, n_view_rules, ctx->scratch);
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        function *f = m->functions.data[i];
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++) {
+        function *f = all[i];
         /* Every rule removes an op, moves one outward, or makes it simpler, so the sweeps end; the bound catches two
          * rules that undo each other. */
         uint32_t sweeps = 0;
@@ -84,7 +86,7 @@ status pass_canonicalise(pass_ctx *ctx, module *m, bool *changed)
             assert(sweeps < 1000);
             again = false;
             function_foreach (n, f) {
-                if (!n->result->uses) continue; /* dce's */
+                if (n->n_results > 1 || !n->result->uses) continue; /* no rule has several results; dce's */
                 while (n->result->uses && rewrite(ctx, &x, f, n)) again = true;
             }
             if (again) *changed = true;

@@ -54,6 +54,16 @@ static value *identity_concat(builder *b, node *n)
     return n->n_operands == 1 ? n->operands[0] : NULL;
 }
 
+/* A box as large as what it is put into can only lie at its start. */
+static value *update_of_all(builder *b, node *n)
+{
+    const attr *start = node_attr(n, ATTR_START);
+    dim zero = dim_const(b->fn->m->dims, 0);
+    for (int i = 0; i < start->u.dims.n; i++)
+        if (start->u.dims.v[i] != zero) return NULL;
+    return type_equal(&n->operands[1]->ty, &n->result->ty) ? n->operands[1] : NULL;
+}
+
 /* ---- composition ---- */
 
 static value *transpose_twice(builder *b, node *n)
@@ -198,6 +208,7 @@ const rule view_rules[] = {
     {OP_CAST, identity, "cast to the same dtype => its operand"},
     {OP_SLICE, identity_slice, "slice of everything => its operand"},
     {OP_CONCAT, identity_concat, "concat of one => its operand"},
+    {OP_UPDATE, update_of_all, "update of everything => the box"},
     {OP_TRANSPOSE, transpose_of_ones, "transpose of axes of size 1 => reshape"},
     {OP_TRANSPOSE, transpose_twice, "transpose of transpose => one"},
     {OP_RESHAPE, reshape_twice, "reshape of reshape => one"},

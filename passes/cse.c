@@ -5,6 +5,8 @@
  *   %2 = add %0, %1 : f32[4]              %1 = add %0, %0 : f32[4]
  *
  * Requires one spelling of each computation (canonicalise); of commuting ops either order of operands is recognised.
+ * Two scans run two bodies, so they are never equal; what is computed in a body stays in it.
+ *
  * Breaks nothing: the kept node has the source positions of both. A function is one straight line, so the first of two
  * equal nodes stands before every reader of the second.
  *
@@ -47,7 +49,7 @@ static value *operand(const table *t, const node *n, uint32_t i)
 
 static uint64_t hash_node(const table *t, const node *n)
 {
-    const type *ty = &n->result->ty;
+    const type *ty = &n->result->ty; /* those of further results follow from it */
     uint64_t h = hash_bytes(ty->shape, ty->rank * sizeof *ty->shape, (uint64_t)n->op * 64 + ty->dt);
     for (uint32_t i = 0; i < n->n_operands; i++) h = hash_bytes(&operand(t, n, i)->id, sizeof(uint32_t), h);
     for (int i = 0; i < op_row(n->op)->n_attrs; i++) h = attr_hash(&n->attrs[i], h);
@@ -106,16 +108,16 @@ static uint32_t merge_function(pass_ctx *ctx, function *f)
 
     function_foreach (n, f) {
         const node *first = find_or_enter(&t, n);
-        if (first) t.same[n->result->id] = first->result;
+        for (uint32_t i = 0; first && i < n->n_results; i++) t.same[n->results[i]->id] = first->results[i];
     }
     bool *whole = whole_duplicates(&t, f, ctx->scratch);
     function_foreach (n, f) {
-        value *kept = t.same[n->result->id];
-        if (!kept) continue;
+        if (!t.same[n->result->id]) continue;
+        node *kept = t.same[n->result->id]->def;
         bool leaf = (op_row(n->op)->props & P_LEAF) != 0;
-        if (leaf || !whole[n->in->id]) kept->def->in = region_common(kept->def->in, n->in);
-        node_add_sources(f->m, kept->def, n);
-        value_replace(f, n->result, kept);
+        if (leaf || !whole[n->in->id]) kept->in = region_common(kept->in, n->in);
+        node_add_sources(f->m, kept, n);
+        for (uint32_t i = 0; i < n->n_results; i++) value_replace(f, n->results[i], kept->results[i]);
         if (!leaf) pass_remark(ctx, n, "%s is computed once", op_row(n->op)->name);
         node_erase(n);
         merged++;
@@ -125,7 +127,9 @@ static uint32_t merge_function(pass_ctx *ctx, function *f)
 
 status pass_cse(pass_ctx *ctx, module *m, bool *changed)
 {
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        if (merge_function(ctx, m->functions.data[i])) *changed = true;
+    uint32_t n;
+    function **all = module_walk(m, ctx->scratch, &n);
+    for (uint32_t i = 0; i < n; i++)
+        if (merge_function(ctx, all[i])) *changed = true;
     return STATUS_OK;
 }

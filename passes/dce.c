@@ -1,9 +1,12 @@
-/* Dead code elimination: nodes and parameters that reach no result are removed.
+/* Dead code elimination: nodes and parameters that reach no result and no state are removed.
  *
  *   %0 = param "w" : f32[4]
  *   %1 = exp %x : f32[4]                ->
  *   %2 = add %x, %0 : f32[4]
  *   return %x                                return %x            (and parameter "w" is gone)
+ *
+ * A node with several results stays while one of them is used; what a scan runs goes with it. States stay: they are
+ * part of what a model promises.
  *
  * Requires nothing. Breaks points whose value goes: they are removed too, with a remark, for a place that cannot be
  * reached must not be rewritten.
@@ -28,12 +31,15 @@ status pass_dce(pass_ctx *ctx, module *m, bool *changed)
         if (m->params.data[i]->id >= n_params) n_params = m->params.data[i]->id + 1;
     bool *read = ARENA_ARRAY(ctx->scratch, bool, n_params);
 
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        function *f = m->functions.data[i];
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++) {
+        function *f = all[i];
+        if (f->kind == FUNCTION_BODY && !f->scan) continue; /* gone with its node */
         for (node *n = f->last, *prev; n; n = prev) {
             prev = n->prev;
-            if (!n->result->uses) {
-                if (f->points.len) remove_points(ctx, f, n->result);
+            if (!node_is_used(n)) {
+                for (uint32_t k = 0; k < n->n_results && f->points.len; k++) remove_points(ctx, f, n->results[k]);
                 node_erase(n);
                 *changed = true;
             } else if (n->op == OP_PARAM) {

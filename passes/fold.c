@@ -193,6 +193,7 @@ static bool is_small(const folder *x, const type *t)
 static tensor *known_result(const folder *x, const node *n)
 {
     arena *a = x->ctx->scratch;
+    if (n->op == OP_SCAN || n->n_results > 1) return NULL; /* what a body computes is not known here */
     if (!is_small(x, &n->result->ty)) return NULL;
     if (n->op == OP_PARAM) {
         const param *p = node_attr(n, ATTR_PARAM)->u.p;
@@ -216,7 +217,7 @@ static bool is_needed(const folder *x, const value *v, int depth)
 {
     if (depth == 64) return true; /* a longer chain of views than canonicalise leaves */
     for (const use *u = v->uses; u; u = u->next) {
-        if (!u->user || !x->known[u->user->result->id]) return true;
+        if (!u->user || !x->known[u->user->result->id]) return true; /* of several results none is known */
         if ((op_row(u->user->op)->props & P_PURE_VIEW) && is_needed(x, u->user->result, depth + 1)) return true;
     }
     return false;
@@ -333,10 +334,12 @@ static value *fold_view(folder *x, node *n)
 
 status pass_fold(pass_ctx *ctx, module *m, bool *changed)
 {
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
     /* At most one parameter is made for each node. */
-    folder x = {.ctx = ctx, .m = m, .readers = param_readers(m, ctx->scratch, module_node_count(m))};
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        function *f = m->functions.data[i];
+    folder x = {.ctx = ctx, .m = m, .readers = param_readers(m, ctx->scratch, module_node_count(m, ctx->scratch))};
+    for (uint32_t i = 0; i < n_functions; i++) {
+        function *f = all[i];
         function_foreach (n, f) {
             if (!n->result->uses) continue;
             value *v = fold_number(&x, n);

@@ -226,8 +226,10 @@ static bool find_weight(scaler *x, const function *f, const value *v, scaling *s
 static void find_scales(scaler *x)
 {
     x->found.len = 0;
-    for (uint32_t i = 0; i < x->m->functions.len; i++) {
-        const function *f = x->m->functions.data[i];
+    uint32_t n_functions;
+    function **all = module_walk(x->m, x->ctx->scratch, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++) {
+        const function *f = all[i];
         function_foreach (n, f) {
             if (n->op != OP_MUL || !n->result->uses) continue;
             for (uint32_t k = 2; k-- > 0;) {
@@ -360,9 +362,11 @@ status pass_fold_scale(pass_ctx *ctx, module *m, bool *changed)
 {
     scaler x = {.ctx = ctx, .m = m};
     while (move_scales(&x)) *changed = true;
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i])
-            if (n->result->uses && move_shift(&x, m->functions.data[i], n)) *changed = true;
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i])
+            if (n->result->uses && move_shift(&x, all[i], n)) *changed = true;
     x.explain = true;
     move_scales(&x);
     return STATUS_OK;

@@ -33,7 +33,9 @@ bool match_rounded(const value *v)
 {
     for (;;) {
         const node *n = v->def;
-        if (!n || n->op == OP_PARAM || !dtype_is_float(v->ty.dt)) return true;
+        if (!dtype_is_float(v->ty.dt)) return true;
+        if (!n) return v->fn->kind == FUNCTION_ENTRY; /* a body's arguments are what was computed */
+        if (n->op == OP_PARAM) return true;
         if (n->op == OP_GATHER || (op_row(n->op)->props & P_PURE_VIEW)) {
             v = n->operands[0];
             continue;
@@ -63,10 +65,11 @@ void match_region(const function *f, const region *r, arena *a, region_border *o
             ptrmap_set(seen, v, v);
             vec_push(a, &out->inputs, v);
         }
-        for (const use *u = n->result->uses; u; u = u->next) {
-            if (u->user && region_within(u->user->in, r)) continue;
-            vec_push(a, &out->outputs, n->result);
-            break;
-        }
+        for (uint32_t i = 0; i < n->n_results; i++)
+            for (const use *u = n->results[i]->uses; u; u = u->next) {
+                if (u->user && region_within(u->user->in, r)) continue;
+                vec_push(a, &out->outputs, n->results[i]);
+                break;
+            }
     }
 }

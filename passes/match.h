@@ -15,8 +15,8 @@ node *match_only_user(const value *v);
 bool match_point(const function *f, const value *v);
 /* v is the constant x in every element, by its bits: 0 does not match -0. */
 bool match_splat(const value *v, double x);
-/* The numbers of v are what its dtype can hold, even where the interpreter does not round: inputs, parameters, and what
- * only moves them. */
+/* The numbers of v are what its dtype can hold, even where the interpreter does not round: inputs, states,
+ * parameters, and what only moves them. */
 bool match_rounded(const value *v);
 
 /* What crosses the border of a block instance. */

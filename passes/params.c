@@ -1,11 +1,13 @@
 /* See params.h. */
 #include "passes/params.h"
 
-size_t module_node_count(const module *m)
+size_t module_node_count(const module *m, arena *a)
 {
     size_t nodes = 0;
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i]) nodes++;
+    uint32_t n_functions;
+    function **all = module_walk(m, a, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i]) nodes++;
     return nodes;
 }
 
@@ -20,8 +22,10 @@ static size_t param_ids(const module *m)
 uint32_t *param_readers(const module *m, arena *a, size_t more)
 {
     uint32_t *readers = ARENA_ARRAY(a, uint32_t, param_ids(m) + more);
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i])
+    uint32_t n_functions;
+    function **all = module_walk(m, a, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i])
             if (n->op == OP_PARAM) readers[node_attr(n, ATTR_PARAM)->u.p->id]++;
     return readers;
 }
@@ -29,8 +33,10 @@ uint32_t *param_readers(const module *m, arena *a, size_t more)
 uint32_t *param_uses(const module *m, arena *a)
 {
     uint32_t *uses = ARENA_ARRAY(a, uint32_t, param_ids(m));
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        function_foreach (n, m->functions.data[i])
+    uint32_t n_functions;
+    function **all = module_walk(m, a, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, all[i])
             if (n->op == OP_PARAM) uses[node_attr(n, ATTR_PARAM)->u.p->id] += value_use_count(n->result);
     return uses;
 }

@@ -4,11 +4,11 @@
 
 #include "ir/constant.h"
 
-/* By parameter id: the nodes that read it, in all functions. With room for `more` parameters that will be made. */
+/* By parameter id: the nodes that read it, in all entries and bodies. With room for `more` parameters that will be made. */
 uint32_t *param_readers(const module *m, arena *a, size_t more);
 /* By parameter id: the uses of those nodes. */
 uint32_t *param_uses(const module *m, arena *a);
-size_t module_node_count(const module *m);
+size_t module_node_count(const module *m, arena *scratch);
 
 /* A parameter of type ty with the value e: the one at `path` or "path.2", "path.3" ... that is the same already, or a
  * new one at the first of these that is free. */

@@ -185,9 +185,11 @@ static value *stored(precomputer *x, node *n)
 
 status pass_precompute(pass_ctx *ctx, module *m, bool *changed)
 {
-    precomputer x = {.ctx = ctx, .m = m, .readers = param_readers(m, ctx->scratch, module_node_count(m))};
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        function *f = m->functions.data[i];
+    precomputer x = {.ctx = ctx, .m = m, .readers = param_readers(m, ctx->scratch, 0)};
+    uint32_t n_functions;
+    function **all = module_walk(m, ctx->scratch, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++) {
+        function *f = all[i];
         x.known = ARENA_ARRAY(ctx->scratch, const cexpr *, m->n_values);
         x.origin = ARENA_ARRAY(ctx->scratch, const param *, m->n_values);
         function_foreach (n, f) {

@@ -161,6 +161,8 @@ static uint32_t count_nodes(const module *m)
     uint32_t n = 0;
     for (uint32_t i = 0; i < m->functions.len; i++)
         function_foreach (x, m->functions.data[i]) n++;
+    for (uint32_t i = 0; i < m->bodies.len; i++)
+        function_foreach (x, m->bodies.data[i]) n++;
     return n;
 }
 

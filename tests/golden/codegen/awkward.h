@@ -39,7 +39,7 @@ void int_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 
 /* ---- dims: index in an array of int dim values, bounds ---- */
 
-#define INT_DIMS 4
+#define INT_DIMS 5
 #define INT_DIM_N 0 /* n */
 #define INT_DIM_N_MIN 1
 #define INT_DIM_N_MAX 1000
@@ -378,7 +378,7 @@ void BARE_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 
 /* ---- dims: index in an array of BARE dim values, bounds ---- */
 
-#define BARE_DIMS 4
+#define BARE_DIMS 5
 #define BARE_DIM_N 0 /* n */
 #define BARE_DIM_N_MIN 1
 #define BARE_DIM_N_MAX 1000

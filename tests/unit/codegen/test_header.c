@@ -103,6 +103,7 @@ static void awkward(void **state)
     setup s = start();
     dim n = dim_sym(s.d, "n", DIM_INPUT, 1, 1000, 1), N = dim_sym(s.d, "N", DIM_INPUT, 1, 1000000000, 1);
     dim nm = dim_sym(s.d, "n_MAX", DIM_INPUT, -3, 9, 1), open = dim_sym(s.d, "open", DIM_INPUT, 1, 2, 1);
+    dim_sym(s.d, "index", DIM_DATA, 0, 7, 1); /* of a scan: has a place in the table and no name */
     dim seventh = dim_floordiv(s.d, n, dim_const(s.d, 7)), least = dim_min(s.d, n, nm), rest = dim_mod(s.d, N, n);
     const codegen_tensor in[] = {
         {"int", "a doc with */ in it\nand a second line /* too", DT_F32, 4, {n, seventh, least, rest}},

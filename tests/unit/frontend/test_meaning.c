@@ -277,7 +277,7 @@ static void run_time_checks(void **state)
     front f = front_compile(
         "model m(x: f32[B, S]) -> y: f32[B, S] where B <= 8, S <= 9 { require B <= S, B % 2 == 0 return x + 1 }");
     if (!f.m) fail_msg("%s", front_messages(&f));
-    assert_int_equal(f.m->checks.len, 2);
+    assert_int_equal(f.m->functions.data[0]->checks.len, 2);
     static const int64_t good[] = {2, 2}, bad[] = {3, 4}, worse[] = {4, 3};
     const function *fn = f.m->functions.data[0];
     tensor *out[1];

@@ -564,11 +564,11 @@ static void test_int_ops(void **state)
 
 /* ---- rounding, observing, results ---- */
 
-static void count(void *arg, const node *n, const tensor *t)
+static void count(void *arg, const value *v, const tensor *t)
 {
     int *seen = arg;
-    assert_ptr_equal(n->result->def, n);
-    assert_int_equal(t->dt, n->result->ty.dt);
+    assert_ptr_equal(v->def->results[v->index], v);
+    assert_int_equal(t->dt, v->ty.dt);
     ++*seen;
 }
 
@@ -622,10 +622,9 @@ static void test_tensor_bytes(void **state)
 
 static const char sizes[] =
     "module m\ndim B input 1..4\ndim S input 2..512 multiple 2\ndim P setting 0..8\n"
-    "check B * S <= 64\ncheck S + P <= 16\n"
     "func @f(%ids: i32[B, S], %mask: bool[B, S, S], %wide: f32[2 * S + 1]) -> (y: f32[S + P]) {\n"
-    " %0 = iota {axis = 0} : f32[S + P]\n return %0\n}\n"
-    "func @g(%ids: i32[B, S]) -> (y: i32[B, S]) {\n return %ids\n}\n";
+    " check B * S <= 64\n check S + P <= 16\n %0 = iota {axis = 0} : f32[S + P]\n return %0\n}\n"
+    "func @g(%ids: i32[B, S]) -> (y: i32[B, S]) {\n check B * S <= 64\n return %ids\n}\n";
 
 static void refused(fixture *x, const char *text, tensor *const *args, const char *want)
 {
@@ -671,9 +670,10 @@ static void test_dims(void **state)
     refused(&x, sizes, ARGS(THREE(2, 3)),
             "error: dim 'S' is out of bounds, from axis 1 of argument 'ids'\n  expected: a multiple of 2\n       got: "
             "S = 3\n");
-    refused(&x, sizes, ARGS(THREE(4, 18)),
-            "error: the sizes of the arguments break a requirement\n  5 | check B * S <= 64\n    |       ^~~~~~~~~~~\n"
-            "  expected: B * S <= 64\n       got: 72 and 64\n");
+    refused(
+        &x, sizes, ARGS(THREE(4, 18)),
+        "error: the sizes of the arguments break a requirement\n  6 |  check B * S <= 64\n    |        ^~~~~~~~~~~\n"
+        "  expected: B * S <= 64\n       got: 72 and 64\n");
     refused(&x, sizes, ARGS(THREE(2, 14)), "expected: S + P <= 16\n       got: 17 and 16\n");
     const int64_t far[3] = {99, 99, 9};
     x.settings = far;

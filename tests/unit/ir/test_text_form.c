@@ -19,9 +19,6 @@ static const char everything[] =
     "dim S input 8..512 multiple 8\n"
     "dim K setting 0..16\n"
     "dim N data 0..100\n"
-    "check S <= 512\n"
-    "check B * S == B * S\n"
-    "check S multiple 8\n"
     "param \"a.weight\" : f32[8, 4] = random f32[8, 4] seed 3 stream 77 scale 0.25\n"
     "param \"we \\\"ird\\\\\\n\\x01\" : bf16[4] = splat bf16[4] 1.5\n"
     "param \"table\" : f32[10, 4] = data f32[10, 4] ["
@@ -33,6 +30,9 @@ static const char everything[] =
     "param \"ids\" : i64[3] = data i64[3] [-9223372036854775808, 0, 9]\n"
     "\n"
     "func @main(%x: f32[B, 4], %mask: bool[B, S, S], %n: i32) -> (y: f32[B, 8], \"odd result\": f32) {\n"
+    "  check S <= 512\n"
+    "  check B * S == B * S\n"
+    "  check S multiple 8\n"
     "  region r1 = \"bert.layer\" at \"encoder.layer.0\"\n"
     "  region r2 = \"gelu\" at \"encoder.layer.0\" in r1\n"
     "  region r3 = \"\" at \"\"\n"
@@ -124,16 +124,16 @@ typedef struct {
 static const bad mistakes[] = {
     {"", "expected 'module'"},
     {"modul m", "expected 'module'"},
-    {"module m\nfunk", "expected dim, check, param or func"},
+    {"module m\nfunk", "expected dim, param, state, body or func"},
     {"module m\ndim B input 4..1", "not in order"},
     {"module m\ndim B input -1..1", "not in order"},
     {"module m\ndim B input 1..99999999999999999999", "does not fit in 64 bits"},
     {"module m\ndim B input 1..4\ndim B input 1..4", "declared twice"},
     {"module m\ndim B input 1..4 multiple 0", "a multiple of 0"},
     {"module m\ndim B other 1..4", "expected input, setting or data"},
-    {"module m\ncheck 4 multiple 0", "expected a positive constant"},
-    {"module m\ncheck Q == 4", "expected a dim"},
-    {"module m\ncheck 4 < 5", "expected '==', '<=' or 'multiple'"},
+    {F("check 4 multiple 0"), "expected a positive constant"},
+    {F("check Q == 4"), "expected a dim"},
+    {F("check 4 < 5"), "expected '==', '<=' or 'multiple'"},
     {"module m\nparam \"p\" : f99[2]", "unknown dtype 'f99'"},
     {"module m\nparam \"p\" : f32[1,1,1,1,1,1,1,1,1]", "at most 8 axes"},
     {"module m\nparam \"p\" : f32[-1]", "a size below 0"},
@@ -239,7 +239,7 @@ static const bad mistakes[] = {
     {F("region r1 = \"a\" at \"b\" in r2"), "no region 'r2'"},
     {F("region r1 = \"a\" at \"b\"\nregion r1 = \"a\" at \"b\""), "declared twice"},
     {F("point \"a:b\" = %q"), "%q is not defined"},
-    {F("exp"), "expected a node, region, point or return"},
+    {F("exp"), "expected a node, region, check, point, state or return"},
     {"module m\nfunc @f(%x: f32) -> (y: i32) { return %x }", "declared with another type"},
     {"module m\nfunc @f(%x: f32, %x: f32) -> (y: f32) { return %x }", "defined twice"},
     {"module m\nfunc @f(%x: f32) -> (y: f32) { return %x", "expected '}'"},

@@ -64,8 +64,9 @@ static size_t write_all(FILE *f, const texts *t, const float *rows)
 
 size_t index_write(const char *path, const texts *t, const float *rows)
 {
-    char *temporary = resize(NULL, strlen(path) + sizeof ".XXXXXX", 1);
-    sprintf(temporary, "%s.XXXXXX", path);
+    size_t bytes = strlen(path) + sizeof ".XXXXXX";
+    char *temporary = resize(NULL, bytes, 1);
+    snprintf(temporary, bytes, "%s.XXXXXX", path);
     int fd = mkstemp(temporary);
     if (fd < 0) fail(BAD_FILE, "%s: %s", temporary, strerror(errno));
     mode_t mask = umask(0);

@@ -1,7 +1,7 @@
 """The engines that the benchmark compares: one row of ENGINES each.
 
-An engine prepares a model once (`prepare`), then once for each batch size gives a `Call`: run() does one
-inference and nothing else, outputs() gives the results of the last run as a list of arrays.
+An engine prepares a model once (`prepare`; `note` then says what is worth printing about it), then once for each shape
+gives a `Call`: run() does one inference and nothing else, outputs() gives the results of the last run as a list of arrays.
 To add an engine, write such a class and add it to ENGINES; `Unavailable` says that it cannot be tried here.
 """
 
@@ -29,6 +29,7 @@ class Tfxc:
     """tfxc: compiled to a shared object, called through ctypes."""
 
     name = "tfxc"
+    note = None
 
     def __init__(self, options):
         self.options = options
@@ -42,11 +43,19 @@ class Tfxc:
             raise Unavailable(f"there is no {compiler}: build it, or say --tfxc PATH")
         path = self.options.scratch / f"{model.name}.so"
         command = [compiler, model.source, "-o", path, *self.options.tfxc_flag]
+        begin = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
+        self.compile_s = time.perf_counter() - begin
         if done.returncode != 0:
             raise Unavailable(f"tfxc failed ({done.returncode}):\n{done.stderr.rstrip()}")
         self.model = tfx.Model(path)
         self.version = self.model.info.compiler.decode().removeprefix("tfxc ")
+        self.artefact_bytes = path.stat().st_size
+        code = self.artefact_bytes - self.model.info.weight_bytes
+        self.note = (
+            f"compiled in {self.compile_s:.2f} s, artefact {self.artefact_bytes / 1e6:.2f} MB, "
+            f"of which all but the weights {code / 1e6:.2f} MB"
+        )
 
     def call(self, model, inputs):
         return TfxcCall(self.model, inputs)
@@ -64,16 +73,17 @@ class TfxcCall:
 
 
 class OnnxRuntime:
-    """ONNX Runtime: the module exported with PyTorch's exporter, all graph optimizations on.
+    """ONNX Runtime with all graph optimizations, on several graphs of one module.
 
-    Two graphs are tried: the exported one (opset 23: attention is one operator) and what
-    onnxruntime.transformers.optimizer makes of an opset 20 export. At each batch size the one that is
-    faster in a short trial stands for the engine; the record's `variant` names it. Inputs and outputs
-    are bound beforehand.
+    `exported` is what PyTorch's exporter writes (opset 23: attention is one operator). The fused ones went through
+    onnxruntime.transformers.optimizer, which knows older forms better: `fused` is made from the same exporter at opset 20,
+    `fused from trace` from the older exporter and, where the model has one, the module with attention written out. For each shape the graph that is
+    fastest in a short trial stands for the engine; the record's `variant` names it. Inputs and outputs are bound beforehand.
     """
 
     name = "onnxruntime"
-    trial_runs = 15
+    note = None
+    trial_runs, trial_seconds = 15, 1.0
 
     def __init__(self, options):
         self.options = options
@@ -84,8 +94,12 @@ class OnnxRuntime:
     def prepare(self, model, threads):
         import onnxruntime as ort
 
-        plain = self._export(model, 23)
-        fused = self._fuse(model, self._export(model, 20))
+        graphs = {
+            "exported": self._export(model, 23),
+            "fused": self._fuse(model, self._export(model, 20)),
+        }
+        if model.plain_module:
+            graphs["fused from trace"] = self._fuse(model, self._trace(model, 17))
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = threads
         settings.inter_op_num_threads = 1
@@ -93,13 +107,18 @@ class OnnxRuntime:
         settings.log_severity_level = 3
         self._sessions = {
             variant: ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-            for variant, path in (("exported", plain), ("transformers.optimizer", fused))
+            for variant, path in graphs.items()
         }
+
+    def _example(self, model):
+        return {k: torch.from_numpy(v) for k, v in model.inputs(2, model.tokens[0]).items()}
 
     def _export(self, model, opset):
         path = str(self.options.scratch / f"{model.name}.{opset}.onnx")
-        example = {k: torch.from_numpy(v) for k, v in model.inputs(2).items()}
-        batch = torch.export.Dim("batch", max=model.max_batch)
+        example = self._example(model)
+        dynamic = {0: torch.export.Dim("batch", max=model.max_batch)}
+        if model.max_tokens:
+            dynamic[1] = torch.export.Dim("tokens", max=model.max_tokens)
         with quiet():
             torch.onnx.export(
                 model.module(),
@@ -107,9 +126,27 @@ class OnnxRuntime:
                 path,
                 input_names=list(example),
                 output_names=list(model.outputs),
-                dynamic_shapes=tuple({0: batch} for _ in example),
+                dynamic_shapes=tuple(dynamic for _ in example),
                 opset_version=opset,
                 dynamo=True,
+                verbose=False,
+            )
+        return path
+
+    def _trace(self, model, opset):
+        path = str(self.options.scratch / f"{model.name}.trace.onnx")
+        example = self._example(model)
+        axes = {0: "batch", 1: "tokens"} if model.max_tokens else {0: "batch"}
+        with quiet():
+            torch.onnx.export(
+                model.plain_module(),
+                tuple(example.values()),
+                path,
+                input_names=list(example),
+                output_names=list(model.outputs),
+                dynamic_axes={k: axes for k in example} | {k: {0: "batch"} for k in model.outputs},
+                opset_version=opset,
+                dynamo=False,
                 verbose=False,
             )
         return path
@@ -131,7 +168,7 @@ class OnnxRuntime:
             call = OnnxRuntimeCall(session, variant, model, inputs)
             call.run()
             times = []
-            for _ in range(self.trial_runs):
+            while len(times) < 3 or (len(times) < self.trial_runs and sum(times) < self.trial_seconds):
                 start = time.perf_counter()
                 call.run()
                 times.append(time.perf_counter() - start)
@@ -161,6 +198,7 @@ class PyTorch:
     """PyTorch eager, in inference mode."""
 
     name = "pytorch"
+    note = None
 
     def __init__(self, options):
         self.version = torch.__version__

@@ -468,7 +468,7 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
     if (s->o.emit == EMIT_HEADER) {
         strbuf text = strbuf_new(s->a);
-        header_write(model, prefix, tfx_h_text, &text);
+        header_write(model, prefix, false, tfx_h_text, &text);
         return write_text(s, s->o.output, &text);
     }
     codegen_output out = {.kind = kinds[s->o.emit],

@@ -1,9 +1,12 @@
 /* tfx.h: the interface of a compiled model.
  *
- * A model is used in one of two ways, and the same code can do both:
- *   linked   model.o, model.a or model.so is linked; model.h (which contains this file) declares PREFIX_open and the
- * rest. loaded   tfx_open(path, ...) of the loader library finds a model.so at run time. Both give a tfx_model handle,
- * and every tfx_ function below works on any handle:
+ * A model is used in one of two ways, and one program can do both:
+ *
+ * - linked: model.o, model.a or model.so is linked; model.h, which contains this file, declares PREFIX_open and the
+ *   rest;
+ * - loaded: tfx_open(path, ...) of the loader library finds a model.so at run time.
+ *
+ * Both give a tfx_model handle, and every tfx_ function below works on any handle:
  *
  *     tfx_model *m;
  *     if (digits_open(NULL, &m) != TFX_OK) ...             // or tfx_open("digits.so", NULL, &m)

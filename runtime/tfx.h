@@ -348,6 +348,12 @@ static inline int64_t tfx_max(int64_t a, int64_t b)
  * opens a handle. On failure *out is NULL and options->message, when given, has the text. */
 tfx_status tfx_open(const char *path, const tfx_options *options, tfx_model **out);
 
+/* Loads the model without opening a handle: api->info and api->workspace_size need none, and answer where open would
+ * not, without the weights and on any processor. Of the options only message is used. tfx_unload(*library) ends it;
+ * handles that api->open gave are closed before. */
+tfx_status tfx_load(const char *path, const tfx_options *options, const tfx_api **api, void **library);
+void tfx_unload(void *library);
+
 /* "TFX_ERR_SHAPE", "f32"; "?" for a number that is none. Static text. */
 const char *tfx_status_name(int32_t status);
 const char *tfx_dtype_name(int32_t dtype);

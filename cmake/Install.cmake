@@ -25,6 +25,7 @@ function(tfxc_install)
     configure_file(${package}/tfx.pc.in ${CMAKE_BINARY_DIR}/tfx.pc @ONLY)
     install(FILES ${CMAKE_BINARY_DIR}/tfx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+    install(FILES ${CMAKE_SOURCE_DIR}/examples/embed_python/tfx.py DESTINATION ${CMAKE_INSTALL_DATADIR}/tfxc/python)
     file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/*.md)
     install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/LICENSE TYPE DOC)
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)

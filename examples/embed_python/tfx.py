@@ -294,7 +294,7 @@ def _by_name(given, names, what):
 
 
 class Call:
-    """A call with its memory laid out: run() may be repeated, on what its inputs then hold, and overwrites `outputs`."""
+    """A call with its memory laid out. run() may be repeated, on what the inputs then hold; it overwrites `outputs`."""
 
     def __init__(self, model, index, inputs, dims, out):
         self._model, self._index = model, index

@@ -116,6 +116,9 @@ static const struct {
      INTO(interpretation.entry)},
     {"--input=", "NAME=FILE", "with --interpret: an input (.npy); FILE.npz alone: all of them", NOWHERE},
     {"--save=", "NAME=FILE", "with --interpret: where an output goes (.npy); FILE.npz alone: all of them", NOWHERE},
+    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows", NOWHERE},
+    {"--state=", "FILE", "with --interpret=tir: where states come from, if it exists, and go to (.npz)",
+     INTO(interpretation.states)},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
     {"--print-ops", "", "the tensor-IR ops, as Markdown", NOWHERE},
     {"--print-passes", "", "the passes and their order, as Markdown", NOWHERE},
@@ -187,6 +190,19 @@ static bool parse_binding(session *s, const char *text, const char *flag, named_
     return true;
 }
 
+static bool parse_dim(session *s, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    char *end = NULL;
+    errno = 0;
+    long long n = eq ? strtoll(eq + 1, &end, 10) : 0;
+    if (!eq || eq == text || end == eq + 1 || *end || errno || eq[1] == ' ')
+        return usage_error(s, "--dim needs NAME=N, not '%s'", text);
+    named_dim d = {arena_strndup(s->a, text, (size_t)(eq - text)), n};
+    vec_push(s->a, &s->o.interpretation.dims, d);
+    return true;
+}
+
 /* Suggests one of the flags that --help shows, those of the passes included. */
 static bool unknown_flag(session *s, const char *arg)
 {
@@ -220,6 +236,7 @@ static bool parse_flag(session *s, const char *arg)
     }
     if (starts(arg, "--input=", &v)) return parse_binding(s, v, "--input", &o->interpretation.inputs);
     if (starts(arg, "--save=", &v)) return parse_binding(s, v, "--save", &o->interpretation.outputs);
+    if (starts(arg, "--dim=", &v)) return parse_dim(s, v);
     if (starts(arg, "--diagnostics=", &v)) {
         o->json = !strcmp(v, "json");
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
@@ -324,8 +341,8 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     if (!ok) return false;
     if (!o->input) return usage_error(s, "no input file%s", ""), false;
     const interpretation *run = &o->interpretation;
-    if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len))
-        return usage_error(s, "--entry, --input and --save are for --interpret%s", ""), false;
+    if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len || run->dims.len || run->states))
+        return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
     if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
     o->emit = EMIT_NOTHING;

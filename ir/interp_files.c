@@ -1,9 +1,8 @@
 /* Arrays in, one run of an interpreter, arrays out. */
 #include "ir/interp_files.h"
 
-#include "ir/interp.h"
+#include "ir/interp_arrays.h"
 #include "ir/kir/kinterp.h"
-#include "runtime/npy.h"
 
 #define NOWHERE ((span){0, 0})
 
@@ -12,6 +11,7 @@ typedef struct {
     module *m;
     const kmodule *km;
     const function *f;
+    int64_t *settings; /* by symbol: what --dim says */
     arena *a;
     diags *d;
 } run;
@@ -63,27 +63,6 @@ static bool names_known(const run *r, const char *fmt, const named_files *files,
 
 /* ---- files ---- */
 
-static const struct {
-    npy_type npy;
-    dtype dt;
-} npy_rows[] = {{NPY_BOOL, DT_BOOL}, {NPY_I8, DT_I8},   {NPY_U8, DT_U8},      {NPY_I16, DT_I16},    {NPY_U16, DT_U16},
-                {NPY_I32, DT_I32},   {NPY_U32, DT_U32}, {NPY_I64, DT_I64},    {NPY_U64, DT_U64},    {NPY_F16, DT_F16},
-                {NPY_F32, DT_F32},   {NPY_F64, DT_F64}, {NPY_RAW16, DT_BF16}, {NPY_RAW8, DT_F8E4M3}};
-
-static bool dtype_from_npy(npy_type t, dtype *out)
-{
-    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
-        if (npy_rows[i].npy == t) return *out = npy_rows[i].dt, true;
-    return false;
-}
-
-static bool npy_from_dtype(dtype t, npy_type *out)
-{
-    for (size_t i = 0; i < sizeof npy_rows / sizeof *npy_rows; i++)
-        if (npy_rows[i].dt == t) return *out = npy_rows[i].npy, true;
-    return false;
-}
-
 /* What the files hold for one input: the file of its name, or the member of its name in an .npz. */
 static bool read_array(const run *r, const char *name, const char **path, npy_array *out)
 {
@@ -113,23 +92,11 @@ static bool load_inputs(const run *r, tensor **args)
     for (uint32_t i = 0; i < r->f->args.len; i++) {
         const char *path;
         npy_array a;
-        dtype dt;
         if (!read_array(r, r->f->args.data[i].name, &path, &a)) return false;
-        bool ok = a.rank <= MAX_RANK && dtype_from_npy(a.type, &dt);
-        if (ok) args[i] = tensor_from_bytes(r->a, dt, a.rank, a.shape, a.data);
+        args[i] = tensor_from_array(r->a, &a);
         npy_free(&a);
-        if (!ok) return fail(r, "%s: an array of this type or rank is no input of a model", path);
+        if (!args[i]) return fail(r, "%s: an array of this type or rank is no input of a model", path);
     }
-    return true;
-}
-
-/* The output as an array that is to be freed. */
-static bool to_array(const run *r, const char *name, const tensor *t, npy_array *out)
-{
-    npy_type form;
-    if (!npy_from_dtype(t->dt, &form)) return fail(r, "the element type of output '%s' has no .npy form", name);
-    if (!npy_new(out, name, form, t->rank, t->shape)) arena_out_of_memory(r->a);
-    tensor_to_bytes(t, out->data);
     return true;
 }
 
@@ -144,7 +111,8 @@ static bool save_outputs(const run *r, const named_file *to, tensor *const *resu
     for (uint32_t i = 0; i < f->results.len && ok; i++) {
         const char *name = f->results.data[i].name;
         if (to->name && strcmp(to->name, name)) continue;
-        ok = to_array(r, name, results[i], &arrays[n]);
+        ok = tensor_to_array(r->a, results[i], name, &arrays[n]) ||
+             fail(r, "the element type of output '%s' has no .npy form", name);
         n += ok;
     }
     if (ok) {
@@ -152,6 +120,46 @@ static bool save_outputs(const run *r, const named_file *to, tensor *const *resu
         if (!ok) fail(r, "%s", why);
     }
     for (size_t i = 0; i < n; i++) npy_free(&arrays[i]);
+    return ok;
+}
+
+/* ---- dims ---- */
+
+static bool is_shown(const run *r, uint32_t symbol)
+{
+    for (uint32_t i = 0; i < r->f->args.len; i++) {
+        const type *t = &r->f->args.data[i].v->ty;
+        for (int k = 0; k < t->rank; k++)
+            if (dim_is_symbol(r->m->dims, t->shape[k]) == (int32_t)symbol) return true;
+    }
+    return false;
+}
+
+/* Every dim that the entry needs and no input shows has a value, and no other has. */
+static bool take_dims(run *r)
+{
+    uint32_t n = dim_symbol_count(r->m->dims), n_given = 0;
+    bool *used = ARENA_ARRAY(r->a, bool, n), ok = true;
+    const char **given = ARENA_ARRAY(r->a, const char *, n);
+    r->settings = ARENA_ARRAY(r->a, int64_t, n);
+    function_symbols(r->f, used);
+    for (uint32_t s = 0; s < n; s++) {
+        const char *name = dim_symbol_at(r->m->dims, s)->name;
+        if (!used[s] || is_shown(r, s)) continue;
+        given[n_given++] = name;
+        bool found = false;
+        vec_foreach (const named_dim, d, &r->o->dims) {
+            if (strcmp(d->name, name)) continue;
+            r->settings[s] = d->value;
+            found = true;
+        }
+        if (!found) ok = fail(r, "dim '%s' has no --dim, and no input shows it", name);
+    }
+    vec_foreach (const named_dim, d, &r->o->dims) {
+        bool found = false;
+        for (uint32_t i = 0; i < n_given && !found; i++) found = !strcmp(given[i], d->name);
+        if (!found) ok = unknown(r, "the entry takes no dim '%s'", d->name, given, n_given);
+    }
     return ok;
 }
 
@@ -169,7 +177,7 @@ static bool run_kernels(const run *r, tensor *const *args, tensor **results)
     const function *f = r->f;
     const kfunction *plan = kmodule_find(r->km, f->name);
     int64_t *dims = ARENA_ARRAY(r->a, int64_t, dim_symbol_count(r->m->dims)), shape[MAX_RANK];
-    if (!interp_dims(f, args, NULL, r->a, r->d, dims)) return false;
+    if (!interp_dims(f, args, r->settings, r->a, r->d, dims)) return false;
     kbinding *params = ARENA_ARRAY(r->a, kbinding, plan->params.len);
     for (uint32_t i = 0; i < f->args.len; i++) {
         params[i] = storage(r, args[i]->dt, tensor_elements(args[i]));
@@ -199,12 +207,14 @@ bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, 
     const function *f = r.f;
     bool in = names_known(&r, "the model has no input '%s'", &o->inputs, f->args.data, f->args.len);
     bool out = names_known(&r, "the model has no output '%s'", &o->outputs, f->results.data, f->results.len);
-    if (!in || !out) return false;
+    if (!in || !out || !take_dims(&r)) return false;
+    if (o->states && !m->states.len) return fail(&r, "--state: the model has no states%s", "");
     tensor **args = ARENA_ARRAY(a, tensor *, f->args.len), **results = ARENA_ARRAY(a, tensor *, f->results.len);
     if (!load_inputs(&r, args)) return false;
-    interp_options io = {0};
-    if (km ? !run_kernels(&r, args, results) : !interp_run(f, args, NULL, &io, a, d, results)) return false;
+    interp_options io = {.states = interp_states_new(m, a)};
+    if (o->states && !states_read(o->states, m, io.states, a, d)) return false;
+    if (km ? !run_kernels(&r, args, results) : !interp_run(f, args, r.settings, &io, a, d, results)) return false;
     for (uint32_t i = 0; i < o->outputs.len; i++)
         if (!save_outputs(&r, &o->outputs.data[i], results)) return false;
-    return true;
+    return !o->states || states_write(o->states, m, io.states, a, d);
 }

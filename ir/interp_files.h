@@ -10,10 +10,16 @@ typedef struct {
     const char *path;
 } named_file;
 typedef VEC(named_file) named_files;
+typedef struct {
+    const char *name;
+    int64_t value;
+} named_dim;
 
 typedef struct {
     const char *entry;           /* NULL: the model's first */
     named_files inputs, outputs; /* every input has one, outputs without one are not kept */
+    VEC(named_dim) dims;         /* that no input shows; each such one is there */
+    const char *states; /* an .npz that the states are read from, when it exists, and written to; NULL: zeros */
 } interpretation;
 
 /* With `km` (what `m` was lowered to) the kernels and the plan run in the kernel interpreter; with NULL the tensors of

@@ -246,7 +246,7 @@ bad "a directory" "is a directory"
 # ---- interpreters ----
 says "interpreter" 2 "tfxc: error: --interpret takes tir or kir, not 'x'" a.tfx --interpret=x
 says "input without its file" 2 "tfxc: error: --input needs NAME=FILE, or a FILE.npz" a.tfx --interpret=tir --input=x
-says "input for nothing" 2 "tfxc: error: --entry, --input and --save are for --interpret" a.tfx -o x.so --input=x=x.npy
+says "input for nothing" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" a.tfx -o x.so --input=x=x.npy
 for ir in tir kir; do
     says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input" a.tfx --interpret=$ir
     says "$ir: no such input" 1 "tfxc: error: the model has no input 'xx'

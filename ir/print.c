@@ -182,9 +182,14 @@ static void print_states_out(const function *f, const char *const *names, strbuf
     }
 }
 
+/* With the bodies that it runs before it: whoever reads it needs their types. */
 static void print_function(const function *f, strbuf *out)
 {
     const module *m = f->m;
+    function_foreach (n, f) {
+        const function *body = node_body(n);
+        if (body && body->scan == n) print_function(body, out);
+    }
     const char **names = value_names(f, out->a);
     uint32_t *number = region_numbers(f, out->a);
     print_signature(f, names, out);
@@ -222,25 +227,6 @@ static void print_function(const function *f, strbuf *out)
     strbuf_adds(out, "\n}\n");
 }
 
-/* A body stands before the function that runs it, which needs its results' types when it is read. */
-static void print_functions(const module *m, strbuf *out)
-{
-    uint32_t n;
-    function **all = module_walk(m, out->a, &n);
-    const function **stack = ARENA_ARRAY(out->a, const function *, n);
-    for (uint32_t i = 0; i < m->functions.len; i++) {
-        /* The bodies of function i, found outermost first, printed from the last to the first. */
-        uint32_t len = 0;
-        stack[len++] = all[i];
-        for (uint32_t k = 0; k < len; k++)
-            function_foreach (x, stack[k]) {
-                const function *body = node_body(x);
-                if (body && body->scan == x) stack[len++] = body;
-            }
-        while (len) print_function(stack[--len], out);
-    }
-}
-
 void module_print(const module *m, strbuf *out)
 {
     strbuf_adds(out, "module ");
@@ -264,5 +250,5 @@ void module_print(const module *m, strbuf *out)
         type_print(m, &m->states.data[i]->ty, out);
         strbuf_addc(out, '\n');
     }
-    print_functions(m, out);
+    for (uint32_t i = 0; i < m->functions.len; i++) print_function(m->functions.data[i], out);
 }

@@ -38,7 +38,7 @@ static int64_t pick_int(inputs *in, bool extreme)
 /* Values are what the dtype can hold: inputs are exact. */
 static tensor *make_input(inputs *in, const type *t, bool extreme)
 {
-    int64_t shape[MAX_RANK];
+    int64_t shape[MAX_RANK] = {0};
     uint64_t elements = 1;
     for (int i = 0; i < t->rank; i++) {
         if (!dim_eval(in->m->dims, t->shape[i], in->dims, &shape[i]) || shape[i] < 0) return NULL;
@@ -77,6 +77,20 @@ static const char *compare_tensors(arena *a, const char *name, const tensor *x, 
     return NULL;
 }
 
+static bool fill_states(inputs *in, interp_states *s, bool extreme)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!(s->of[i] = make_input(in, &in->m->states.data[i]->ty, extreme))) return false;
+    return true;
+}
+
+static interp_states *copy_states(inputs *in, const interp_states *s)
+{
+    interp_states *to = interp_states_new(in->m, in->a);
+    for (uint32_t i = 0; i < s->n; i++) memcpy(to->of[i]->u.f, s->of[i]->u.f, tensor_elements(s->of[i]) * 8);
+    return to;
+}
+
 static const char *compare_function(inputs *in, const function *f, const function *g, bool extreme,
                                     pass_numerics numerics, uint32_t *compared)
 {
@@ -85,24 +99,31 @@ static const char *compare_function(inputs *in, const function *f, const functio
     tensor **args = ARENA_ARRAY(a, tensor *, f->args.len);
     for (uint32_t i = 0; i < f->args.len; i++)
         if (!(args[i] = make_input(in, &f->args.data[i].v->ty, extreme))) return NULL;
+    interp_states *states = interp_states_new(in->m, a);
+    if (!fill_states(in, states, extreme)) return NULL;
     for (int round = 0; round < 2; round++) {
-        interp_options o = {.round = round};
+        interp_states *before = copy_states(in, states), *after = copy_states(in, states);
+        interp_options o = {.round = round, .states = before}, p = {.round = round, .states = after};
         source_set *sources = source_set_new(a);
         tensor **x = ARENA_ARRAY(a, tensor *, f->results.len), **y = ARENA_ARRAY(a, tensor *, f->results.len);
         if (!interp_run(f, args, in->dims, &o, a, diags_new(a, sources, 1), x)) return NULL;
         diags *d = diags_new(a, sources, 1);
-        if (!interp_run(g, args, in->dims, &o, a, d, y)) {
+        if (!interp_run(g, args, in->dims, &p, a, d, y)) {
             strbuf why = strbuf_new(a);
             diags_render_text(d, &why);
             return arena_printf(a, "runs before, not after: %s", why.s);
         }
         ++*compared;
-        for (uint32_t i = 0; i < f->results.len; i++) {
-            const char *bad = compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics);
+        for (uint32_t i = 0; i < f->results.len + states->n; i++) {
+            uint32_t k = i - f->results.len;
+            const char *bad =
+                i < f->results.len
+                    ? compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics)
+                    : compare_tensors(a, in->m->states.data[k]->path, before->of[k], after->of[k], numerics);
             if (!bad) continue;
             strbuf s = strbuf_new(a);
-            for (uint32_t k = 0; k < dim_symbol_count(in->m->dims); k++)
-                strbuf_addf(&s, " %s=%lld", dim_symbol_at(in->m->dims, k)->name, (long long)in->dims[k]);
+            for (uint32_t q = 0; q < dim_symbol_count(in->m->dims); q++)
+                strbuf_addf(&s, " %s=%lld", dim_symbol_at(in->m->dims, q)->name, (long long)in->dims[q]);
             return arena_printf(a, "@%s:%s, %s inputs, %s: %s", f->name, s.s, extreme ? "extreme" : "ordinary",
                                 round ? "rounding" : "not rounding", bad);
         }

@@ -102,6 +102,18 @@ static void print_operand_count(const op_info *o, strbuf *out)
     else strbuf_addf(out, "%d to %d", o->min_operands, o->max_operands);
 }
 
+/* What the table marks P_INTERPRETED, in a sentence. */
+static void print_not_compiled(strbuf *out)
+{
+    int left = 0;
+    for (int op = 0; op < OP_COUNT; op++) left += (op_row((op_kind)op)->props & P_INTERPRETED) != 0;
+    if (!left) return;
+    strbuf_adds(out, "\nNot compiled yet, run by the tensor interpreter alone: ");
+    for (int op = 0; op < OP_COUNT; op++)
+        if (op_row((op_kind)op)->props & P_INTERPRETED)
+            strbuf_addf(out, "`%s`%s", op_row((op_kind)op)->name, --left ? ", " : ".\n");
+}
+
 static const char *result_count_text(const op_info *o)
 {
     for (int i = 0; i < o->n_attrs; i++)
@@ -135,6 +147,7 @@ void ops_print_reference(strbuf *out)
         print_cell(o->math, out);
         strbuf_adds(out, " |\n");
     }
+    print_not_compiled(out);
     strbuf_adds(
         out, "\n## Elementwise ops\n\n"
              "Operands have exactly the result's shape; `broadcast` makes it so. An op is defined for the classes of\n"

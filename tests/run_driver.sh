@@ -258,6 +258,53 @@ for ir in tir kir; do
     says "$ir: no such file" 1 "tfxc: error: none.npy: No such file or directory" a.tfx --interpret=$ir --input=x=none.npy
     says "$ir: no such archive" 1 "tfxc: error: none.npz: No such file or directory" a.tfx --interpret=$ir --input=none.npz
 done
+says "dim without its value" 2 "tfxc: error: --dim needs NAME=N, not 'P'" a.tfx --interpret=tir --dim=P
+says "dim that is no number" 2 "tfxc: error: --dim needs NAME=N, not 'P=x'" a.tfx --interpret=tir --dim=P=x
+says "dim for nothing" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" a.tfx -o x.so --dim=P=1
+says "state of a model without" 1 "tfxc: error: --state: the model has no states" a.tfx --interpret=tir --input=x=x.npy --state=s.npz
+cat >cache.tir <<'TIR'
+module cache
+dim P input 0..3
+state "k" : f32[4]
+func @put() -> (k: f32[4]) {
+  %k = state "k" : f32[4]
+  %0 = const {value = 1.5} : f32[1]
+  %1 = update %k, %0 {start = [P]} : f32[4]
+  %2, %3 = top_k %1 {axis = 0, count = 4} : f32[4], i64[4]
+  state "k" = %1
+  return %2
+}
+TIR
+says "dim left out" 1 "tfxc: error: dim 'P' has no --dim, and no input shows it" cache.tir --interpret=tir
+says "dim that the entry lacks" 1 "tfxc: error: the entry takes no dim 'PP'
+  hint: did you mean 'P'?" cache.tir --interpret=tir --dim=P=0 --dim=PP=1
+says "dim out of bounds" 1 "error: dim 'P' is out of bounds, from the settings
+  expected: 0 <= P <= 3
+       got: P = 4" cache.tir --interpret=tir --dim=P=4
+refusal="cache.tir:3:7: error: state 'k' cannot be compiled yet; --interpret=tir runs it
+  3 | state \"k\" : f32[4]
+    |       ^~~
+cache.tir:7:3: error: op update cannot be compiled yet; --interpret=tir runs it
+  7 |   %1 = update %k, %0 {start = [P]} : f32[4]
+    |   ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+cache.tir:8:3: error: op top_k cannot be compiled yet; --interpret=tir runs it
+  8 |   %2, %3 = top_k %1 {axis = 0, count = 4} : f32[4], i64[4]
+    |   ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~"
+says "what cannot be compiled yet" 1 "$refusal" cache.tir -o x.so
+says "what has no kernels to interpret" 1 "$refusal" cache.tir --interpret=kir
+says "no directory for states" 1 "none/s.npz: error: cannot write: No such file or directory" cache.tir --interpret=tir --dim=P=0 \
+    --state=none/s.npz
+says "a file that holds no states" 1 "tfxc: error: a.tfx: not a .npz file, or cut off: it has no end of archive record" cache.tir --interpret=tir --dim=P=0 --state=a.tfx
+says "states of a run that fails" 1 "error: dim 'P' is out of bounds, from the settings
+  expected: 0 <= P <= 3
+       got: P = 4" cache.tir --interpret=tir --dim=P=4 --state=s.npz
+# Two runs: each finds what the one before has left.
+if "$tfxc" cache.tir --interpret=tir --dim=P=0 --state=s.npz && "$tfxc" cache.tir --interpret=tir --dim=P=2 --state=s.npz --save=k=k.npy &&
+    [ "$(tail -c 16 k.npy | od -An -tx4 | tr -d ' \n')" = 3fc000003fc000000000000000000000 ] && [ "$(ls | grep -c '^s\.npz')" = 1 ]; then
+    pass
+else fail "states last between runs" "the second run's output is $(tail -c 16 k.npy | od -An -tx4)"
+fi
+rm -f s.npz k.npy cache.tir
 says "a module without functions" 1 "tfxc: error: the model has no entry" empty.tir --interpret=tir
 
 # ---- memory ----

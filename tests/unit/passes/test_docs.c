@@ -42,24 +42,32 @@ static void passes_page(void **state)
     tir_close(&s);
 }
 
-/* The example of docs/tir.md reads. */
+/* The examples of docs/tir.md read, each from its first line to the last indented one, behind the dims that it speaks
+ * of. */
 static void tir_page(void **state)
 {
     (void)state;
-    tir_session s = tir_open();
-    const char *page = read_file(s.a, "docs/tir.md"), *at = strstr(page, "    module digits\n"),
-               *end = strstr(at, "    }\n");
-    assert_non_null(end);
-    strbuf b = strbuf_new(s.a);
-    for (const char *line = at; line < end + 6; line = strchr(line, '\n') + 1) {
-        /* The dim of the check and the file are only spoken of. */
-        if (strstr(line, "check P") == line + 4) continue;
-        const char *stop = strchr(line, '\n'), *file = strstr(line, " = file");
-        strbuf_add(&b, line, (size_t)((file && file < stop ? file : stop) - line));
-        strbuf_addc(&b, '\n');
+    static const struct {
+        const char *before, *first;
+    } examples[] = {
+        {"", "    module digits\n"},
+        {"module m\ndim S input 0..64\ndim P input 0..4095\n", "    state \"layers.0.self_attn.k\""},
+        {"module m\ndim B input 1..4\ndim S input 0..512\n", "    dim t data 0..511\n"},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        tir_session s = tir_open();
+        const char *page = read_file(s.a, "docs/tir.md"), *line = strstr(page, examples[i].first);
+        assert_non_null(line);
+        strbuf b = strbuf_new(s.a);
+        strbuf_adds(&b, examples[i].before);
+        for (; !strncmp(line, "    ", 4) || *line == '\n'; line = strchr(line, '\n') + 1) {
+            const char *stop = strchr(line, '\n'), *file = strstr(line, " = file"); /* is only spoken of */
+            strbuf_add(&b, line, (size_t)((file && file < stop ? file : stop) - line));
+            strbuf_addc(&b, '\n');
+        }
+        if (!tir_parse(&s, b.s)) fail_msg("%s\n%s", b.s, tir_messages(&s));
+        tir_close(&s);
     }
-    if (!tir_parse(&s, b.s)) fail_msg("%s", tir_messages(&s));
-    tir_close(&s);
 }
 
 int main(void)

@@ -116,10 +116,9 @@ static const char *compare_function(inputs *in, const function *f, const functio
         ++*compared;
         for (uint32_t i = 0; i < f->results.len + states->n; i++) {
             uint32_t k = i - f->results.len;
-            const char *bad =
-                i < f->results.len
-                    ? compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics)
-                    : compare_tensors(a, in->m->states.data[k]->path, before->of[k], after->of[k], numerics);
+            const char *bad = i < f->results.len ? compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics)
+                                                 : compare_tensors(a, in->m->states.data[k]->path, before->of[k],
+                                                                   after->of[k], numerics);
             if (!bad) continue;
             strbuf s = strbuf_new(a);
             for (uint32_t q = 0; q < dim_symbol_count(in->m->dims); q++)

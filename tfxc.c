@@ -8,6 +8,7 @@
 #include "frontend/frontend.h"
 #include "ir/interp_files.h"
 #include "passes/pass.h"
+#include "support/depfile.h"
 #include "support/embedded.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static const struct {
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *linker, *interpret;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret;
     emit_kind emit;
     bool emit_given, json;
     codegen_options target;
@@ -102,6 +103,7 @@ static const struct {
     {"--weights=", "FILE", "the weights file instead of the one that the model names, or random[:SEED]", INTO(weights)},
     {"--external-weights=", "FILE", "put the weights there and not into the output: opened with it at run time",
      INTO(external_weights)},
+    {"--depfile=", "FILE", "write there which files were read, as a rule for Make or Ninja", INTO(depfile)},
     {"--model=", "NAME", "which model of the file, when it has several", INTO(model)},
     {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)", INTO(prefix)},
     {"-mcpu=", "NAME", "processor to compile for (default: native)", INTO(target.cpu)},
@@ -265,6 +267,8 @@ static bool choose_output(session *s)
         return usage_error(s, "standard output is for text; '%s' needs a file", emit_rows[o->emit].name);
     if (!emit_rows[o->emit].binary && o->external_weights)
         return usage_error(s, "--external-weights goes with so, o and a, not with %s", emit_rows[o->emit].name);
+    if (o->depfile && (!o->output || !strcmp(o->output, "-")))
+        return usage_error(s, "--depfile=%s needs an output file to make the rule for", o->depfile);
     return true;
 }
 
@@ -322,6 +326,7 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     const interpretation *run = &o->interpretation;
     if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len))
         return usage_error(s, "--entry, --input and --save are for --interpret%s", ""), false;
+    if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
     o->emit = EMIT_NOTHING;
     return !strcmp(o->interpret, "tir") || !strcmp(o->interpret, "kir") ||
@@ -406,20 +411,45 @@ static bool same_file(const char *a, const char *b)
            (!stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
-/* No output takes the place of an input or of another output. */
-static bool outputs_are_apart(session *s)
+typedef VEC(const char *) file_names;
+
+/* What was read from disk: sources, imports and weights. `m` may be NULL. */
+static file_names files_read(session *s, const module *m)
 {
-    const char *files[] = {s->o.input, s->weights ? weights_path(s->weights) : NULL, s->o.output, s->o.external_weights,
-                           header_path(s)};
-    enum { N_INPUTS = 2, N_FILES = sizeof files / sizeof *files };
-    for (int i = N_INPUTS; i < N_FILES; i++)
-        for (int k = 0; k < i; k++) {
-            if (!files[i] || !files[k] || !same_file(files[i], files[k])) continue;
-            return usage_error(
-                s, k < N_INPUTS ? "the output '%s' would replace what is read" : "'%s' is to be written twice",
-                files[i]);
-        }
+    file_names files = {0};
+    for (uint32_t i = 0; i < source_count(s->sources); i++) {
+        const source_file *f = source_at(s->sources, i);
+        if (f->from_disk) vec_push(s->a, &files, f->path);
+    }
+    if (s->weights) vec_push(s->a, &files, weights_path(s->weights));
+    for (uint32_t i = 0; m && i < m->files.len; i++) vec_push(s->a, &files, weights_path(m->files.data[i]));
+    return files;
+}
+
+/* No output takes the place of an input or of another output. */
+static bool outputs_are_apart(session *s, const file_names *inputs)
+{
+    const char *outputs[] = {s->o.output, s->o.external_weights, header_path(s), s->o.depfile};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (!outputs[i]) continue;
+        vec_foreach (const char *, input, inputs)
+            if (same_file(outputs[i], *input))
+                return usage_error(s, "the output '%s' would replace what is read", outputs[i]);
+        for (size_t k = 0; k < i; k++)
+            if (outputs[k] && same_file(outputs[i], outputs[k]))
+                return usage_error(s, "'%s' is to be written twice", outputs[i]);
+    }
     return true;
+}
+
+/* Begins the file that --depfile asks for; who commits it says that the output is there. */
+static bool write_depfile(session *s, const file_names *inputs, outfile *f)
+{
+    *f = OUTFILE_NONE;
+    if (!s->o.depfile) return true;
+    strbuf rule = strbuf_new(s->a);
+    depfile_print(&rule, s->o.output, inputs->data, inputs->len);
+    return outfile_open(f, s->a, s->d, s->o.depfile, "", OUTFILE_TEXT) && outfile_write(f, rule.s, rule.len);
 }
 
 static bool write_artefact(session *s, module *m, kmodule *km)
@@ -440,7 +470,7 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
     if (s->o.emit == EMIT_HEADER) {
         strbuf text = strbuf_new(s->a);
-        header_write(model, prefix, tfx_h_text, &text);
+        header_write(model, prefix, false, tfx_h_text, &text);
         return write_text(s, s->o.output, &text);
     }
     codegen_output out = {.kind = kinds[s->o.emit],
@@ -454,18 +484,23 @@ static bool write_artefact(session *s, module *m, kmodule *km)
 
 /* ---- the whole way ---- */
 
-/* A .kir file: its kernels as they stand. */
-static bool compile_kernels(session *s)
+/* A .kir file, as it was read. NULL with diagnostics. */
+static kmodule *read_kernels(session *s)
 {
     const char *path = s->o.input, *why;
-    if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path);
+    if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path), NULL;
     const source_file *f = source_read(s->sources, path, path, &why);
     if (!f) {
         diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
-        return false;
+        return NULL;
     }
     kmodule *km = kmodule_parse(s->a, s->names, s->sources, s->d, f);
-    if (!km || !kmodule_verify(km, s->d) || !outputs_are_apart(s)) return false;
+    return km && kmodule_verify(km, s->d) ? km : NULL;
+}
+
+/* Kernels as they stand. */
+static bool write_kernels(session *s, kmodule *km)
+{
     strbuf b = strbuf_new(s->a);
     if (s->o.emit == EMIT_PTX) {
         codegen_ptx_options o = {.sm = s->o.target.cpu, .features = s->o.target.features, .opt = s->o.target.opt};
@@ -481,12 +516,10 @@ static bool compile_kernels(session *s)
     return s->o.emit == EMIT_NOTHING || write_text(s, s->o.output, &b);
 }
 
-/* The whole way of one model. */
-static bool compile(session *s)
+/* A model, from its passes on. */
+static bool write_model(session *s, module *m)
 {
-    if (has_extension(s->o.input, ".kir")) return compile_kernels(s);
-    module *m = read_model(s);
-    if (!m || !outputs_are_apart(s) || !run_passes(s, m)) return false;
+    if (!run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
@@ -505,6 +538,19 @@ static bool compile(session *s)
         return write_text(s, s->o.output, &b);
     }
     return write_artefact(s, m, km);
+}
+
+/* The whole way. */
+static bool compile(session *s)
+{
+    bool kernels_alone = has_extension(s->o.input, ".kir");
+    kmodule *km = kernels_alone ? read_kernels(s) : NULL;
+    module *m = kernels_alone ? NULL : read_model(s);
+    if (!km && !m) return false;
+    file_names inputs = files_read(s, m);
+    outfile depfile;
+    return outputs_are_apart(s, &inputs) && write_depfile(s, &inputs, &depfile) &&
+           (m ? write_model(s, m) : write_kernels(s, km)) && (!s->o.depfile || outfile_commit(&depfile));
 }
 
 static void show_diagnostics(session *s)

@@ -11,6 +11,7 @@ import logging
 import os
 import pathlib
 import subprocess
+import sys
 import time
 import warnings
 
@@ -18,7 +19,9 @@ import numpy as np
 import torch
 
 import models
-import tfx
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "examples" / "embed_python"))
+import tfx  # noqa: E402
 
 
 class Unavailable(Exception):
@@ -49,9 +52,9 @@ class Tfxc:
         if done.returncode != 0:
             raise Unavailable(f"tfxc failed ({done.returncode}):\n{done.stderr.rstrip()}")
         self.model = tfx.Model(path)
-        self.version = self.model.info.compiler.decode().removeprefix("tfxc ")
+        self.version = self.model.compiler.removeprefix("tfxc ")
         self.artefact_bytes = path.stat().st_size
-        code = self.artefact_bytes - self.model.info.weight_bytes
+        code = self.artefact_bytes - self.model.weight_bytes
         self.note = (
             f"compiled in {self.compile_s:.2f} s, artefact {self.artefact_bytes / 1e6:.2f} MB, "
             f"of which all but the weights {code / 1e6:.2f} MB"
@@ -69,7 +72,7 @@ class TfxcCall:
         self.run = self._bound.run
 
     def outputs(self):
-        return self._bound.outputs
+        return list(self._bound.outputs.values())
 
 
 class OnnxRuntime:

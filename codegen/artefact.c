@@ -5,6 +5,7 @@
 #include "codegen/header.h"
 #include "codegen/link.h"
 #include "codegen/outfile.h"
+#include "codegen/plan_memory.h"
 #include "codegen/rt_tables.h"
 #include "support/embedded.h"
 
@@ -163,7 +164,7 @@ static bool write_model_header(artefact *x, outfile *f)
 {
     if (!x->out->header_path) return true;
     strbuf text = strbuf_new(x->a);
-    header_write(x->model, x->out->prefix, tfx_h_text, &text);
+    header_write(x->model, x->out->prefix, x->out->weights_path != NULL, tfx_h_text, &text);
     return outfile_open(f, x->a, x->d, x->out->header_path, "", OUTFILE_BYTES) && outfile_write(f, text.s, text.len) &&
            outfile_close(f);
 }

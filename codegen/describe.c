@@ -2,6 +2,8 @@
  * any other dim that the entry depends on is given by the caller. */
 #include "codegen/describe.h"
 
+#include "codegen/plan_memory.h"
+
 #include <assert.h>
 
 static codegen_tensor *tensors(const void *data, uint32_t n, arena *a)
@@ -58,6 +60,15 @@ static codegen_check *checks(const function *f, arena *a)
     return out;
 }
 
+static int64_t workspace_bytes(const kmodule *km, const kfunction *plan)
+{
+    int64_t least, buffers, scratch, sum;
+    dim_bounds(plan->dims, plan_workspace_bytes(plan), &least, &buffers);
+    dim_bounds(plan->dims, plan_scratch_bytes(km, plan), &least, &scratch);
+    if (buffers < 0 || scratch < 0 || __builtin_add_overflow(buffers, scratch, &sum)) return 0;
+    return sum ? sum : MEMORY_ALIGN; /* an array of no bytes is none */
+}
+
 codegen_model *codegen_describe(const module *m, const kmodule *km, const char *source, const char *compiler, arena *a)
 {
     codegen_model *out = ARENA_NEW(a, codegen_model);
@@ -85,6 +96,7 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
         e->n_checks = f->checks.len;
         e->plan = kmodule_find(km, f->name);
         assert(e->plan && e->plan->target == KTARGET_PLAN);
+        e->workspace_bytes = workspace_bytes(km, e->plan);
     }
     *out = (codegen_model){.name = m->name,
                            .source = source,

@@ -2,6 +2,8 @@
  * addresses and dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
 #include "codegen/emit_plan.h"
 
+#include "codegen/plan_memory.h"
+
 #include <assert.h>
 #include <stddef.h>
 
@@ -116,20 +118,6 @@ void emit_cpu_launch(emitter *e, kop *op)
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(m, 0), ""), on, s->leave);
     LLVMAddIncoming(s->status, &status, &here, 1);
     emit_to(e, on);
-}
-
-static void visit_launches(const kblock *b, void (*fn)(void *arg, const kop *op), void *arg)
-{
-    kblock_foreach(op, b)
-    {
-        if (op->op == KOP_LAUNCH) fn(arg, op);
-        for (uint32_t i = 0; i < op->n_blocks; i++) visit_launches(op->blocks[i], fn, arg);
-    }
-}
-
-void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg)
-{
-    visit_launches(plan->body, fn, arg);
 }
 
 typedef struct {

@@ -17,7 +17,5 @@ LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, c
 LLVMValueRef emit_task_count(emit_module *m, const kfunction *f);
 /* Sets e->symbols from an array of i64; symbol i lies at index[i] (index NULL: at i). */
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index);
-/* All launches in order of appearance, those in branches and loops included. */
-void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg);
 
 #endif

@@ -28,8 +28,11 @@ typedef struct {
     const char *prefix, *PREFIX;
     strbuf *out;
     arena *a;
+    bool external_weights;
     name_set names;         /* macros, functions and the parameters below: no two alike */
     const char **parameter; /* of each dim, as functions of dims take it: "dim_B" */
+    const char **DIM;       /* and the stem of its macros: "DIGITS_DIM_B" */
+    const char *program;    /* an example for the head of the file, or NULL */
 } writer;
 
 /* One tensor of an entry and the names it goes by. */
@@ -126,7 +129,7 @@ static void write_comment(writer *w, const char *doc)
 
 static void write_exports(writer *w)
 {
-    strbuf_adds(w->out, "/* ---- the model's functions; tfx.h says more about each at struct tfx_api ---- */\n\n");
+    strbuf_adds(w->out, "/* ---- the model's functions; struct tfx_api above says more about each ---- */\n\n");
 #define RT_EXPORT(suffix, result, parameters, text)                                                            \
     {                                                                                                          \
         const char *returns = #result, *star = returns[strlen(returns) - 1] == '*' ? "" : " ";                 \
@@ -135,6 +138,22 @@ static void write_exports(writer *w)
     }
 #include "runtime/rt_exports.def"
 #undef RT_EXPORT
+}
+
+/* The most that any entry needs; nothing where that is not known. */
+static void write_workspace(writer *w)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < w->m->n_entries; i++) {
+        if (!w->m->entries[i].workspace_bytes) return;
+        if (w->m->entries[i].workspace_bytes > most) most = w->m->entries[i].workspace_bytes;
+    }
+    if (!most) return;
+    strbuf_addf(w->out,
+                "\n/* Bytes for tfx_options.workspace that are enough for every run with max_workers 1 and without "
+                "TFX_STRIDED. What\n * a run with certain dims needs, %s_workspace_size tells. */\n#define %s %" PRId64
+                "\n",
+                w->prefix, names_unique(&w->names, "%s_WORKSPACE_BYTES", w->PREFIX), most);
 }
 
 static void write_dims(writer *w)
@@ -148,6 +167,7 @@ static void write_dims(writer *w)
         if (s->origin == DIM_DATA) continue; /* no caller gives or sees a value */
         const char *M = names_stem(&w->names, (const char *const[]){"_MIN", "_MAX", "_MULTIPLE", NULL}, "%s_DIM_%s",
                                    w->PREFIX, names_upper(w->a, s->name));
+        w->DIM[i] = M;
         strbuf_addf(w->out, "#define %s %" PRIu32 " /* %s */\n", M, i, names_comment(w->a, s->name));
         strbuf_addf(w->out, s->min < 0 ? "#define %s_MIN (%" PRId64 ")\n" : "#define %s_MIN %" PRId64 "\n", M, s->min);
         strbuf_addf(w->out, s->max < 0 ? "#define %s_MAX (%" PRId64 ")\n" : "#define %s_MAX %" PRId64 "\n", M, s->max);
@@ -185,16 +205,61 @@ static void write_tensor(writer *w, const tensor_names *n, uint32_t index)
     strbuf_adds(o, "}\n");
 }
 
+/* What a type that C lacks is passed as. */
+static const char *as_what(dtype t)
+{
+    if (dtype_class_of(t) == DTC_BOOL) return ", one byte each";
+    if (dtype_class_of(t) != DTC_FLOAT || dtype_bits(t) >= 32) return "";
+    return dtype_bits(t) >= 8 ? ", as bit patterns" : ", as bit patterns without gaps";
+}
+
+/* A whole program around the call, for the head of the file. */
+static const char *example(writer *w, const codegen_entry *e, const char *call, const tensor_names *in,
+                           const tensor_names *out)
+{
+    strbuf b = strbuf_new(w->a);
+    strbuf_addf(&b, " *     #include \"%s.h\"\n *     #include <stdio.h>\n *\n *     int main(void)\n *     {\n",
+                w->prefix);
+    for (uint32_t i = 0; i < e->n_inputs + e->n_outputs; i++) {
+        const tensor_names *t = i < e->n_inputs ? &in[i] : &out[i - e->n_inputs];
+        if (most_elements(w, t->t) < 0) return NULL;
+        strbuf_addf(&b, " *         static %s %s[%s_MAX_ELEMENTS];\n", c_type(t->t->dt), t->parameter, t->MACRO);
+    }
+    strbuf_adds(&b, " *         char why[256];\n *         tfx_model *m;\n *         tfx_options options = "
+                    "TFX_OPTIONS_INIT;\n *         options.message = why;\n *         options.message_bytes = sizeof "
+                    "why;\n");
+    if (w->external_weights)
+        strbuf_adds(&b, " *         options.weights_path = \"...\"; // the file that --external-weights wrote\n");
+    strbuf_addf(&b, " *         if (%s_open(&options, &m) != TFX_OK) return puts(why), 1;\n *         if (%s(m",
+                w->prefix, call);
+    for (uint32_t i = 0; i < e->n_dims; i++) strbuf_addf(&b, ", %s_MIN", w->DIM[e->dims[i]]);
+    for (uint32_t i = 0; i < e->n_inputs + e->n_outputs; i++)
+        strbuf_addf(&b, ", %s", i < e->n_inputs ? in[i].parameter : out[i - e->n_inputs].parameter);
+    strbuf_addf(&b, ") != TFX_OK) puts(%s_error(m));\n *         %s_close(m);\n *         return 0;\n *     }\n",
+                w->prefix, w->prefix);
+    return b.s;
+}
+
 /* The function that takes pointers: its parameters are the entry's dims, then inputs, then outputs. */
 static void write_call(writer *w, const codegen_entry *e, const char *call, const char *ENTRY, const tensor_names *in,
                        const tensor_names *out)
 {
     strbuf *o = w->out;
-    strbuf_addf(o,
-                "\n/* Runs entry '%s' on compact tensors. Pointers are to elements of:", names_comment(w->a, e->name));
+    strbuf_addf(
+        o,
+        "\n/* Runs entry '%s' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written "
+        "whole, and\n * overlap nothing. TFX_OK, or what is wrong, which %s_error(m) says in words.",
+        names_comment(w->a, e->name), w->prefix);
+    if (e->n_dims + e->n_inputs + e->n_outputs) strbuf_adds(o, "\n *");
+    for (uint32_t i = 0; i < e->n_dims; i++) {
+        const dim_symbol *s = dim_symbol_at(w->m->dims, e->dims[i]);
+        strbuf_addf(o, "\n *   %s: %s, from %" PRId64 " to %" PRId64, w->parameter[e->dims[i]],
+                    names_comment(w->a, s->name), s->min, s->max);
+        if (s->multiple > 1) strbuf_addf(o, ", a multiple of %" PRId64, s->multiple);
+    }
     for (uint32_t i = 0; i < e->n_inputs + e->n_outputs; i++) {
         const tensor_names *t = i < e->n_inputs ? &in[i] : &out[i - e->n_inputs];
-        strbuf_addf(o, "\n *   %s: %s", t->parameter, names_comment(w->a, type_text(w, t->t)));
+        strbuf_addf(o, "\n *   %s: %s%s", t->parameter, names_comment(w->a, type_text(w, t->t)), as_what(t->t->dt));
     }
     strbuf_addf(o, " */\nstatic inline tfx_status %s(tfx_model *m", call);
     for (uint32_t i = 0; i < e->n_dims; i++) strbuf_addf(o, ", int64_t %s", w->parameter[e->dims[i]]);
@@ -281,38 +346,46 @@ static void write_entry(writer *w, uint32_t index)
     for (uint32_t i = 0; i < e->n_inputs; i++) write_tensor(w, &in[i], i);
     for (uint32_t i = 0; i < e->n_outputs; i++) write_tensor(w, &out[i], i);
     write_call(w, e, call, ENTRY, in, out);
+    if (index == 0) w->program = example(w, e, call, in, out);
 }
 
-static void write_intro(writer *w)
+static void write_intro(const writer *w, strbuf *o)
 {
     const codegen_model *m = w->m;
-    const char *p = w->prefix;
-    strbuf_addf(w->out, "/* Model '%s'", names_comment(w->a, m->name));
-    if (m->source && *m->source) strbuf_addf(w->out, ", compiled from %s", names_comment(w->a, m->source));
-    strbuf_addf(w->out, " by %s. Do not edit.\n", names_comment(w->a, m->compiler));
-    if (m->doc && *m->doc) strbuf_addf(w->out, " *\n * %s\n", names_comment(w->a, m->doc));
-    strbuf_addf(
-        w->out,
-        " *\n *     tfx_model *m;\n *     if (%s_open(NULL, &m) == TFX_OK && %s_%s != TFX_OK) puts(%s_error(m));\n"
-        " *     %s_close(m); */\n",
-        p, p, is_sole(m) ? "infer(m, ...)" : "run(m, entry, &args)", p, p);
+    strbuf_addf(o, "/* Model '%s'", names_comment(w->a, m->name));
+    if (m->source && *m->source) strbuf_addf(o, ", compiled from %s", names_comment(w->a, m->source));
+    strbuf_addf(o, " by %s. Do not edit.\n", names_comment(w->a, m->compiler));
+    if (m->doc && *m->doc) strbuf_addf(o, " *\n * %s\n", names_comment(w->a, m->doc));
+    strbuf_adds(o, " *\n * First comes tfx.h, which is the same for all models; then this model's functions, sizes and "
+                   "entries. Link the\n * program with the object or archive that was written with this file, -lm and "
+                   "-lpthread.\n");
+    if (w->external_weights)
+        strbuf_adds(o, " * The weights are in a file of their own, which the program names when it opens the model.\n");
+    if (w->program) strbuf_addf(o, " *\n%s", w->program);
+    strbuf_adds(o, " */\n");
 }
 
-void header_write(const codegen_model *m, const char *prefix, const char *tfx_h, strbuf *out)
+void header_write(const codegen_model *m, const char *prefix, bool external_weights, const char *tfx_h, strbuf *out)
 {
     arena *a = out->a;
-    writer w = {.m = m, .prefix = prefix, .PREFIX = names_upper(a, prefix), .out = out, .a = a};
+    strbuf body = strbuf_new(a);
+    writer w = {.m = m, .prefix = prefix, .PREFIX = names_upper(a, prefix), .out = &body, .a = a};
+    w.external_weights = external_weights;
     names_init(&w.names, a);
-    write_intro(&w);
     const char *guard = names_unique(&w.names, "%s_MODEL_H", w.PREFIX);
-    strbuf_addf(out, "#ifndef %s\n#define %s\n\n%s\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", guard, guard,
-                tfx_h);
     write_exports(&w);
     uint32_t n = dim_symbol_count(m->dims);
     w.parameter = ARENA_ARRAY(a, const char *, n ? n : 1);
+    w.DIM = ARENA_ARRAY(a, const char *, n ? n : 1);
     for (uint32_t i = 0; i < n; i++) w.parameter[i] = names_unique(&w.names, "dim_%s", dim_symbol_at(m->dims, i)->name);
+    write_workspace(&w);
     write_dims(&w);
     for (uint32_t i = 0; i < m->n_entries; i++) write_entry(&w, i);
+
+    write_intro(&w, out);
+    strbuf_addf(out, "#ifndef %s\n#define %s\n\n%s\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", guard, guard,
+                tfx_h);
+    strbuf_add(out, body.s, body.len);
     strbuf_adds(out, "\n#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }
 

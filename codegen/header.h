@@ -13,9 +13,10 @@
  * identifier, or names of that form belong to the system or to tfx.h. */
 bool header_prefix_valid(const char *prefix, const char **why);
 
-/* Appends the header of `m` to `out`. `prefix` is valid; `tfx_h` is the text of tfx.h. The arena is out's. Every name
+/* Appends the header of `m` to `out`. `prefix` is valid; `external_weights`: open needs the file of the weights;
+ * `tfx_h` is the text of tfx.h. The arena is out's. Every name
  * in it is distinct and no keyword, whatever the model's tensors and dims are called; comments give the names of the
  * model. */
-void header_write(const codegen_model *m, const char *prefix, const char *tfx_h, strbuf *out);
+void header_write(const codegen_model *m, const char *prefix, bool external_weights, const char *tfx_h, strbuf *out);
 
 #endif

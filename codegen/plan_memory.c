@@ -128,3 +128,39 @@ dim plan_workspace_bytes(const kfunction *plan)
 {
     return space_bytes(plan, KSPACE_WORKSPACE);
 }
+
+static void visit_launches(const kblock *b, void (*fn)(void *arg, const kop *op), void *arg)
+{
+    kblock_foreach(op, b)
+    {
+        if (op->op == KOP_LAUNCH) fn(arg, op);
+        for (uint32_t i = 0; i < op->n_blocks; i++) visit_launches(op->blocks[i], fn, arg);
+    }
+}
+
+void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg)
+{
+    visit_launches(plan->body, fn, arg);
+}
+
+typedef struct {
+    const kmodule *m;
+    dim_ctx *c;
+    dim most;
+} scratch_need;
+
+static void need_scratch(void *arg, const kop *op)
+{
+    scratch_need *s = arg;
+    const kfunction *callee = kmodule_find(s->m, op->at.callee);
+    dim bytes = kdim_translate(callee->dims, kernel_scratch_bytes(callee), s->c, op->launch_dims);
+    if (dim_le(s->c, bytes, s->most)) return;
+    s->most = dim_le(s->c, s->most, bytes) ? bytes : dim_max(s->c, s->most, bytes);
+}
+
+dim plan_scratch_bytes(const kmodule *m, const kfunction *plan)
+{
+    scratch_need s = {m, plan->dims, dim_const(plan->dims, 0)};
+    plan_foreach_launch(plan, need_scratch, &s);
+    return s.most;
+}

@@ -11,11 +11,14 @@
 
 /* Sets `offset` on every `alloc` of spaces scratch (kernels) and workspace (plans) of the module. */
 void plan_memory(kmodule *m);
+/* All launches in order of appearance, those in branches and loops included. */
+void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop *op), void *arg);
 /* Bytes of scratch one worker needs to run kernel f (a multiple of MEMORY_ALIGN; 0: none), over f->dims. */
 dim kernel_scratch_bytes(const kfunction *f);
-/* Bytes of the plan's workspace buffers (a multiple of MEMORY_ALIGN), over plan->dims, without scratch. The whole
- * workspace for W workers is plan_workspace_bytes + W * (maximum over launched kernels of kernel_scratch_bytes at the
- * launch's dims). */
+/* Bytes of the plan's workspace buffers (a multiple of MEMORY_ALIGN), over plan->dims, without scratch; and of the
+ * scratch that one worker needs for all kernels the plan launches. The whole workspace for W workers is
+ * plan_workspace_bytes + W * plan_scratch_bytes. */
 dim plan_workspace_bytes(const kfunction *plan);
+dim plan_scratch_bytes(const kmodule *m, const kfunction *plan);
 
 #endif

@@ -332,21 +332,6 @@ static void count_launch(void *arg, const kop *op)
 
 /* ---- sizes of memory ---- */
 
-typedef struct {
-    tables *t;
-    dim_ctx *c;
-    dim most;
-} scratch_need;
-
-static void need_scratch(void *arg, const kop *op)
-{
-    scratch_need *s = arg;
-    const kfunction *callee = kmodule_find(s->t->k, op->at.callee);
-    dim bytes = kdim_translate(callee->dims, kernel_scratch_bytes(callee), s->c, op->launch_dims);
-    if (dim_le(s->c, bytes, s->most)) return;
-    s->most = dim_le(s->c, s->most, bytes) ? bytes : dim_max(s->c, s->most, bytes);
-}
-
 /* int64_t name(const int64_t *dims) */
 static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, dim bytes,
                                   const uint32_t *symbol_index)
@@ -418,15 +403,13 @@ static LLVMValueRef entry_row(tables *t, const codegen_entry *e)
     plan_layout layout = {offset, symbol_indices(t, plan), table};
     LLVMValueRef fn = emit_plan(m, plan, arena_printf(m->a, "plan.%s", e->name), &layout);
 
-    scratch_need scratch = {t, plan->dims, dim_const(plan->dims, 0)};
-    plan_foreach_launch(plan, need_scratch, &scratch);
-    dim buffers = plan_workspace_bytes(plan);
+    dim buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
     LLVMValueRef fields[] = {
         fn,
         size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, buffers, layout.symbol_index),
-        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch.most, layout.symbol_index),
+        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch, layout.symbol_index),
         i64(t, upper_bound(plan->dims, buffers)),
-        i64(t, upper_bound(plan->dims, scratch.most)),
+        i64(t, upper_bound(plan->dims, scratch)),
         check_table(t, e),
         table,
         i32(t, e->n_checks),

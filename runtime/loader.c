@@ -3,10 +3,14 @@
 #include "runtime/tfx.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fmt, ...)
@@ -23,47 +27,93 @@ static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fm
     return status;
 }
 
-static void unload(void *library)
+/* How long the ELF file `fd` must be to hold what its headers say; 0 when it is none of this machine. */
+static uint64_t whole_size(int fd)
 {
-    dlclose(library);
+    ElfW(Ehdr) e;
+    ElfW(Phdr) p;
+    const uint16_t one = 1;
+    bool little = *(const uint8_t *)&one;
+    if (pread(fd, &e, sizeof e, 0) != (ssize_t)sizeof e || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0 ||
+        e.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) ||
+        e.e_ident[EI_DATA] != (little ? ELFDATA2LSB : ELFDATA2MSB) || e.e_phentsize != sizeof p)
+        return 0;
+    uint64_t size = e.e_shoff ? e.e_shoff + (uint64_t)e.e_shnum * e.e_shentsize : 0;
+    for (unsigned i = 0; i < e.e_phnum; i++) {
+        if (pread(fd, &p, sizeof p, (off_t)(e.e_phoff + i * sizeof p)) != (ssize_t)sizeof p) return 0;
+        if (p.p_type == PT_LOAD && p.p_offset + p.p_filesz > size) size = p.p_offset + p.p_filesz;
+    }
+    return size;
 }
 
-/* dlopen searches the system's directories for a name without '/'; a file in the current directory is what is meant. */
-static void *load(const char *path)
+/* dlopen does not look whether a file has what its headers promise, and touching pages that are not there ends the
+ * program. False with the sizes for a file that was cut off, such as a copy that failed half-way. */
+static bool is_whole(const char *path, uint64_t *expected, uint64_t *got)
 {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *expected = fd < 0 ? 0 : whole_size(fd);
+    *got = fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ? UINT64_MAX : (uint64_t)st.st_size;
+    if (fd >= 0) close(fd);
+    return *got >= *expected;
+}
+
+tfx_status tfx_load(const char *path, const tfx_options *options, const tfx_api **api, void **library)
+{
+    if (!api || !library) return refuse(options, TFX_ERR_ARGUMENT, "load: api or library is NULL");
+    *api = NULL;
+    *library = NULL;
+    if (!path || !*path) return refuse(options, TFX_ERR_ARGUMENT, "open: path is empty");
+    /* dlopen searches the system's directories for a name without '/'; a file in the current directory is what is
+     * meant. */
     char *here = NULL;
-    if (!strchr(path, '/') && access(path, F_OK) == 0 && asprintf(&here, "./%s", path) < 0) here = NULL;
-    void *library = dlopen(here ? here : path, RTLD_NOW | RTLD_LOCAL);
+    if (!strchr(path, '/') && access(path, F_OK) == 0 && asprintf(&here, "./%s", path) < 0)
+        return refuse(options, TFX_ERR_MEMORY, "%s: no memory", path);
+    const char *file = here ? here : path;
+    uint64_t expected, got;
+    bool whole = !strchr(file, '/') || is_whole(file, &expected, &got);
+    void *loaded = whole ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
     free(here);
-    return library;
+    if (!whole)
+        return refuse(options, TFX_ERR_LOAD, "%s: the file is cut off: expected %llu bytes, got %llu", path,
+                      (unsigned long long)expected, (unsigned long long)got);
+    if (!loaded) return refuse(options, TFX_ERR_LOAD, "%s", dlerror());
+    tfx_model_v1_fn *find = NULL;
+    void *symbol = dlsym(loaded, TFX_MODEL_SYMBOL);
+    memcpy(&find, &symbol, sizeof find); /* ISO C has no conversion from object to function pointers */
+    const tfx_api *found = find ? find() : NULL;
+    if (found && found->abi_version == TFX_ABI_VERSION && found->size >= sizeof(tfx_api)) {
+        *api = found;
+        *library = loaded;
+        return TFX_OK;
+    }
+    tfx_status s = !found ? refuse(options, TFX_ERR_LOAD, "%s: not a model of tfxc (it lacks the symbol %s)", path,
+                                   TFX_MODEL_SYMBOL)
+                          : refuse(options, TFX_ERR_VERSION, "%s: expected interface version %u, got %u", path,
+                                   TFX_ABI_VERSION, found->abi_version);
+    dlclose(loaded);
+    return s;
+}
+
+void tfx_unload(void *library)
+{
+    if (library) dlclose(library);
 }
 
 tfx_status tfx_open(const char *path, const tfx_options *options, tfx_model **out)
 {
     if (!out) return refuse(options, TFX_ERR_ARGUMENT, "open: out is NULL");
     *out = NULL;
-    if (!path || !*path) return refuse(options, TFX_ERR_ARGUMENT, "open: path is empty");
-    void *library = load(path);
-    if (!library) return refuse(options, TFX_ERR_LOAD, "%s", dlerror());
-    tfx_model_v1_fn *find = NULL;
-    void *symbol = dlsym(library, TFX_MODEL_SYMBOL);
-    memcpy(&find, &symbol, sizeof find); /* ISO C has no conversion from object to function pointers */
-    tfx_status s;
-    if (!find) {
-        s = refuse(options, TFX_ERR_LOAD, "%s: not a model of tfxc (it lacks the symbol %s)", path, TFX_MODEL_SYMBOL);
-    } else {
-        const tfx_api *api = find();
-        if (api->abi_version != TFX_ABI_VERSION || api->size < sizeof(tfx_api))
-            s = refuse(options, TFX_ERR_VERSION, "%s: expected interface version %u, got %u", path, TFX_ABI_VERSION,
-                       api->abi_version);
-        else s = api->open(options, out);
-    }
+    const tfx_api *api;
+    void *library;
+    tfx_status s = tfx_load(path, options, &api, &library);
+    if (s == TFX_OK) s = api->open(options, out);
     if (s != TFX_OK) {
-        dlclose(library);
+        tfx_unload(library);
         return s;
     }
     (*out)->library = library;
-    (*out)->unload = unload;
+    (*out)->unload = tfx_unload;
     return TFX_OK;
 }
 

@@ -1,9 +1,12 @@
 /* tfx.h: the interface of a compiled model.
  *
- * A model is used in one of two ways, and the same code can do both:
- *   linked   model.o, model.a or model.so is linked; model.h (which contains this file) declares PREFIX_open and the
- * rest. loaded   tfx_open(path, ...) of the loader library finds a model.so at run time. Both give a tfx_model handle,
- * and every tfx_ function below works on any handle:
+ * A model is used in one of two ways, and one program can do both:
+ *
+ * - linked: model.o, model.a or model.so is linked; model.h, which contains this file, declares PREFIX_open and the
+ *   rest;
+ * - loaded: tfx_open(path, ...) of the loader library finds a model.so at run time.
+ *
+ * Both give a tfx_model handle, and every tfx_ function below works on any handle:
  *
  *     tfx_model *m;
  *     if (digits_open(NULL, &m) != TFX_OK) ...             // or tfx_open("digits.so", NULL, &m)
@@ -344,6 +347,12 @@ static inline int64_t tfx_max(int64_t a, int64_t b)
 /* Loads the model at `path` (as dlopen finds it; a name without '/' is looked for in the current directory first) and
  * opens a handle. On failure *out is NULL and options->message, when given, has the text. */
 tfx_status tfx_open(const char *path, const tfx_options *options, tfx_model **out);
+
+/* Loads the model without opening a handle: api->info and api->workspace_size need none, and answer where open would
+ * not, without the weights and on any processor. Of the options only message is used. tfx_unload(*library) ends it;
+ * handles that api->open gave are closed before. */
+tfx_status tfx_load(const char *path, const tfx_options *options, const tfx_api **api, void **library);
+void tfx_unload(void *library);
 
 /* "TFX_ERR_SHAPE", "f32"; "?" for a number that is none. Static text. */
 const char *tfx_status_name(int32_t status);

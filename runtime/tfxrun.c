@@ -27,26 +27,77 @@ static int work(session *s, const options *o, json *j)
     return status ? status : differs;
 }
 
+/* Ends the JSON that `run` or `describe` began, however far it came; stderr says what failed. */
+static int end_json(json *j, int status)
+{
+    while (j->depth > 1) json_close(j);
+    json_int(j, "status", status);
+    json_close(j);
+    return status;
+}
+
 static int run(const options *o, tfx_model *m)
 {
     json j = {.f = stdout};
     if (o->json) json_open(&j, NULL, '{');
-    int status;
-    if (o->describe) {
-        status = RUN_OK;
-        if (o->json) describe_json(&j, m);
-        else describe_text(stdout, m);
-    } else {
-        session s = {.model = m};
-        status = session_prepare(&s, o);
-        if (!status) status = work(&s, o, o->json ? &j : NULL);
-        session_free(&s);
+    session s = {.model = m};
+    int status = session_prepare(&s, o);
+    if (!status) status = work(&s, o, o->json ? &j : NULL);
+    session_free(&s);
+    return o->json ? end_json(&j, status) : status;
+}
+
+/* Needs neither the weights nor the processor that the model was compiled for. */
+static int describe(const options *o)
+{
+    char message[1024];
+    tfx_options to = TFX_OPTIONS_INIT;
+    to.message = message;
+    to.message_bytes = sizeof message;
+    const tfx_api *api;
+    void *library;
+    if (tfx_load(o->model, &to, &api, &library) != TFX_OK) {
+        complain("%s", message);
+        return RUN_FILE;
     }
-    while (j.depth > 1) json_close(&j); /* something failed half-way; stderr says what */
     if (o->json) {
-        json_int(&j, "status", status);
-        json_close(&j);
+        json j = {.f = stdout};
+        json_open(&j, NULL, '{');
+        describe_json(&j, api);
+        end_json(&j, RUN_OK);
+    } else {
+        describe_text(stdout, api);
     }
+    tfx_unload(library);
+    return RUN_OK;
+}
+
+static int open_and_run(const options *o)
+{
+    char message[1024];
+    tfx_options to = TFX_OPTIONS_INIT;
+    to.message = message;
+    to.message_bytes = sizeof message;
+    to.weights_path = o->weights;
+    to.max_workers = o->threads;
+    pool *threads = NULL;
+    if (o->threads > 1) {
+        threads = pool_new(o->threads);
+        if (!threads) return complain("the system gives no %u threads", o->threads), RUN_FILE;
+        to.parallel_for = pool_for;
+        to.parallel_ctx = threads;
+    }
+    tfx_model *m;
+    int status = RUN_FILE;
+    tfx_status opened = tfx_open(o->model, &to, &m);
+    if (opened == TFX_OK) {
+        status = run(o, m);
+    } else {
+        complain("%s", message);
+        if (opened == TFX_ERR_WEIGHTS && !o->weights) hint("give --weights FILE");
+    }
+    tfx_close(m);
+    pool_free(threads);
     return status;
 }
 
@@ -54,33 +105,7 @@ int main(int argc, char **argv)
 {
     options o;
     int status = options_read(argc, argv, &o);
-    if (status || !o.model) {
-        options_free(&o);
-        return status;
-    }
-    char message[1024];
-    tfx_options to = TFX_OPTIONS_INIT;
-    to.message = message;
-    to.message_bytes = sizeof message;
-    to.weights_path = o.weights;
-    to.max_workers = o.threads;
-    pool *threads = NULL;
-    if (o.threads > 1) {
-        threads = pool_new(o.threads);
-        if (!threads) complain("the system gives no %u threads", o.threads), status = RUN_FILE;
-        to.parallel_for = pool_for;
-        to.parallel_ctx = threads;
-    }
-    tfx_model *m = NULL;
-    tfx_status opened = status ? TFX_OK : tfx_open(o.model, &to, &m);
-    if (opened) {
-        complain("%s", message);
-        if (opened == TFX_ERR_WEIGHTS && !o.weights) hint("give --weights FILE");
-        status = RUN_FILE;
-    }
-    if (!status) status = run(&o, m);
-    tfx_close(m);
-    pool_free(threads);
+    if (!status && o.model) status = o.describe ? describe(&o) : open_and_run(&o);
     options_free(&o);
     if (fflush(stdout) != 0 && !status) complain("standard output cannot be written"), status = RUN_FILE;
     return status;

@@ -117,8 +117,8 @@ void session_json_outputs(const session *s, json *j);
 /* ---- the rest of what it does ---- */
 
 /* tfxrun_describe.c */
-void describe_text(FILE *f, const tfx_model *m);
-void describe_json(json *j, const tfx_model *m);
+void describe_text(FILE *f, const tfx_api *api);
+void describe_json(json *j, const tfx_api *api);
 
 /* tfxrun_compare.c: all --expect files; RUN_DIFFERS when a tensor is beyond the tolerance. `j` NULL: text on stdout. */
 int compare_outputs(const session *s, const options *o, json *j);

@@ -33,9 +33,9 @@ static void text_bytes(FILE *f, double n)
     fprintf(f, u ? "%.1f %s" : "%.0f %s", n, units[u]);
 }
 
-void describe_text(FILE *f, const tfx_model *m)
+void describe_text(FILE *f, const tfx_api *api)
 {
-    const tfx_info *info = tfx_get_info(m);
+    const tfx_info *info = api->info();
     fprintf(f, "model '%s'", info->name);
     if (info->source && *info->source) fprintf(f, ", from %s", info->source);
     fprintf(f, ", compiled by %s for %s\n", info->compiler, info->target);
@@ -51,7 +51,7 @@ void describe_text(FILE *f, const tfx_model *m)
         text_tensors(f, "out", e->outputs, e->n_outputs);
         text_dims(f, info, e);
         fputs("  memory  ", f);
-        text_bytes(f, (double)m->api->workspace_size(i, NULL, 1, 0));
+        text_bytes(f, (double)api->workspace_size(i, NULL, 1, 0));
         fputs(" of workspace at most (one thread)\n", f);
     }
 }
@@ -99,9 +99,9 @@ static void json_dims(json *j, const tfx_info *info, const tfx_entry_info *e)
     json_close(j);
 }
 
-void describe_json(json *j, const tfx_model *m)
+void describe_json(json *j, const tfx_api *api)
 {
-    const tfx_info *info = tfx_get_info(m);
+    const tfx_info *info = api->info();
     char id[65];
     for (int i = 0; i < 32; i++) snprintf(id + 2 * i, 3, "%02x", info->weight_id[i]);
     json_string(j, "model", info->name);
@@ -121,7 +121,7 @@ void describe_json(json *j, const tfx_model *m)
         json_tensors(j, "inputs", info, e->inputs, e->n_inputs);
         json_tensors(j, "outputs", info, e->outputs, e->n_outputs);
         json_dims(j, info, e);
-        json_int(j, "workspace_bytes", m->api->workspace_size(i, NULL, 1, 0));
+        json_int(j, "workspace_bytes", api->workspace_size(i, NULL, 1, 0));
         json_close(j);
     }
     json_close(j);

@@ -41,7 +41,8 @@ static void find_lines(arena *a, entry *e)
         if (e->file.text[i] == '\n') e->lines[e->nlines++] = i + 1;
 }
 
-const source_file *source_add(source_set *s, const char *name, const char *path, const char *text, size_t size)
+static const source_file *add(source_set *s, const char *name, const char *path, const char *text, size_t size,
+                              bool from_disk)
 {
     /* A file owns size + 1 positions: its end is one too. */
     if (size >= UINT32_MAX - s->next) return NULL;
@@ -53,11 +54,27 @@ const source_file *source_add(source_set *s, const char *name, const char *path,
         .text = arena_strndup(s->a, text, size),
         .size = (uint32_t)size,
         .base = s->next,
+        .from_disk = from_disk,
     };
     find_lines(s->a, e);
     s->next += (uint32_t)size + 1;
     vec_push(s->a, &s->files, e);
     return &e->file;
+}
+
+const source_file *source_add(source_set *s, const char *name, const char *path, const char *text, size_t size)
+{
+    return add(s, name, path, text, size, false);
+}
+
+uint32_t source_count(const source_set *s)
+{
+    return s->files.len;
+}
+
+const source_file *source_at(const source_set *s, uint32_t i)
+{
+    return &s->files.data[i]->file;
 }
 
 static const char *message_of(arena *a, int error)
@@ -104,7 +121,7 @@ const source_file *source_read(source_set *s, const char *name, const char *path
     if (!text) return NULL;
     const char *nul = size ? memchr(text, 0, size) : NULL;
     if (nul) return *why = arena_printf(s->a, "contains a NUL byte at offset %zu", (size_t)(nul - text)), NULL;
-    const source_file *f = source_add(s, name, path, text, size);
+    const source_file *f = add(s, name, path, text, size, true);
     if (!f) *why = "more than 4 GiB of source text";
     return f;
 }

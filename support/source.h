@@ -18,6 +18,7 @@ typedef struct {
     const char *text; /* NUL-terminated; may hold no other NUL (checked when added) */
     uint32_t size;
     srcpos base;
+    bool from_disk; /* by source_read */
 } source_file;
 
 typedef struct source_set source_set;
@@ -28,6 +29,10 @@ const source_file *source_add(source_set *s, const char *name, const char *path,
 /* Reads a file. On failure returns NULL and sets *why to a message in the set's arena ("No such file or directory",
  * "is a directory", "larger than 16 MiB", "contains a NUL byte at offset 12"). */
 const source_file *source_read(source_set *s, const char *name, const char *path, const char **why);
+
+/* The files in the order in which they were added. */
+uint32_t source_count(const source_set *s);
+const source_file *source_at(const source_set *s, uint32_t i);
 
 const source_file *source_of(const source_set *s, srcpos p); /* NULL for 0 */
 /* 1-based line and column (column in bytes). Both 0 for no position. The end of a file is a position of it. */

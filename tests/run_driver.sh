@@ -85,6 +85,41 @@ says "model as PTX" 1 "tfxc: error: models are not compiled for GPUs yet" a.tfx 
 says "kernels as a model" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as so" k.kir -o x.so
 says "kernels interpreted" 1 "tfxc: error: --interpret runs models, and 'k.kir' holds kernels alone" k.kir --interpret=kir
 
+# ---- dependencies ----
+says "depfile of nothing" 2 "tfxc: error: --depfile=x.d needs an output file to make the rule for" a.tfx --emit=nothing --depfile=x.d
+says "depfile of standard output" 2 "tfxc: error: --depfile=x.d needs an output file to make the rule for" a.tfx --emit=tir -o - --depfile=x.d
+says "depfile of an interpretation" 2 "tfxc: error: --depfile is not for --interpret" a.tfx --interpret=tir --depfile=x.d
+says "depfile over the output" 1 "tfxc: error: 'x.o' is to be written twice" a.tfx -o x.o --depfile=x.o
+says "depfile that cannot be" 1 "dir: error: cannot write: Is a directory" a.tfx -o x.o --depfile=dir
+printf 'import "sub/b.tfx" as b\nmodel m(x: f32[B, 4]) -> y: f32[B, 2]\n  where B <= 8\n  weights "w.safetensors"\n{\n  return linear(b.twice(x), out = 2)\n}\n' >deps.tfx
+mkdir sub
+printf 'import "../c.tfx" as c\nblock twice(x: T[...]) -> T[...] { return c.same(x) * 2 }\n' >sub/b.tfx
+printf 'block same(x: T[...]) -> T[...] { return x }\n' >c.tfx
+says "an import as output" 1 "tfxc: error: the output './sub/../c.tfx' would replace what is read" deps.tfx --weights=random --emit=tir -o ./sub/../c.tfx
+says "an import as depfile" 1 "tfxc: error: the output 'c.tfx' would replace what is read" deps.tfx --weights=random -o x.o --depfile=c.tfx
+says "no depfile without its output" 1 "no/x.o: error: cannot write: No such file or directory" deps.tfx --weights=random -o no/x.o --depfile=x.d
+# reads NAME FILES ARGUMENTS...: the depfile names exactly these files, and is all that is left beside the output
+reads() {
+    local name=$1 files=$2 f out=${out:-$work/x.o}
+    shift 2
+    "$tfxc" "$@" -o "$out" --depfile="$work/x.d" >"$work/stderr" 2>&1
+    printf '%s:' "$out" >"$work/want.d"
+    for f in $files; do printf ' \\\n  %s' "$f" >>"$work/want.d"; done
+    echo >>"$work/want.d"
+    for f in $files; do printf '\n%s:\n' "$f" >>"$work/want.d"; done
+    diff "$work/want.d" "$work/x.d" >"$work/diff" && pass || fail "$name" "another depfile" "$work/diff"
+    rm -f "$work"/x.*
+}
+reads "depfile: imports" "deps.tfx sub/b.tfx c.tfx" deps.tfx --weights=random
+"$tfxc" deps.tfx --weights=random -o "$work/m.tir"
+reads "depfile: tensor IR" "$work/m.tir" "$work/m.tir"
+reads "depfile: weights" "$root/examples/digits/digits.tfx $root/examples/digits/model.safetensors" "$root/examples/digits/digits.tfx"
+cp "$root/examples/digits/model.safetensors" "$work/other.safetensors"
+reads "depfile: other weights" "$root/examples/digits/digits.tfx $work/other.safetensors" "$root/examples/digits/digits.tfx" "--weights=$work/other.safetensors"
+"$tfxc" "$root/examples/digits/digits.tfx" -o "$work/d.tir"
+reads "depfile: weights of tensor IR" "$work/d.tir $root/examples/digits/model.safetensors" "$work/d.tir"
+out=$work/x.kir reads "depfile: kernels" "k.kir" k.kir
+
 # ---- inputs ----
 says "missing input" 1 "none.tfx: error: No such file or directory" none.tfx -o x.so
 says "missing tensor IR" 1 "none.tir: error: No such file or directory" none.tir -o x.so

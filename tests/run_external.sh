@@ -54,6 +54,8 @@ done
 ok "no file is given: status" test $? = 3
 ok "no file is given" grep -q "this model's weights are in a file of their own" said
 ok "no file is given: what to do" grep -q -- "hint: give --weights FILE" said
+ok "described without them" "$run" outside.so --describe
+ok "what is described" sh -c "'$run' outside.so --describe | grep -q '^  weights .* in a file of their own$'"
 "$run" inside.so --weights w.tfxw --input "pixels=$pixels" >said 2>&1
 ok "a file where none belongs" grep -q "weights_path 'w.tfxw': this model's weights are inside it" said
 

@@ -12,6 +12,18 @@ for header in tests/golden/codegen/*.h; do
     for std in c++11 c++20; do $cxx -std=$std $warn -fsyntax-only -x c++ "$header"; done
 done
 
+# The program at the head of a header, as a file.
+program() { # HEADER
+    awk '/^ \*\/$/ { exit } sub(/^ \*     /, "") { started = 1; print; next } started { print "" }' "$1" |
+        sed "1s|.*|#include \"$1\"|"
+}
+for header in tests/golden/codegen/*.h; do
+    program "$header" >"$tmp/program.c"
+    grep -q '^int main' "$tmp/program.c" || continue # none where sizes have no bound
+    $cc -std=c99 $warn -fsyntax-only "$tmp/program.c"
+    $cxx -std=c++11 $warn -fsyntax-only -x c++ "$tmp/program.c"
+done
+
 # The toy model as an artefact would be: only names with its prefix are global.
 for source in tests/unit/runtime/toy_model.c runtime/rt_*.c; do $cc -O1 -c -I. "$source" -o "$tmp/$(basename "$source" .c).o"; done
 ld -r "$tmp"/*.o -o "$tmp/whole.o"
@@ -30,4 +42,8 @@ for std in c++11 c++20; do
     $cxx -std=$std $warn -Itests/golden/codegen -x c++ tests/header/toy_caller.c -x none "$tmp/toy.o" -o "$tmp/caller"
     "$tmp/caller"
 done
+program tests/golden/codegen/toy.h >"$tmp/program.c"
+$cc -std=c99 $warn "$tmp/program.c" "$tmp/toy.o" -o "$tmp/program"
+"$tmp/program" >"$tmp/said"
+[ ! -s "$tmp/said" ] || { echo "the program of toy.h says: $(cat "$tmp/said")"; exit 1; }
 echo "headers: 5 dialects, the toy model called in 4"

@@ -46,6 +46,14 @@ check "range of nothing" 2 "tfxrun: error: --range needs --random" toy.so --rang
 check "no such model" 3 "tfxrun: error: none.so: cannot open shared object file: No such file or directory" none.so
 printf 'int x;' >no_model.c && ${CC:-cc} -shared -fPIC no_model.c -o no_model.so
 check "no model" 3 "tfxrun: error: no_model.so: not a model of tfxc (it lacks the symbol tfx_model_v1)" no_model.so
+size=$(stat -c %s toy.so)
+for n in 100 4096 $((size / 2)) $((size - 1)); do
+    head -c $n toy.so >cut.so
+    message="cut.so: the file is cut off: expected $size bytes, got $n"
+    [ $n != 100 ] || message="./cut.so: cannot read file data"
+    check "cut after $n bytes" 3 "tfxrun: error: $message" cut.so
+    check "cut after $n bytes, described" 3 "tfxrun: error: $message" cut.so --describe
+done
 check "weights inside" 3 "tfxrun: error: weights_path 'w': this model's weights are inside it" toy.so --weights w
 
 check "describe" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" toy.so --describe

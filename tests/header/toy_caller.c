@@ -45,6 +45,7 @@ int main(void)
     toy_window_output_z_shape(3, 2, shape);
     EXPECT(shape[0] == 5 && toy_window_input_y_elements(3) == 7);
     EXPECT(toy_workspace_size(TOY_ENTRY_WINDOW, NULL, 1, 0) == 0);
+    EXPECT(toy_workspace_size(TFX_ALL_ENTRIES, NULL, 1, 0) == TOY_WORKSPACE_BYTES);
     toy_close(m);
     return failures != 0;
 }

@@ -17,7 +17,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 DIGITS = ROOT / "examples" / "digits"
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path.insert(0, str(ROOT / "examples" / "embed_python"))
 import tfx  # noqa: E402
 
 FACTOR = 2.0
@@ -44,8 +44,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     model = tfx.Model(sys.argv[1])
-    entry = model.info.entries[0]
-    names = [entry.outputs[o].name.decode() for o in range(entry.n_outputs)]
+    entry = model.entries[0]
+    names = [tensor.name for tensor in entry.outputs]
     good = True
     print(f"{'batch':5s} {'tensor':12s} {'largest':>9s} {'PyTorch':>9s} {'ratio':>6s}   {'rms':>9s} {'PyTorch':>9s} {'ratio':>6s}")
     with np.load(HERE / "digits_tensors.npz") as golden:
@@ -53,19 +53,16 @@ def main():
         if wanted != set(names):
             sys.exit(f"expected the outputs {', '.join(sorted(wanted))}, got {', '.join(names)}")
         for row, batch in enumerate((1, 3)):
-            for name, got in zip(names, model.run(pixels=golden["pixels"][:batch])):
+            for name, got in model.run(pixels=golden["pixels"][:batch]).items():
                 if name != "logits":
                     ours = size(got - golden[name][:batch])
                     good &= report(batch, name, ours, golden[f"{name}.torch_error"][row], gated=(0, 1))
 
     images = np.load(DIGITS / "test_images.npy")
     exact = np.load(DIGITS / "golden_logits_f64.npy")
-    most = model.info.dims[0].max
+    most = entry.dims[0].max
     logits = np.concatenate(
-        [
-            model.run(pixels=images[i : i + most])[names.index("logits")]
-            for i in range(0, len(images), most)
-        ]
+        [model.run(pixels=images[i : i + most])["logits"] for i in range(0, len(images), most)]
     )
     torch = size(np.load(DIGITS / "golden_logits_f32.npy") - exact)
     good &= report(len(images), "logits", size(logits - exact), torch, gated=(1,))

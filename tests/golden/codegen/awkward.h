@@ -2,9 +2,9 @@
  *
  * ends a comment: * /
  *
- *     tfx_model *m;
- *     if (int_open(NULL, &m) == TFX_OK && int_infer(m, ...) != TFX_OK) puts(int_error(m));
- *     int_close(m); */
+ * First comes tfx.h, which is the same for all models; then this model's functions, sizes and entries. Link the
+ * program with the object or archive that was written with this file, -lm and -lpthread.
+ */
 #ifndef INT_MODEL_H
 #define INT_MODEL_H
 
@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* ---- the model's functions; tfx.h says more about each at struct tfx_api ---- */
+/* ---- the model's functions; struct tfx_api above says more about each ---- */
 
 /* What the model looks like. Never fails. */
 const tfx_info *int_info(void);
@@ -260,9 +260,15 @@ static inline void int_output_f4_shape(int64_t dim_n, int64_t *shape)
     shape[0] = dim_n;
 }
 
-/* Runs entry 'int' on compact tensors. Pointers are to elements of:
+/* Runs entry 'int' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which int_error(m) says in words.
+ *
+ *   dim_n: n, from 1 to 1000
+ *   dim_N: N, from 1 to 1000000000
+ *   dim_n_MAX: n_MAX, from -3 to 9
+ *   dim_open: open, from 1 to 2
  *   in_int: f32[n, floordiv(n, 7), min(n, n_MAX), mod(N, n)]
- *   in_class: bool[n]
+ *   in_class: bool[n], one byte each
  *   in_NULL: i8[N * N]
  *   in_a_b: u8[N, N, N]
  *   in_a_b_2: i16[n]
@@ -272,10 +278,10 @@ static inline void int_output_f4_shape(int64_t dim_n, int64_t *shape)
  *   in_a_shape: i64[]
  *   in_m: u64[]
  *   out_int: f64[]
- *   out_shape: bf16[n]
- *   out_tensors: f8e4m3[n]
- *   out_x: f16[n]
- *   out_f4: f4[n] */
+ *   out_shape: bf16[n], as bit patterns
+ *   out_tensors: f8e4m3[n], as bit patterns
+ *   out_x: f16[n], as bit patterns
+ *   out_f4: f4[n], as bit patterns without gaps */
 static inline tfx_status int_infer(tfx_model *m, int64_t dim_n, int64_t dim_N, int64_t dim_n_MAX, int64_t dim_open,
     const float *in_int,
     const uint8_t *in_class,
@@ -341,9 +347,27 @@ static inline tfx_status int_infer(tfx_model *m, int64_t dim_n, int64_t dim_N, i
 #endif
 /* Model 'Bare' by tfxc 0.1.0. Do not edit.
  *
- *     tfx_model *m;
- *     if (BARE_open(NULL, &m) == TFX_OK && BARE_run(m, entry, &args) != TFX_OK) puts(BARE_error(m));
- *     BARE_close(m); */
+ * First comes tfx.h, which is the same for all models; then this model's functions, sizes and entries. Link the
+ * program with the object or archive that was written with this file, -lm and -lpthread.
+ * The weights are in a file of their own, which the program names when it opens the model.
+ *
+ *     #include "BARE.h"
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         char why[256];
+ *         tfx_model *m;
+ *         tfx_options options = TFX_OPTIONS_INIT;
+ *         options.message = why;
+ *         options.message_bytes = sizeof why;
+ *         options.weights_path = "..."; // the file that --external-weights wrote
+ *         if (BARE_open(&options, &m) != TFX_OK) return puts(why), 1;
+ *         if (BARE_open_2(m) != TFX_OK) puts(BARE_error(m));
+ *         BARE_close(m);
+ *         return 0;
+ *     }
+ */
 #ifndef BARE_MODEL_H
 #define BARE_MODEL_H
 
@@ -353,7 +377,7 @@ static inline tfx_status int_infer(tfx_model *m, int64_t dim_n, int64_t dim_N, i
 extern "C" {
 #endif
 
-/* ---- the model's functions; tfx.h says more about each at struct tfx_api ---- */
+/* ---- the model's functions; struct tfx_api above says more about each ---- */
 
 /* What the model looks like. Never fails. */
 const tfx_info *BARE_info(void);
@@ -396,7 +420,8 @@ void BARE_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 
 #define BARE_ENTRY_OPEN 0
 
-/* Runs entry 'open' on compact tensors. Pointers are to elements of: */
+/* Runs entry 'open' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which BARE_error(m) says in words. */
 static inline tfx_status BARE_open_2(tfx_model *m)
 {
     tfx_tensor tensors[1];
@@ -425,7 +450,10 @@ static inline int64_t BARE_run_output_int_elements(void)
     return 1;
 }
 
-/* Runs entry 'run' on compact tensors. Pointers are to elements of:
+/* Runs entry 'run' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which BARE_error(m) says in words.
+ *
+ *   dim_n: n, from 1 to 1000
  *   out_int: f64[] */
 static inline tfx_status BARE_run_2(tfx_model *m, int64_t dim_n,
     double *out_int)
@@ -449,7 +477,8 @@ static inline tfx_status BARE_run_2(tfx_model *m, int64_t dim_n,
 
 #define BARE_ENTRY_DIMS 2
 
-/* Runs entry 'DIMS' on compact tensors. Pointers are to elements of: */
+/* Runs entry 'DIMS' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which BARE_error(m) says in words. */
 static inline tfx_status BARE_DIMS_2(tfx_model *m)
 {
     tfx_tensor tensors[1];

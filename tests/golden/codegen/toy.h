@@ -2,9 +2,27 @@
  *
  * A model for tests.
  *
- *     tfx_model *m;
- *     if (toy_open(NULL, &m) == TFX_OK && toy_run(m, entry, &args) != TFX_OK) puts(toy_error(m));
- *     toy_close(m); */
+ * First comes tfx.h, which is the same for all models; then this model's functions, sizes and entries. Link the
+ * program with the object or archive that was written with this file, -lm and -lpthread.
+ *
+ *     #include "toy.h"
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         static int64_t in_ids[TOY_EMBED_INPUT_IDS_MAX_ELEMENTS];
+ *         static float out_emb[TOY_EMBED_OUTPUT_EMB_MAX_ELEMENTS];
+ *         char why[256];
+ *         tfx_model *m;
+ *         tfx_options options = TFX_OPTIONS_INIT;
+ *         options.message = why;
+ *         options.message_bytes = sizeof why;
+ *         if (toy_open(&options, &m) != TFX_OK) return puts(why), 1;
+ *         if (toy_embed(m, TOY_DIM_B_MIN, TOY_DIM_S_MIN, in_ids, out_emb) != TFX_OK) puts(toy_error(m));
+ *         toy_close(m);
+ *         return 0;
+ *     }
+ */
 #ifndef TOY_MODEL_H
 #define TOY_MODEL_H
 
@@ -14,7 +32,7 @@
 extern "C" {
 #endif
 
-/* ---- the model's functions; tfx.h says more about each at struct tfx_api ---- */
+/* ---- the model's functions; struct tfx_api above says more about each ---- */
 
 /* What the model looks like. Never fails. */
 const tfx_info *toy_info(void);
@@ -36,6 +54,10 @@ int64_t toy_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_wor
 const char *toy_error(const tfx_model *m);
 /* Calls fn after each kernel launch; NULL stops it. */
 void toy_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+
+/* Bytes for tfx_options.workspace that are enough for every run with max_workers 1 and without TFX_STRIDED. What
+ * a run with certain dims needs, toy_workspace_size tells. */
+#define TOY_WORKSPACE_BYTES 1088
 
 /* ---- dims: index in an array of toy dim values, bounds ---- */
 
@@ -92,7 +114,11 @@ static inline void toy_embed_output_emb_shape(int64_t dim_B, int64_t dim_S, int6
     shape[2] = 4;
 }
 
-/* Runs entry 'embed' on compact tensors. Pointers are to elements of:
+/* Runs entry 'embed' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which toy_error(m) says in words.
+ *
+ *   dim_B: B, from 1 to 4
+ *   dim_S: S, from 0 to 16
  *   in_ids: i64[B, S]
  *   out_emb: f32[B, S, 4] */
 static inline tfx_status toy_embed(tfx_model *m, int64_t dim_B, int64_t dim_S,
@@ -183,10 +209,15 @@ static inline int64_t toy_window_output_n_elements(void)
     return 1;
 }
 
-/* Runs entry 'window' on compact tensors. Pointers are to elements of:
+/* Runs entry 'window' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which toy_error(m) says in words.
+ *
+ *   dim_S: S, from 0 to 16
+ *   dim_M: M, from 8 to 32, a multiple of 8
+ *   dim_P: P, from 0 to 8
  *   in_x: f32[S, M]
  *   in_y: f32[2 * S + 1]
- *   in_on: bool[]
+ *   in_on: bool[], one byte each
  *   out_z: f32[S + P]
  *   out_n: i32[] */
 static inline tfx_status toy_window(tfx_model *m, int64_t dim_S, int64_t dim_M, int64_t dim_P,
@@ -257,7 +288,11 @@ static inline void toy_ident_output_b_shape(int64_t dim_B, int64_t dim_S, int64_
     shape[2] = 3;
 }
 
-/* Runs entry 'ident' on compact tensors. Pointers are to elements of:
+/* Runs entry 'ident' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+ * overlap nothing. TFX_OK, or what is wrong, which toy_error(m) says in words.
+ *
+ *   dim_B: B, from 1 to 4
+ *   dim_S: S, from 0 to 16
  *   in_a: f32[B, S, 3]
  *   out_b: f32[B, S, 3] */
 static inline tfx_status toy_ident(tfx_model *m, int64_t dim_B, int64_t dim_S,

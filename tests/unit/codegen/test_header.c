@@ -77,7 +77,8 @@ static void toy(void **state)
          .n_inputs = 1,
          .n_outputs = 1,
          .dims = bs,
-         .n_dims = 2},
+         .n_dims = 2,
+         .workspace_bytes = 1088},
         {.name = "window",
          .inputs = window_in,
          .outputs = window_out,
@@ -86,11 +87,19 @@ static void toy(void **state)
          .dims = smp,
          .n_dims = 3,
          .given = p,
-         .n_given = 1},
-        {.name = "ident", .inputs = &a, .outputs = &b, .n_inputs = 1, .n_outputs = 1, .dims = bs, .n_dims = 2},
+         .n_given = 1,
+         .workspace_bytes = 64},
+        {.name = "ident",
+         .inputs = &a,
+         .outputs = &b,
+         .n_inputs = 1,
+         .n_outputs = 1,
+         .dims = bs,
+         .n_dims = 2,
+         .workspace_bytes = 64},
     };
     const codegen_model m = {"toy", "A model for tests.", "toy.tfx", "tfxc 0.1.0", s.d, entries, 3};
-    header_write(&m, "toy", INCLUDE_TFX, &s.out);
+    header_write(&m, "toy", false, INCLUDE_TFX, &s.out);
     expect_golden("toy", s.out.s);
     arena_free(s.a);
 }
@@ -133,7 +142,7 @@ static void awkward(void **state)
                              .given = given,
                              .n_given = 2};
     codegen_model m = {"int", "ends a comment: */", "a*/b.tfx", "tfxc 0.1.0", s.d, &e, 1};
-    header_write(&m, "int", INCLUDE_TFX, &s.out);
+    header_write(&m, "int", false, INCLUDE_TFX, &s.out);
 
     /* Entries named as exported functions and with nothing to pass. */
     const codegen_entry bare[] = {
@@ -142,7 +151,7 @@ static void awkward(void **state)
         {.name = "DIMS"},
     };
     m = (codegen_model){"Bare", NULL, "", "tfxc 0.1.0", s.d, bare, 3};
-    header_write(&m, "BARE", INCLUDE_TFX, &s.out);
+    header_write(&m, "BARE", true, INCLUDE_TFX, &s.out);
     expect_golden("awkward", s.out.s);
     arena_free(s.a);
 }
@@ -152,7 +161,7 @@ static void embeds_tfx_h(void **state)
     (void)state;
     setup s = start();
     const codegen_model m = {"a", NULL, NULL, "tfxc 0.1.0", s.d, NULL, 0};
-    header_write(&m, "a", tfx_h_text, &s.out);
+    header_write(&m, "a", false, tfx_h_text, &s.out);
     assert_non_null(strstr(s.out.s, "#ifndef TFX_H"));
     assert_non_null(strstr(s.out.s, "typedef struct tfx_tensor"));
     assert_null(strstr(s.out.s, "runtime/"));

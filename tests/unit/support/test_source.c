@@ -105,6 +105,11 @@ static void test_reading(void **state)
     assert_string_equal(f->text, "model");
     assert_string_equal(f->name, "a.tfx");
     assert_string_equal(f->path, path);
+    assert_true(f->from_disk);
+    assert_false(source_add(s, "std/b.tfx", "std/b.tfx", "", 0)->from_disk);
+    assert_int_equal(source_count(s), 2);
+    assert_ptr_equal(source_at(s, 0), f);
+    assert_string_equal(source_at(s, 1)->name, "std/b.tfx");
 
     write_file(path, "", 0);
     assert_int_equal(source_read(s, "a.tfx", path, &why)->size, 0);

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# run_embed_python.sh BUILD_DIR: models called from Python, through examples/embed_python/tfx.py. Skipped where no Python has NumPy.
+set -u
+build=$(cd "${1:?usage: run_embed_python.sh BUILD_DIR}" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=
+for candidate in "$root/.venv/bin/python" python3; do
+    if "$candidate" -c 'import numpy' 2>/dev/null; then python=$candidate && break; fi
+done
+[ -n "$python" ] || { echo "embed_python: no Python with NumPy here (.venv, or Debian's python3-numpy)"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PYTHONDONTWRITEBYTECODE=1
+
+digits=$root/examples/digits/digits.tfx
+"$build/tfxc" "$digits" -o "$work/digits.so" &&
+    "$build/tfxc" "$digits" -o "$work/digits_outside.so" --external-weights="$work/digits.tfxw" &&
+    "$build/tfxc" "$digits" -o "$work/other.so" --weights=random &&
+    "$build/tfxc" "$root/tests/embed/small.tfx" -o "$work/small.so" --weights=random:3 &&
+    echo 'int x;' | ${CC:-cc} -shared -fPIC -x c - -o "$work/no_model.so" || exit 1
+
+failures=0
+"$python" "$root/tests/embed/check_tfx.py" "$work" >"$work/log" 2>&1 || { failures=1; cat "$work/log"; }
+checks=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$work/log")
+[ "${checks:-0}" -gt 0 ] || { echo "embed_python: nothing ran"; exit 1; }
+
+"$python" "$root/examples/embed_python/demo.py" "$work/digits.so" >"$work/log" 2>&1 || { failures=$((failures + 1)); cat "$work/log"; }
+"$python" "$root/examples/embed_python/demo.py" "$work/other.so" >"$work/log" 2>&1 && failures=$((failures + 1)) && echo "the demo takes random weights for right"
+grep -q '^test accuracy ' "$work/log" || { failures=$((failures + 1)); cat "$work/log"; }
+echo "embed_python: $((checks + 3 - failures)) passed, $failures failed"
+[ $failures = 0 ]

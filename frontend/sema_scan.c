@@ -34,7 +34,7 @@ static dim index_symbol(sema *s, const char *name, dim extent)
         uint32_t i = (uint32_t)dim_is_symbol(s->dims, old);
         const dim_symbol *sym = dim_symbol_at(s->dims, i);
         if (sym->origin == DIM_DATA && sym->max == last && !in_use(s, i)) return old;
-        tried = intern_z(s->names, arena_printf(s->a, "%s.%u", name, k));
+        tried = intern_z(s->names, arena_printf(s->a, "%s_%u", name, k));
     }
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The models of tests/models against PyTorch: each is compiled with its weights and runs its cases through the shipped tfxrun, and
 # in the tensor interpreter. tests/models/make_goldens.py made weights and cases; their outputs were computed in double precision.
+# Sessions of several runs, of programs with states, are interpreted only.
 # The models of examples/models, which have the real sizes, compile.
 # usage: tests/run_models.sh BUILD_DIR [MODEL...]
 set -u
@@ -15,6 +16,8 @@ passed=0 failed=0
 # The interpreter computes in f64: it differs by the rounding of the stored f32, and by that of its own results.
 compiled=(--atol 2e-5 --rtol 1e-5)
 interpreted=(2e-7 2e-7)
+# States are kept as f32 between runs, and what is made of them is off by as much as that rounding matters.
+session=(2e-6 2e-6)
 
 check() { # NAME COMMAND...
     local name=$1
@@ -31,18 +34,40 @@ interpret() { # MODEL CASE [ENTRY]
         "$build/tests/compare_arrays" "$work/out.npz" "$2" "${interpreted[@]}"
 }
 
+run_step() { # MODEL STEP.npz ENTRY [DIM=NUMBER]
+    "$build/tfxc" "$1" --interpret=tir "--entry=$3" ${4:+"--dim=$4"} "--input=$2" "--save=$work/out.npz" "--state=$work/state.npz" &&
+        "$build/tests/compare_arrays" "$work/out.npz" "$2" "${session[@]}"
+}
+
+run_session() { # NAME FOLDER
+    local step=0 file entry dim
+    rm -f "$work/state.npz"
+    while file=$(echo "$2$step".*.npz) && [ -e "$file" ]; do
+        IFS=. read -r _ entry dim <<<"$(basename "$file" .npz)"
+        check "$1, $(basename "$2"), step $step" run_step "$work/$1.tir" "$file" "$entry" $dim || return
+        step=$((step + 1))
+    done
+    check "$1, $(basename "$2") has steps" [ "$step" -gt 1 ]
+}
+
 run_model() { # NAME
-    local name=$1 program=$root/tests/models/$1.tfx file what entry files=0
-    check "$name compiles" "$build/tfxc" "$program" -o "$work/$name.so" || return
+    local name=$1 program=$root/tests/models/$1.tfx file what entry cases=0
     check "$name as tensor IR" "$build/tfxc" "$program" -o "$work/$name.tir" || return
+    for file in "$root/tests/models/$name"/*/; do
+        [ -d "$file" ] || continue
+        run_session "$name" "$file"
+        cases=$((cases + 1))
+    done
+    [ "$cases" = 0 ] || return
+    check "$name compiles" "$build/tfxc" "$program" -o "$work/$name.so" || return
     for file in "$root/tests/models/$name"/*.npz; do
         what=$(basename "$file" .npz) entry=
         [[ $what = *.* ]] && entry=${what%%.*}
         check "$name, $what" "$build/tfxrun" "$work/$name.so" ${entry:+--entry "$entry"} --input "$file" --expect "$file" "${compiled[@]}"
         check "$name, $what, interpreted" interpret "$work/$name.tir" "$file" $entry
-        files=$((files + 1))
+        cases=$((cases + 1))
     done
-    check "$name has cases" [ "$files" -gt 0 ]
+    check "$name has cases" [ "$cases" -gt 0 ]
 }
 
 # The checks above can fail: one case's outputs are not another's.

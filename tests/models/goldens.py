@@ -1,15 +1,16 @@
-"""What the tables of models (text.py, vision.py, blocks.py) are made of, and how a row becomes files.
+"""What the tables of models (text.py, vision.py, decoders.py, blocks.py) are made of, and how a row becomes files.
 
 A row NAME belongs to the program tests/models/NAME.tfx. It writes tests/models/NAME/model.safetensors, with the names
 that PyTorch's checkpoint has, and one CASE.npz or ENTRY.CASE.npz per case: the inputs and outputs by the names that the
-program gives them. Outputs are computed in double precision from the float32 weights and then rounded to float32.
+program gives them. A session, of a program with states, is a folder of STEP.ENTRY.npz or STEP.ENTRY.DIM=NUMBER.npz.
+Outputs are computed in double precision from the float32 weights and then rounded to float32.
 """
 
 import shutil
 import tempfile
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
@@ -25,8 +26,10 @@ HERE = Path(__file__).resolve().parent
 class Row:
     name: str
     make: Callable  # () -> PyTorch's module
-    cases: dict  # "CASE" or "ENTRY.CASE" -> {input: array}
-    run: Callable  # (module, entry or None, {input: tensor}) -> {output: tensor}; floats are double
+    cases: dict = field(default_factory=dict)  # "CASE" or "ENTRY.CASE" -> {input: array}
+    run: Callable = None  # (module, entry or None, {input: tensor}) -> {output: tensor}; floats are double
+    sessions: dict = field(default_factory=dict)  # "SESSION" -> what converse makes it of
+    converse: Callable = None  # (module, that) -> for each step: entry, {dim: number}, {input: array}, {output: array}
 
 
 def generator(text):
@@ -96,10 +99,19 @@ def write(row):
             tensors = {k: torch.from_numpy(np.asarray(v)) for k, v in inputs.items()}
             given = {k: t.double() if t.is_floating_point() else t for k, t in tensors.items()}
             outputs = {k: v.numpy() for k, v in row.run(module, entry, given).items()}
-            for k, v in outputs.items():
-                assert np.isfinite(v).all(), f"{row.name}/{case}: {k} is not finite"
-                outputs[k] = v.astype(np.float32) if v.dtype == np.float64 else v
-            np.savez_compressed(to / f"{case}.npz", **inputs, **outputs)
-    size = sum(f.stat().st_size for f in to.iterdir())
-    print(f"{row.name:24} {len(row.cases):3} cases {size / 1024:7.1f} KiB")
+            save_case(to / f"{case}.npz", inputs, outputs)
+        for session, prompt in row.sessions.items():
+            (to / session).mkdir()
+            for i, (entry, dims, inputs, outputs) in enumerate(row.converse(module, prompt)):
+                parts = [str(i), entry, *(f"{k}={v}" for k, v in dims.items())]
+                save_case(to / session / f"{'.'.join(parts)}.npz", inputs, outputs)
+    size = sum(f.stat().st_size for f in to.rglob("*.*"))
+    print(f"{row.name:24} {len(row.cases) + len(row.sessions):3} cases {size / 1024:7.1f} KiB")
     return size
+
+
+def save_case(path, inputs, outputs):
+    for k, v in outputs.items():
+        assert np.isfinite(v).all(), f"{path}: {k} is not finite"
+    rounded = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in outputs.items()}
+    np.savez_compressed(path, **inputs, **rounded)

@@ -3,18 +3,19 @@
 
     .venv/bin/python tests/models/make_goldens.py [NAME...]
 
-A model is one row of a table in text.py, vision.py or blocks.py; goldens.py says what a row is and which files it becomes.
+A model is one row of a table in text.py, vision.py, decoders.py or blocks.py; goldens.py says what a row is and which files it becomes.
 Everything is seeded: the same versions of the packages give the same bytes.
 """
 
 import sys
 
 import blocks
+import decoders
 import text
 import vision
 from goldens import write
 
-ROWS = [*blocks.ROWS, *text.ROWS, *vision.ROWS]
+ROWS = [*blocks.ROWS, *text.ROWS, *vision.ROWS, *decoders.ROWS]
 
 
 def main():

@@ -111,14 +111,15 @@ def run_rope(module, entry, x):
 
 
 def run_buckets(module, entry, x):
-    distance = torch.arange(len(x["y"]))[None] - torch.arange(len(x["x"]))[:, None]
+    n, keys = x["zeros"].shape
+    distance = torch.arange(keys)[None] - torch.arange(n)[:, None]
     sizes = {"num_buckets": 20, "max_distance": 50} if entry == "other" else {"num_buckets": 32, "max_distance": 128}
-    return {"bucket": t5.T5Attention._relative_position_bucket(distance, **sizes).int()}
+    return {"bucket": t5.T5Attention._relative_position_bucket(distance, **sizes).double()}
 
 
 def buckets_cases():
-    x, y = np.zeros(300, np.float32), np.zeros(211, np.float32)
-    return {"default.far": {"x": x, "y": y}, "other.far": {"x": y, "y": x}, "default.one": {"x": x[:1], "y": x[:1]}}
+    sizes = {"default.far": (300, 211), "other.far": (211, 300), "default.one": (1, 1)}
+    return {case: {"zeros": np.zeros(size, np.float32)} for case, size in sizes.items()}
 
 
 # ---- linear layers, norms, activations, gated feed-forward networks ----

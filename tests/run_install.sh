@@ -154,6 +154,13 @@ rm "$work/p/models/weights/digits.tfxw"
 ok "weights that are gone" cmake --build "$work/p"
 ok "are made again" "$work/p/several" "$work/p/models/weights/digits.tfxw"
 
+# The project of the documentation.
+block() { awk -v fence="\`\`\`$1" '$0 == fence { on = !done; next } /^```$/ { if (on) done = 1; on = 0 } on' "$root/docs/embedding.md"; }
+mkdir "$work/doc" && cp "$src/digits/"* "$work/doc" && block cmake >"$work/doc/CMakeLists.txt" && block c >"$work/doc/app.c"
+ok "documentation: configure" cmake -S "$work/doc" -B "$work/doc/build" "-DCMAKE_PREFIX_PATH=$tree"
+ok "documentation: build" cmake --build "$work/doc/build"
+ok "documentation: run" "$work/doc/build/app"
+
 # A cross build takes a compiler of the host.
 printf '#!/bin/sh\necho "$@" >>"%s/calls"\nexec "%s/bin/tfxc" "$@"\n' "$work" "$tree" >"$work/host tfxc" && chmod +x "$work/host tfxc"
 try_project "cross build" Ninja -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=x86_64 "-DTFXC_EXECUTABLE=$work/host tfxc" -DTFXC_FLAGS=-mcpu=x86-64-v2

@@ -75,11 +75,19 @@ if [ -x "$build/tfxc" ]; then
         done
     done
 
-    # The program of the documentation.
+    # The programs of the documentation.
     "$build/tfxc" $digits -o "$tmp/digits.o" || fail "digits.o"
-    awk '/^```c$/ { on = !done; next } /^```$/ { if (on) done = 1; on = 0 } on' docs/artefact-abi.md >"$tmp/doc.c"
-    $cc -std=c99 -Wall -Wextra -Werror -pedantic -I"$tmp" "$tmp/doc.c" "$tmp/digits.o" -lm -o "$tmp/doc" && "$tmp/doc" ||
-        fail "the program of docs/artefact-abi.md"
+    block() { # PAGE LANGUAGE: its first block in that language
+        awk -v fence="\`\`\`$2" '$0 == fence { on = !done; next } /^```$/ { if (on) done = 1; on = 0 } on' "$1"
+    }
+    for page in docs/artefact-abi.md docs/embedding.md; do
+        block $page c >"$tmp/doc.c"
+        $cc -std=c99 -Wall -Wextra -Werror -pedantic -I"$tmp" "$tmp/doc.c" "$tmp/digits.o" -lm -o "$tmp/doc" && "$tmp/doc" ||
+            fail "the program of $page"
+    done
+    block docs/embedding.md cpp >"$tmp/doc.cpp"
+    ${CXX:-c++} -std=c++11 -Wall -Wextra -Werror -pedantic -I"$tmp" "$tmp/doc.cpp" "$tmp/digits.o" -lm -o "$tmp/doc" && "$tmp/doc" ||
+        fail "the C++ program of docs/embedding.md"
     echo "embed: digits checked"
 else
     echo "embed: tfxc is not built, real models are not checked"

@@ -27,5 +27,8 @@ checks=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$work/log")
 "$python" "$root/examples/embed_python/demo.py" "$work/digits.so" >"$work/log" 2>&1 || { failures=$((failures + 1)); cat "$work/log"; }
 "$python" "$root/examples/embed_python/demo.py" "$work/other.so" >"$work/log" 2>&1 && failures=$((failures + 1)) && echo "the demo takes random weights for right"
 grep -q '^test accuracy ' "$work/log" || { failures=$((failures + 1)); cat "$work/log"; }
-echo "embed_python: $((checks + 3 - failures)) passed, $failures failed"
+awk '/^```python$/ { on = 1; next } /^```$/ { on = 0 } on' "$root/docs/embedding.md" >"$work/doc.py"
+(cd "$work" && PYTHONPATH=$root/examples/embed_python "$python" doc.py) >"$work/log" 2>&1 && grep -q '^digits(pixels: f32' "$work/log" ||
+    { failures=$((failures + 1)); echo "the program of docs/embedding.md:"; cat "$work/log"; }
+echo "embed_python: $((checks + 4 - failures)) passed, $failures failed"
 [ $failures = 0 ]

@@ -127,6 +127,14 @@ function(tfxc_add_model target)
     get_target_property(tfxc tfxc::tfxc IMPORTED_LOCATION)
     file(GENERATE OUTPUT ${dir}/command CONTENT "${tfxc};${command}\n")
 
+    # Of Makefiles CMake (seen in 3.25) only ever adds to what a custom command has read: a file that is imported no longer would be
+    # asked for in every build once it is gone. Without this list of its own it reads the dependency file anew.
+    set(forget)
+    if(CMAKE_GENERATOR MATCHES "Makefiles")
+        set(forget COMMAND ${CMAKE_COMMAND} -E rm -f
+                           ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/compiler_depend.internal)
+    endif()
+
     # tfxc writes the header beside the object, always; the one that sources include stays as it is while its text does.
     file(MAKE_DIRECTORY ${dir}/include)
     get_filename_component(shown ${source} NAME)
@@ -135,6 +143,7 @@ function(tfxc_add_model target)
         BYPRODUCTS ${dir}/include/${arg_PREFIX}.h
         COMMAND tfxc::tfxc ${command}
         COMMAND ${CMAKE_COMMAND} -E copy_if_different ${dir}/${arg_PREFIX}.h ${dir}/include/${arg_PREFIX}.h
+        ${forget}
         DEPENDS ${depends} ${dir}/command DEPFILE ${object}.d
         COMMENT "Compiling the model ${target} from ${shown}" VERBATIM)
     add_library(${target} STATIC ${object})

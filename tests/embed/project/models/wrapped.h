@@ -1,0 +1,2 @@
+/* A library that has a model inside. */
+int wrapped_classify(const float *pixels, float *logits);

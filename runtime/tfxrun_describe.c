@@ -10,7 +10,7 @@ static void text_doc(FILE *f, const char *before, const char *doc, int indent, c
     fputs(before, f);
     for (; *doc; doc++) {
         fputc(*doc, f);
-        if (*doc == '\n') fprintf(f, "%*s", indent, "");
+        if (*doc == '\n' && doc[1] != '\n') fprintf(f, "%*s", indent, "");
     }
     fputs(after, f);
 }

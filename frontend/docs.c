@@ -37,7 +37,7 @@ static void next_comment(parse_ctx *ctx, span at)
 {
     if (ctx->newlines > 1) close_doc(ctx, 0);
     ctx->newlines = 0;
-    if (ctx->keep_comments) vec_push(ctx->arena, &ctx->comments, at);
+    if (ctx->pieces) vec_push(ctx->arena, ctx->pieces, ((parse_piece){PARSE_COMMENT, at}));
 }
 
 void doc_skip_comment(parse_ctx *ctx, span at)
@@ -90,7 +90,8 @@ void doc_check(parse_ctx *ctx)
         diag *g = diag_warning(ctx->session->diags, d->at, "this documentation belongs to nothing");
         diag_code(g, "stray-documentation");
         if (d->trailing) diag_hint(g, "put it on a line of its own, above what it documents, or begin it with '//'");
-        else diag_hint(g, "'///' documents what begins below it: a model, entry, block, argument, result, param, state, "
-                          "point or const");
+        else
+            diag_hint(g, "'///' documents what begins below it: a model, entry, block, argument, result, param, state, "
+                         "point or const");
     }
 }

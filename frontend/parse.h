@@ -17,6 +17,14 @@ typedef struct {
     bool used;
 } doc_comment;
 
+/* A token or a comment, for the formatter. */
+typedef struct {
+    int kind; /* a TOK_ of parser.h, or PARSE_COMMENT */
+    span at;
+} parse_piece;
+typedef VEC(parse_piece) parse_pieces;
+enum { PARSE_COMMENT = -1 };
+
 typedef struct {
     ast_session *session;
     arena *arena; /* the session's */
@@ -29,14 +37,17 @@ typedef struct {
     bool skipping;      /* after a syntax error: drop tokens up to one at which a statement or declaration begins */
     uint32_t skipped_braces;
 
-    VEC(doc_comment) docs;  /* in the order of the file */
-    VEC(span) comments;     /* all of them, with `keep_comments` */
-    strbuf doc;             /* the lines of the last of docs so far */
-    bool doc_open;          /* the last of docs may go on, or belong to the next token */
-    bool keep_comments;     /* for the formatter */
-    bool after_opening;     /* the last token was '(' or '{' */
-    uint32_t newlines;      /* since the last token or comment */
+    VEC(doc_comment) docs; /* in the order of the file */
+    strbuf doc;            /* the lines of the last of docs so far */
+    bool doc_open;         /* the last of docs may go on, or belong to the next token */
+    bool after_opening;    /* the last token was '(' or '{' */
+    uint32_t newlines;     /* since the last token or comment */
+
+    parse_pieces *pieces; /* all of them, up to the end of the file; NULL: not wanted */
 } parse_ctx;
+
+/* ast_parse, which leaves in *ctx what else was found. ctx->pieces is set by the caller. */
+void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file);
 
 /* Starts and ends scanning of ctx->file. */
 void parse_scan_open(parse_ctx *ctx);

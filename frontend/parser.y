@@ -596,6 +596,7 @@ static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
     ctx->line_start = false;
     doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
     if (token == TOK_END) *at = (span){ctx->file->base + ctx->file->size, ctx->file->base + ctx->file->size};
+    if (ctx->pieces) PUSH(*ctx->pieces, ((parse_piece){token, *at}));
     return token;
 }
 
@@ -719,19 +720,28 @@ static bool check_encoding(parse_ctx *ctx)
     return true;
 }
 
+void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
+{
+    ctx->session = s;
+    ctx->arena = s->arena;
+    ctx->file = file;
+    ctx->result = ARENA_NEW(s->arena, ast_file);
+    ctx->result->source = file;
+    if (file->size > AST_MAX_FILE) {
+        diag *g = parse_error(ctx, (span){file->base, file->base + 1}, "this file is too large");
+        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
+        return;
+    }
+    if (!check_encoding(ctx)) return;
+    parse_scan_open(ctx);
+    fe_yyparse(ctx);
+    parse_scan_close(ctx);
+    if (!ctx->result->failed) doc_check(ctx);
+}
+
 ast_file *ast_parse(ast_session *s, const source_file *file)
 {
-    parse_ctx ctx = {.session = s, .arena = s->arena, .file = file, .result = ARENA_NEW(s->arena, ast_file)};
-    ctx.result->source = file;
-    if (file->size > AST_MAX_FILE) {
-        diag *g = parse_error(&ctx, (span){file->base, file->base + 1}, "this file is too large");
-        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
-        return ctx.result;
-    }
-    if (!check_encoding(&ctx)) return ctx.result;
-    parse_scan_open(&ctx);
-    fe_yyparse(&ctx);
-    parse_scan_close(&ctx);
-    if (!ctx.result->failed) doc_check(&ctx);
+    parse_ctx ctx = {0};
+    parse_run(&ctx, s, file);
     return ctx.result;
 }

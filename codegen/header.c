@@ -254,11 +254,11 @@ static void write_call(writer *w, const codegen_entry *e, const char *call, cons
     strbuf *o = w->out;
     const char *doc = is_sole(w->m) && !e->doc ? w->m->doc : e->doc;
     bool documented = doc && *doc;
+    strbuf_addf(o, "\n/* %s%sRuns entry '%s' on compact tensors: row-major, without gaps. ",
+                documented ? names_doc(w->a, doc) : "", documented ? "\n *\n * " : "", names_comment(w->a, e->name));
     strbuf_addf(o,
-                "\n/* %s%sRuns entry '%s' on compact tensors: row-major, without gaps. Inputs are read only, outputs "
-                "are written "
-                "whole, and\n * overlap nothing. TFX_OK, or what is wrong, which %s_error(m) says in words.",
-                documented ? names_doc(w->a, doc) : "", documented ? "\n *\n * " : "", names_comment(w->a, e->name),
+                "Inputs are read only, outputs are written whole, and\n * overlap nothing. TFX_OK, or what is wrong, "
+                "which %s_error(m) says in words.",
                 w->prefix);
     if (e->n_dims + e->n_inputs + e->n_outputs) strbuf_adds(o, "\n *");
     for (uint32_t i = 0; i < e->n_dims; i++) {

@@ -12,7 +12,12 @@
 #include "frontend/format_pieces.h"
 #include "frontend/parser.h"
 
-enum { INDENT = 2, CONTINUED = 4, SHORTEST_SPLIT = 8 };
+enum {
+    INDENT = 2,
+    CONTINUED = 4,
+    FURTHEST = 60, /* a bracket that begins behind this column does not indent what is in it */
+    SHORTEST_SPLIT = 8,
+};
 
 static piece *at(const format_pieces *p, uint32_t i)
 {
@@ -127,18 +132,24 @@ static void open_units(format_pieces *p)
 
 /* ---- 3. lines ---- */
 
+/* Where lines begin. */
+typedef struct {
+    uint32_t unit; /* the statement or declaration */
+    uint32_t item; /* an item in a bracket whose contents begin on their own line */
+    uint32_t rest; /* what goes on from the line above */
+} margins;
+
 /* A bracket or a body that the line at hand begins in. */
 typedef struct {
     uint32_t open;
-    uint32_t opener_indent; /* of the line that the bracket is on */
-    uint32_t unit, item;    /* as in `layout`, outside of it */
+    uint32_t indent; /* of the line that it is on */
+    margins outside;
 } level;
 
 typedef struct {
     format_pieces *p;
     VEC(level) levels;
-    uint32_t unit; /* indentation of the statement or declaration */
-    uint32_t item; /* of what a line may begin with: the statement, its clause, an item in a hanging bracket */
+    margins at;
 } layout;
 
 /* A line as it is written; comments behind code are aligned once their neighbours are known. */
@@ -155,6 +166,25 @@ static const level *bracket(const layout *l)
     return v && piece_opens(at(l->p, v->open)) ? v : NULL;
 }
 
+static uint32_t columns(const piece *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->length; i++) n += (b->text[i] & 0xC0) != 0x80;
+    return n;
+}
+
+static uint32_t margin_of_unit(layout *l, uint32_t indent)
+{
+    l->at.rest = indent + CONTINUED;
+    return l->at.unit = indent;
+}
+
+static uint32_t margin_of_clause(layout *l, uint32_t indent)
+{
+    l->at.rest = indent + CONTINUED;
+    return indent;
+}
+
 /* Indentation of the line that begins with piece i. `token` is the first token at or after i. */
 static uint32_t indentation(layout *l, uint32_t i, uint32_t token)
 {
@@ -164,43 +194,39 @@ static uint32_t indentation(layout *l, uint32_t i, uint32_t token)
     uint32_t before = i; /* the last token before it */
     while (before > 0 && piece_is_comment(at(l->p, before - 1))) before--;
     const piece *a = before ? at(l->p, before - 1) : NULL;
-    uint32_t body = l->levels.len && !in ? vec_last(&l->levels).unit + INDENT : 0;
+    uint32_t body = l->levels.len && !in ? vec_last(&l->levels).outside.unit + INDENT : 0;
 
     if (b->kind == TOK_END) return 0;
-    if (b->begins) return l->unit = l->item = body;
-    if (b->kind == TOK_RBRACE) return comment ? body : vec_last(&l->levels).unit;
-    if (b->kind == TOK_LBRACE) return comment ? l->unit + INDENT : l->unit;
-    if (b->kind == TOK_ELSE) return l->unit;
-    if (!in && (b->kind == TOK_WHERE || b->kind == TOK_WEIGHTS)) return l->item = l->unit + INDENT;
-    if (!in && (b->kind == TOK_MAP || b->kind == TOK_IGNORE)) return l->item = l->unit + 2 * INDENT;
+    if (b->begins) return margin_of_unit(l, body);
+    if (b->kind == TOK_RBRACE) return comment ? body : body - INDENT;
+    if (b->kind == TOK_LBRACE) return comment ? l->at.unit + INDENT : l->at.unit;
+    if (b->kind == TOK_ELSE) return l->at.unit;
+    if (!in && (b->kind == TOK_WHERE || b->kind == TOK_WEIGHTS)) return margin_of_clause(l, l->at.unit + INDENT);
+    if (!in && (b->kind == TOK_MAP || b->kind == TOK_IGNORE)) return margin_of_clause(l, l->at.unit + 2 * INDENT);
     if (in && hangs(l->p, in->open)) {
-        if (piece_closes(b)) return comment ? l->item : in->opener_indent;
-        if (a && (a->kind == TOK_COMMA || in->open + 1 == before)) return l->item;
+        if (piece_closes(b)) return comment ? l->at.item : in->indent;
+        if (a && (a->kind == TOK_COMMA || in->open + 1 == before)) return l->at.item;
     }
-    return l->item + CONTINUED;
+    return l->at.rest;
 }
 
-/* Follows brackets and braces over a piece of a line with that indentation. */
-static void pass(layout *l, uint32_t i, uint32_t indent)
+/* Follows brackets and bodies over a piece that ends before `column` of a line with that indentation. */
+static void pass(layout *l, uint32_t i, uint32_t indent, uint32_t column)
 {
     const piece *b = at(l->p, i);
-    if (b->begins && b->gap < GAP_LINE && i) l->unit = l->item = vec_last(&l->levels).unit + INDENT;
+    if (b->begins && b->gap < GAP_LINE && i) margin_of_unit(l, vec_last(&l->levels).outside.unit + INDENT);
     if (opens_any(b)) {
-        level v = {.open = i, .opener_indent = indent, .unit = l->unit, .item = l->item};
+        level v = {.open = i, .indent = indent, .outside = l->at};
         vec_push(l->p->a, &l->levels, v);
-        if (piece_opens(b) && hangs(l->p, i)) l->item = indent + INDENT;
+        if (piece_opens(b) && hangs(l->p, i)) {
+            l->at.item = indent + INDENT;
+            l->at.rest = l->at.item + CONTINUED;
+        } else if (piece_opens(b) && column <= FURTHEST) {
+            l->at.rest = column;
+        }
     } else if (piece_closes(b) || b->kind == TOK_RBRACE) {
-        level v = vec_pop(&l->levels);
-        l->unit = v.unit;
-        l->item = v.item;
+        l->at = vec_pop(&l->levels).outside;
     }
-}
-
-static uint32_t columns(const piece *b)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < b->length; i++) n += (b->text[i] & 0xC0) != 0x80;
-    return n;
 }
 
 /* The line that begins with piece i, as it is now. */
@@ -241,9 +267,23 @@ static bool split_clause(format_pieces *p, const line *n)
     return false;
 }
 
+/* The line ends before piece i, a comma behind it. Where that is in a list whose next line goes on with it, the rest of
+ * the list is filled anew, so that no short line stays between. */
+static bool join_rest_of_list(format_pieces *p, uint32_t i)
+{
+    uint32_t open = at(p, i - 1)->match, end = i + 1;
+    if (at(p, i - 1)->kind != TOK_COMMA || open == 0 || hangs(p, open)) return false;
+    while (at(p, end)->gap < GAP_TRAIL && end < i + FORMAT_WIDTH) end++;
+    const piece *last = at(p, end - 1);
+    bool goes_on = last->kind == TOK_COMMA && last->match == open && !piece_is_comment(at(p, end));
+    if (!goes_on || at(p, end)->gap != GAP_LINE) return false;
+    at(p, end)->gap = GAP_SPACE;
+    return true;
+}
+
 /* Ends a line that is too long where its parts are bound most loosely: outside of as many brackets as can be, as late
  * as fits. Where nothing fits, at the first place there is. Looks no further than it must, for a line may be a file. */
-static bool split_at_operator(format_pieces *p, uint32_t begin, uint32_t indent)
+static bool split_at_operator(format_pieces *p, uint32_t begin, uint32_t indent, bool *joined)
 {
     int depth = 0, best_cost = 0;
     uint32_t best = 0, column = indent;
@@ -258,6 +298,7 @@ static bool split_at_operator(format_pieces *p, uint32_t begin, uint32_t indent)
         column += (i > begin && b->gap == GAP_SPACE) + columns(b);
         if (column > FORMAT_WIDTH && best) {
             at(p, best)->gap = GAP_LINE;
+            *joined |= join_rest_of_list(p, best);
             return true;
         }
         if (piece_opens(b)) depth++;
@@ -280,9 +321,15 @@ static line_list lay_out(layout *l)
                 whole = measure(p, i, indent);
             settled = whole.end;
         }
-        while (token == i && split_at_operator(p, i, indent)) {}
+        bool joined = false;
+        while (token == i && split_at_operator(p, i, indent, &joined)) {}
+        if (joined) settled = 0;
         line n = measure(p, i, indent);
-        for (uint32_t k = n.begin; k < n.end; k++) pass(l, k, indent);
+        uint32_t column = indent;
+        for (uint32_t k = n.begin; k < n.end; k++) {
+            column += columns(at(p, k)) + (k > n.begin && at(p, k)->gap == GAP_SPACE);
+            pass(l, k, indent, column);
+        }
         vec_push(p->a, &lines, n);
         i = n.end;
     }
@@ -320,7 +367,7 @@ static void write_lines(const format_pieces *p, const line_list *lines, strbuf *
         strbuf_pad(out, n->indent, ' ');
         for (uint32_t k = n->begin; k < n->end; k++) {
             const piece *b = at(p, k);
-            if (b == n->comment) strbuf_pad(out, width - n->width + 2, ' ');
+            if (b == n->comment) strbuf_pad(out, width - n->width + 1, ' ');
             else if (k > n->begin && b->gap == GAP_SPACE) strbuf_addc(out, ' ');
             strbuf_add(out, b->text, b->length);
         }

@@ -5,7 +5,7 @@
 #include "frontend/ast.h"
 
 /* Columns of a line before it is broken; comments and what has no place to break at may be longer. */
-#define FORMAT_WIDTH 110
+#define FORMAT_WIDTH 120
 
 /* Appends the formatted text of a file to `out`. False when it cannot be formatted, with at least one error in the
  * diags: it has syntax errors, or would grow over AST_MAX_FILE. `sources` is what the file is in. */

@@ -108,7 +108,7 @@ bool piece_may_break(const piece *a, const piece *b)
 int piece_split_rank(const piece *a, const piece *b)
 {
     if (a->kind == TOK_COMMA) return rows[TOK_COMMA].rank;
-    if (rule_arguments(a, b)) return rows[TOK_EXPECT].rank;
+    if (rule_arguments(a, b)) return rows[TOK_COMMA].rank;
     return b->kind == TOK_COMMA ? 0 : rows[b->kind].rank;
 }
 
@@ -171,7 +171,10 @@ static void read_brackets(reader *r, uint32_t i)
 {
     format_pieces *p = r->p;
     piece *x = &p->pieces.data[i];
-    if (piece_opens(x) || x->kind == TOK_LBRACE) {
+    if (x->kind == TOK_COMMA) {
+        const piece *in = innermost(r);
+        x->match = in && piece_opens(in) ? vec_last(&r->open) : 0;
+    } else if (piece_opens(x) || x->kind == TOK_LBRACE) {
         vec_push(p->a, &r->open, i);
     } else if (piece_closes(x) || x->kind == TOK_RBRACE) {
         uint32_t open = vec_pop(&r->open);

@@ -13,7 +13,7 @@ typedef struct {
     uint32_t length;
     uint32_t newlines; /* before it in the source: 0, 1 or 2 */
     piece_gap gap;
-    uint32_t match; /* of a bracket: the other one */
+    uint32_t match; /* of a bracket: the other one; of a comma: the bracket that it is in, 0: none */
     uint32_t unit;  /* the statement, declaration or rule it belongs to */
     bool begins;    /* the first of its unit */
 } piece;

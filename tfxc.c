@@ -5,6 +5,8 @@
 #include "codegen/lower.h"
 #include "codegen/outfile.h"
 #include "codegen/ptx.h"
+#include "frontend/blocks.h"
+#include "frontend/format.h"
 #include "frontend/frontend.h"
 #include "ir/interp_files.h"
 #include "passes/pass.h"
@@ -54,7 +56,9 @@ static const struct {
 typedef struct {
     const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret;
     emit_kind emit;
-    bool emit_given, json;
+    VEC(const char *) inputs; /* all of them, for --format */
+    enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
+    bool emit_given, json, print_blocks;
     codegen_options target;
     pass_options passes;
     interpretation interpretation;
@@ -120,6 +124,10 @@ static const struct {
     {"--state=", "FILE", "with --interpret=tir: where states come from, if it exists, and go to (.npz)",
      INTO(interpretation.states)},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
+    {"--format", "", "rewrite the given .tfx files as all are written (\"-\": standard input to standard output)",
+     NOWHERE},
+    {"--format=check", "", "report those that --format would change", NOWHERE},
+    {"--print-blocks", "", "the blocks of the given files or of the standard library, as Markdown", NOWHERE},
     {"--print-ops", "", "the tensor-IR ops, as Markdown", NOWHERE},
     {"--print-passes", "", "the passes and their order, as Markdown", NOWHERE},
     {"--version", "", "print the version", NOWHERE},
@@ -241,6 +249,11 @@ static bool parse_flag(session *s, const char *arg)
         o->json = !strcmp(v, "json");
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
+    if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--format") || !strcmp(arg, "--format=check")) {
+        o->format = arg[8] ? FORMAT_CHECK : FORMAT_WRITE;
+        return true;
+    }
     if (starts(arg, "-O", &v)) {
         if (v[0] < '0' || v[0] > '3' || v[1]) return usage_error(s, "-O takes 0 to 3, not '%s'", v);
         o->target.opt = v[0] - '0';
@@ -331,15 +344,17 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
             else ok = usage_error(s, "%s needs a file", "-o");
         } else if (arg[0] == '-' && arg[1]) {
             ok = parse_flag(s, arg) && ok;
-        } else if (o->input) {
-            ok = usage_error(s, "a second input file, '%s'", arg);
         } else {
-            o->input = arg;
+            vec_push(s->a, &o->inputs, arg);
         }
     }
     *exit_status = EXIT_USAGE;
     if (!ok) return false;
-    if (!o->input) return usage_error(s, "no input file%s", ""), false;
+    if (o->print_blocks) return true;
+    if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
+    o->input = o->inputs.data[0];
+    if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
+    if (o->inputs.len > 1) return usage_error(s, "a second input file, '%s'", o->inputs.data[1]), false;
     const interpretation *run = &o->interpretation;
     if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len || run->dims.len || run->states))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
@@ -499,6 +514,76 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
 }
 
+/* ---- formatting ---- */
+
+/* Says where a file first differs from its normal form. */
+static bool report_unformatted(session *s, const source_file *f, const strbuf *want)
+{
+    uint32_t i = 0, begin, got, expected;
+    while (i < f->size && i < want->len && f->text[i] == want->s[i]) i++;
+    for (begin = i; begin > 0 && f->text[begin - 1] != '\n'; begin--) {}
+    got = (uint32_t)strcspn(f->text + begin, "\r\n");
+    expected = (uint32_t)strcspn(want->s + begin, "\n");
+    diag *g = diag_error(s->d, (span){f->base + begin, f->base + begin + got}, "'%s' is not formatted", f->name);
+    diag_code(g, "not-formatted");
+    bool ends_alone = expected <= got && !memcmp(want->s + begin, f->text + begin, expected) &&
+                      strspn(f->text + begin + expected, " \t") >= got - expected;
+    if (ends_alone) diag_note(g, "lines end without blanks, in LF, and so does the file");
+    else diag_expected(g, "%.*s", (int)expected, want->s + begin);
+    diag_hint(g, "tfxc --format rewrites it");
+    return false;
+}
+
+static bool format_one(session *s, const char *input)
+{
+    bool standard = !strcmp(input, "-");
+    const char *name = standard ? "standard input" : input, *why = NULL;
+    /* Through a link it is what the link leads to that is rewritten. */
+    char *path = standard ? strdup("/dev/stdin") : realpath(input, NULL);
+    const source_file *f = source_read(s->sources, name, path ? path : input, &why);
+    free(path);
+    if (!f) {
+        diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), name);
+        return false;
+    }
+    strbuf text = strbuf_new(s->a);
+    ast_session as = {s->a, s->names, s->d};
+    if (!format_file(&as, s->sources, f, &text)) return false;
+    bool same = text.len == f->size && !memcmp(text.s, f->text, f->size);
+    if (s->o.format == FORMAT_CHECK) return same || report_unformatted(s, f, &text);
+    if (standard) return write_text(s, "-", &text);
+    if (same) return true;
+    outfile out;
+    bool ok = outfile_open(&out, s->a, s->d, f->path, "", OUTFILE_TEXT) && outfile_like_before(&out) &&
+              outfile_write(&out, text.s, text.len) && outfile_commit(&out);
+    outfile_discard(&out);
+    return ok;
+}
+
+static bool format_all(session *s)
+{
+    bool ok = true;
+    vec_foreach (const char *, input, &s->o.inputs) ok = format_one(s, *input) && ok;
+    return ok;
+}
+
+/* ---- the index of blocks ---- */
+
+static bool print_blocks(session *s)
+{
+    ast_session as = {s->a, s->names, s->d};
+    strbuf b = strbuf_new(s->a);
+    bool ok = s->o.inputs.len > 0 || blocks_print_library(&as, s->sources, &b);
+    vec_foreach (const char *, path, &s->o.inputs) {
+        const char *why = NULL;
+        const source_file *f = blocks_library_file(s->sources, *path);
+        if (!f) f = source_read(s->sources, *path, *path, &why);
+        if (!f) diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), *path);
+        ok = f && blocks_print(&as, f, &b) && ok;
+    }
+    return ok && write_text(s, "-", &b);
+}
+
 /* ---- the whole way ---- */
 
 /* A .kir file, as it was read. NULL with diagnostics. */
@@ -570,6 +655,14 @@ static bool compile(session *s)
            (m ? write_model(s, m) : write_kernels(s, km)) && (!s->o.depfile || outfile_commit(&depfile));
 }
 
+/* What the arguments ask for. */
+static bool work(session *s)
+{
+    if (s->o.format) return format_all(s);
+    if (s->o.print_blocks) return print_blocks(s);
+    return compile(s);
+}
+
 static void show_diagnostics(session *s)
 {
     strbuf b = strbuf_new(s->a);
@@ -601,7 +694,7 @@ int main(int argc, char **argv)
     s.dims = dims_new(s.a, s.names);
     int exit_status;
     if (parse_arguments(&s, argc, argv, &exit_status))
-        exit_status = compile(&s) && !diags_errors(s.d) ? EXIT_DONE : EXIT_ERRORS;
+        exit_status = work(&s) && !diags_errors(s.d) ? EXIT_DONE : EXIT_ERRORS;
     show_diagnostics(&s);
     if (s.weights) weights_close(s.weights);
     arena_free(s.a);

@@ -11,7 +11,7 @@ static codegen_tensor *tensors(const void *data, uint32_t n, arena *a)
     const named_value *v = data;
     codegen_tensor *t = ARENA_ARRAY(a, codegen_tensor, n);
     for (uint32_t i = 0; i < n; i++) {
-        t[i] = (codegen_tensor){.name = v[i].name, .dt = v[i].v->ty.dt, .rank = v[i].v->ty.rank};
+        t[i] = (codegen_tensor){.name = v[i].name, .doc = v[i].doc, .dt = v[i].v->ty.dt, .rank = v[i].v->ty.rank};
         memcpy(t[i].shape, v[i].v->ty.shape, sizeof t[i].shape);
     }
     return t;
@@ -86,6 +86,7 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
             if (!shown_by_input(m, f, s)) given[e->n_given++] = s;
         }
         e->name = f->name;
+        e->doc = f->doc;
         e->inputs = tensors(f->args.data, f->args.len, a);
         e->outputs = tensors(f->results.data, f->results.len, a);
         e->n_inputs = f->args.len;
@@ -99,6 +100,7 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
         e->workspace_bytes = workspace_bytes(km, e->plan);
     }
     *out = (codegen_model){.name = m->name,
+                           .doc = m->doc,
                            .source = source,
                            .compiler = compiler,
                            .dims = m->dims,

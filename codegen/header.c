@@ -124,7 +124,7 @@ static int64_t most_elements(writer *w, const codegen_tensor *t)
 
 static void write_comment(writer *w, const char *doc)
 {
-    if (doc && *doc) strbuf_addf(w->out, "/* %s */\n", names_comment(w->a, doc));
+    if (doc && *doc) strbuf_addf(w->out, "/* %s */\n", names_doc(w->a, doc));
 }
 
 static void write_exports(writer *w)
@@ -168,6 +168,7 @@ static void write_dims(writer *w)
         const char *M = names_stem(&w->names, (const char *const[]){"_MIN", "_MAX", "_MULTIPLE", NULL}, "%s_DIM_%s",
                                    w->PREFIX, names_upper(w->a, s->name));
         w->DIM[i] = M;
+        write_comment(w, s->doc);
         strbuf_addf(w->out, "#define %s %" PRIu32 " /* %s */\n", M, i, names_comment(w->a, s->name));
         strbuf_addf(w->out, s->min < 0 ? "#define %s_MIN (%" PRId64 ")\n" : "#define %s_MIN %" PRId64 "\n", M, s->min);
         strbuf_addf(w->out, s->max < 0 ? "#define %s_MAX (%" PRId64 ")\n" : "#define %s_MAX %" PRId64 "\n", M, s->max);
@@ -180,7 +181,7 @@ static void write_tensor(writer *w, const tensor_names *n, uint32_t index)
     const codegen_tensor *t = n->t;
     strbuf *o = w->out;
     strbuf_addf(o, "\n/* %s: %s%s%s */\n", names_comment(w->a, t->name), names_comment(w->a, type_text(w, t)),
-                t->doc && *t->doc ? "\n * " : "", t->doc && *t->doc ? names_comment(w->a, t->doc) : "");
+                t->doc && *t->doc ? "\n * " : "", t->doc && *t->doc ? names_doc(w->a, t->doc) : "");
     strbuf_addf(o, "#define %s %" PRIu32 "\n", n->MACRO, index);
     strbuf_addf(o, "#define %s_DTYPE TFX_%s\n", n->MACRO, names_upper(w->a, dtype_name(t->dt)));
     strbuf_addf(o, "#define %s_RANK %d\n", n->MACRO, t->rank);
@@ -240,16 +241,25 @@ static const char *example(writer *w, const codegen_entry *e, const char *call, 
     return b.s;
 }
 
+/* A model without entries of its own has one that is called as the model. */
+static bool is_sole(const codegen_model *m)
+{
+    return m->n_entries == 1 && strcmp(m->entries[0].name, m->name) == 0;
+}
+
 /* The function that takes pointers: its parameters are the entry's dims, then inputs, then outputs. */
 static void write_call(writer *w, const codegen_entry *e, const char *call, const char *ENTRY, const tensor_names *in,
                        const tensor_names *out)
 {
     strbuf *o = w->out;
-    strbuf_addf(
-        o,
-        "\n/* Runs entry '%s' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written "
-        "whole, and\n * overlap nothing. TFX_OK, or what is wrong, which %s_error(m) says in words.",
-        names_comment(w->a, e->name), w->prefix);
+    const char *doc = is_sole(w->m) && !e->doc ? w->m->doc : e->doc;
+    bool documented = doc && *doc;
+    strbuf_addf(o, "\n/* %s%sRuns entry '%s' on compact tensors: row-major, without gaps. ",
+                documented ? names_doc(w->a, doc) : "", documented ? "\n *\n * " : "", names_comment(w->a, e->name));
+    strbuf_addf(o,
+                "Inputs are read only, outputs are written whole, and\n * overlap nothing. TFX_OK, or what is wrong, "
+                "which %s_error(m) says in words.",
+                w->prefix);
     if (e->n_dims + e->n_inputs + e->n_outputs) strbuf_adds(o, "\n *");
     for (uint32_t i = 0; i < e->n_dims; i++) {
         const dim_symbol *s = dim_symbol_at(w->m->dims, e->dims[i]);
@@ -294,12 +304,6 @@ static void write_call(writer *w, const codegen_entry *e, const char *call, cons
                 "    args.n_inputs = %" PRIu32 ";\n    args.n_outputs = %" PRIu32 ";\n    args.n_dims = %" PRIu32
                 ";\n    args.reserved = 0;\n    return %s_run(m, %s, &args);\n}\n",
                 e->n_inputs, e->n_given ? "given" : "NULL", e->n_inputs, e->n_outputs, e->n_given, w->prefix, ENTRY);
-}
-
-/* A model without entries of its own has one that is called as the model. */
-static bool is_sole(const codegen_model *m)
-{
-    return m->n_entries == 1 && strcmp(m->entries[0].name, m->name) == 0;
 }
 
 static tensor_names *name_tensors(writer *w, const char *scope, const codegen_tensor *t, uint32_t n, const char *kind)
@@ -355,7 +359,7 @@ static void write_intro(const writer *w, strbuf *o)
     strbuf_addf(o, "/* Model '%s'", names_comment(w->a, m->name));
     if (m->source && *m->source) strbuf_addf(o, ", compiled from %s", names_comment(w->a, m->source));
     strbuf_addf(o, " by %s. Do not edit.\n", names_comment(w->a, m->compiler));
-    if (m->doc && *m->doc) strbuf_addf(o, " *\n * %s\n", names_comment(w->a, m->doc));
+    if (m->doc && *m->doc) strbuf_addf(o, " *\n * %s\n", names_doc(w->a, m->doc));
     strbuf_adds(o, " *\n * First comes tfx.h, which is the same for all models; then this model's functions, sizes and "
                    "entries. Link the\n * program with the object or archive that was written with this file, -lm and "
                    "-lpthread.\n");

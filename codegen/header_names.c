@@ -78,15 +78,65 @@ const char *names_upper(arena *a, const char *s)
     return u;
 }
 
+/* The length of the UTF-8 character at s: 0 when there is none. The text is NUL-terminated. */
+static size_t utf8_length(const unsigned char *s)
+{
+    static const unsigned char least[] = {0, 0, 0, 0xA0, 0x90}, most[] = {0, 0, 0, 0x9F, 0x8F}; /* of byte 1 */
+    size_t n = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    if ((s[0] == 0xE0 || s[0] == 0xF0) && s[1] < least[n]) return 0;
+    if ((s[0] == 0xED || s[0] == 0xF4) && s[1] > most[n]) return 0;
+    return n;
+}
+
+/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: compilers warn of them, for they can make text look like code. */
+static bool turns_direction(const unsigned char *s)
+{
+    if (s[0] != 0xE2 || (s[1] != 0x80 && s[1] != 0x81)) return false;
+    if (s[1] == 0x80) return s[2] == 0x8E || s[2] == 0x8F || (s[2] >= 0xAA && s[2] <= 0xAE);
+    return s[2] >= 0xA6 && s[2] <= 0xA9;
+}
+
 const char *names_comment(arena *a, const char *s)
 {
     strbuf b = strbuf_new(a);
-    for (; *s; s++) {
-        bool joins = b.len && ((b.s[b.len - 1] == '*' && *s == '/') || (b.s[b.len - 1] == '/' && *s == '*'));
-        if (joins) strbuf_addc(&b, ' ');
-        if (*s == '\n') strbuf_adds(&b, "\n *");
-        if (*s == '\n' && s[1] && s[1] != '\n') strbuf_addc(&b, ' ');
-        else if (*s != '\n' && *s != '\r') strbuf_addc(&b, *s);
+    for (size_t n; *s; s += n) {
+        n = utf8_length((const unsigned char *)s);
+        char last = b.len ? b.s[b.len - 1] : 0, before = b.len > 1 ? b.s[b.len - 2] : 0;
+        bool joins = (last == '*' && *s == '/') || (last == '/' && *s == '*');
+        bool trigraph = last == '?' && before == '?' && strchr("=/'()!<>-", *s);
+        if (joins || trigraph) strbuf_addc(&b, ' ');
+        if (n == 0) {
+            strbuf_addc(&b, '?');
+            n = 1;
+        } else if (*s == '\n') {
+            strbuf_adds(&b, s[1] && s[1] != '\n' ? "\n * " : "\n *");
+        } else if (*s != '\r' && !(n == 3 && turns_direction((const unsigned char *)s))) {
+            strbuf_add(&b, s, n);
+        }
     }
     return b.s;
+}
+
+const char *names_doc(arena *a, const char *s)
+{
+    enum { MOST = 110 }; /* columns of a line, without what stands before it */
+    char *text = arena_strndup(a, s, strlen(s));
+    char *blank = NULL;
+    int column = 0, at_blank = 0;
+    for (char *p = text; *p; p++) {
+        if (*p == '\n') {
+            blank = NULL;
+            column = 0;
+            continue;
+        }
+        if (((unsigned char)*p & 0xC0) != 0x80) column++;
+        if (*p == ' ' && column > 1) blank = p, at_blank = column;
+        if (column <= MOST || !blank) continue;
+        *blank = '\n';
+        column -= at_blank;
+        blank = NULL;
+    }
+    return names_comment(a, text);
 }

@@ -22,7 +22,10 @@ const char *names_stem(name_set *n, const char *const *suffixes, const char *fmt
     __attribute__((format(printf, 3, 4)));
 /* "Pixels" -> "PIXELS", in the arena; ASCII only. */
 const char *names_upper(arena *a, const char *s);
-/* Text for the inside of a comment: what would end it or begin another is taken apart. */
+/* Text for the inside of a comment: what would end it, begin another, or draw a warning there (trigraphs, bytes that
+ * are not UTF-8, marks that turn the direction of text) is taken apart or left out. Further lines begin with " *". */
 const char *names_comment(arena *a, const char *s);
+/* The same for documentation: long lines are broken at blanks. */
+const char *names_doc(arena *a, const char *s);
 
 #endif

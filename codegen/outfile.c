@@ -65,6 +65,16 @@ bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *
     return f->fd >= 0 || fail(f, "write", errno);
 }
 
+bool outfile_like_before(outfile *f)
+{
+    struct stat st;
+    if (f->failed || !f->temporary) return !f->failed;
+    if (access(f->path, W_OK) != 0 || stat(f->path, &st) != 0) return fail(f, "write", errno);
+    /* Owner first: changing it clears bits of the mode. Only root may give files away; all others stay the owner. */
+    if (fchown(f->fd, st.st_uid, st.st_gid) != 0 && errno != EPERM) return fail(f, "write", errno);
+    return fchmod(f->fd, st.st_mode & 07777) == 0 || fail(f, "write", errno);
+}
+
 bool outfile_write(outfile *f, const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;

@@ -26,6 +26,9 @@ typedef struct {
 
 /* False with a diagnostic. `suffix` ends the temporary name (a linker looks at it). */
 bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, outfile_kind kind);
+/* For a file that takes another's place: the same permissions, and the same owner where that is allowed. False with a
+ * diagnostic where the file may not be written. */
+bool outfile_like_before(outfile *f);
 bool outfile_write(outfile *f, const void *bytes, size_t n); /* at the end */
 bool outfile_write_at(outfile *f, const void *bytes, size_t n,
                       uint64_t offset);    /* the end stays where it is; not for text */

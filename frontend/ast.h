@@ -152,7 +152,8 @@ typedef struct {
 typedef struct {
     ast_name name;
     ast_type type;
-    ast_expr *init; /* the default; NULL: none */
+    ast_expr *init;  /* the default; NULL: none */
+    const char *doc; /* what its `///` lines say, here and below; NULL: none */
     span at;
 } ast_formal;
 typedef VEC(ast_formal) ast_formals;
@@ -160,6 +161,7 @@ typedef VEC(ast_formal) ast_formals;
 typedef struct {
     ast_name name; /* name NULL: unnamed */
     ast_type type;
+    const char *doc;
     span at;
 } ast_result;
 typedef VEC(ast_result) ast_results;
@@ -192,6 +194,7 @@ struct ast_stmt {
     ast_stmt_kind kind;
     uint32_t depth;
     span at;
+    const char *doc; /* of PARAM, STATE, POINT and CONST */
     union {
         struct {
             ast_names names;
@@ -259,6 +262,7 @@ struct ast_decl {
     ast_decl_kind kind;
     ast_name name; /* IMPORT: the alias; OPTIMIZE: the model */
     span at;
+    const char *doc; /* of CONST, BLOCK, ENTRY and MODEL */
     union {
         ast_name import_path;
         ast_expr *value; /* CONST */
@@ -286,7 +290,7 @@ typedef struct {
     diags *diags;
 } ast_session;
 
-/* Parses one file. Errors go to the diags (several a run); the result is never NULL. */
+/* Parses one file. Errors and warnings go to the diags (several a run); the result is never NULL. */
 ast_file *ast_parse(ast_session *s, const source_file *file);
 
 /* Node builders for the parser: they compute spans and depths, nothing more. */

@@ -206,7 +206,11 @@ static void build_nodes(work *w, function *f, const sema_function *sf)
 {
     const bool *live = find_live(w, sf);
     w->regions = ARENA_ARRAY(w->s->arena, region *, w->p->instances.len);
-    vec_foreach (sema_port, in, &sf->inputs) function_arg(f, in->name, ir_type(&in->ty));
+    f->doc = sf->doc;
+    vec_foreach (sema_port, in, &sf->inputs) {
+        function_arg(f, in->name, ir_type(&in->ty));
+        vec_last(&f->args).doc = in->doc;
+    }
     builder b = {.fn = f};
     vec_foreach (sema_node *, n, &sf->nodes) {
         if (!live[(*n)->id]) continue;
@@ -218,7 +222,10 @@ static void build_nodes(work *w, function *f, const sema_function *sf)
         (void)want;
         w->values[(*n)->id] = v;
     }
-    vec_foreach (sema_port, r, &sf->results) function_add_result(f, r->name, w->values[r->node->id]);
+    vec_foreach (sema_port, r, &sf->results) {
+        function_add_result(f, r->name, w->values[r->node->id]);
+        vec_last(&f->results).doc = r->doc;
+    }
 }
 
 static function *build_body(work *w, const sema_function *sf)
@@ -248,6 +255,7 @@ module *build_ir(const frontend_session *s, const sema_program *p, const weights
 {
     work w = {.s = s, .p = p, .weights = weights, .seed = seed};
     w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
+    w.m->doc = p->doc;
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
     w.states = ARENA_ARRAY(s->arena, state_var *, p->states.len);
     vec_foreach (sema_state *, st, &p->states)

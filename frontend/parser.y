@@ -132,11 +132,13 @@ import: IMPORT STRING[path] AS ID {
 
 const: CONST ID ASSIGN expr {
             $$ = new_decl(ctx, DECL_CONST, $ID, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->value = $expr;
         };
 
 block: BLOCK ID sig where body {
             $$ = new_decl(ctx, DECL_BLOCK, $ID, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
             $$->code.body = $body;
@@ -144,6 +146,7 @@ block: BLOCK ID sig where body {
 
 entry: ENTRY ID sig where body {
             $$ = new_decl(ctx, DECL_ENTRY, $ID, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
             $$->code.body = $body;
@@ -151,6 +154,7 @@ entry: ENTRY ID sig where body {
 
 model: MODEL ID where weights LBRACE items RBRACE {
             $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->code.where = $where;
             $$->code.weights = *$weights;
             $$->code.body = $items;
@@ -159,6 +163,7 @@ model: MODEL ID where weights LBRACE items RBRACE {
         }
      | MODEL ID sig where weights LBRACE items RBRACE {
             $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
             $$->code.weights = *$weights;
@@ -179,8 +184,8 @@ sig: LPAREN RPAREN ARROW results {
 formals: formal                 { $$ = (ast_formals){0}; PUSH($$, $formal); }
        | formals[list] COMMA formal   { $$ = $list; PUSH($$, $formal); };
 
-formal: ID COLON type              { $$ = (ast_formal){$ID, $type, NULL, @$}; }
-      | ID COLON type ASSIGN expr  { $$ = (ast_formal){$ID, $type, $expr, @$}; };
+formal: ID COLON type              { $$ = (ast_formal){$ID, $type, NULL, doc_before(ctx, @$.begin), @$}; }
+      | ID COLON type ASSIGN expr  { $$ = (ast_formal){$ID, $type, $expr, doc_before(ctx, @$.begin), @$}; };
 
 results: result                         { $$ = (ast_results){0}; PUSH($$, $result); }
        | LPAREN result_list RPAREN      { $$ = $result_list; };
@@ -188,8 +193,8 @@ results: result                         { $$ = (ast_results){0}; PUSH($$, $resul
 result_list: result                         { $$ = (ast_results){0}; PUSH($$, $result); }
            | result_list[list] COMMA result { $$ = $list; PUSH($$, $result); };
 
-result: type            { $$ = (ast_result){{0}, $type, @$}; }
-      | ID COLON type   { $$ = (ast_result){$ID, $type, @$}; };
+result: type            { $$ = (ast_result){{0}, $type, doc_before(ctx, @$.begin), @$}; }
+      | ID COLON type   { $$ = (ast_result){$ID, $type, doc_before(ctx, @$.begin), @$}; };
 
 type: ID                        { $$ = (ast_type){.name = $ID, .at = @$}; }
     | ID LBRACKET dims RBRACKET { $$ = (ast_type){.name = $ID, .shaped = true, .dims = $dims, .at = @$}; };
@@ -250,8 +255,14 @@ names: ID                     { $$ = one_name(ctx, $ID); }
      | names[list] COMMA ID   { $$ = $list; PUSH($$, $ID); };
 
 stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $let_value); }
-    | POINT ID ASSIGN expr          { $$ = let_stmt(ctx, ST_POINT, @$, one_name(ctx, $ID), $expr); }
-    | CONST ID ASSIGN expr          { $$ = let_stmt(ctx, ST_CONST, @$, one_name(ctx, $ID), $expr); }
+    | POINT ID ASSIGN expr {
+            $$ = let_stmt(ctx, ST_POINT, @$, one_name(ctx, $ID), $expr);
+            $$->doc = doc_before(ctx, @$.begin);
+        }
+    | CONST ID ASSIGN expr {
+            $$ = let_stmt(ctx, ST_CONST, @$, one_name(ctx, $ID), $expr);
+            $$->doc = doc_before(ctx, @$.begin);
+        }
     | ID ASSIGN expr {
             $$ = ast_stmt_new(ctx->arena, ST_ASSIGN, @$);
             $$->assign.name = $ID;
@@ -268,12 +279,14 @@ stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $le
         }
     | PARAM ID COLON type at_path {
             $$ = ast_stmt_new(ctx->arena, ST_PARAM, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->param.name = $ID;
             $$->param.type = $type;
             $$->param.path = $at_path;
         }
     | STATE ID COLON type at_path {
             $$ = ast_stmt_new(ctx->arena, ST_STATE, @$);
+            $$->doc = doc_before(ctx, @$.begin);
             $$->param.name = $ID;
             $$->param.type = $type;
             $$->param.path = $at_path;
@@ -581,7 +594,9 @@ static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 {
     int token = fe_scan_lex(val, at, ctx->scanner);
     ctx->line_start = false;
+    doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
     if (token == TOK_END) *at = (span){ctx->file->base + ctx->file->size, ctx->file->base + ctx->file->size};
+    if (ctx->pieces) PUSH(*ctx->pieces, ((parse_piece){token, *at}));
     return token;
 }
 
@@ -705,18 +720,28 @@ static bool check_encoding(parse_ctx *ctx)
     return true;
 }
 
+void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
+{
+    ctx->session = s;
+    ctx->arena = s->arena;
+    ctx->file = file;
+    ctx->result = ARENA_NEW(s->arena, ast_file);
+    ctx->result->source = file;
+    if (file->size > AST_MAX_FILE) {
+        diag *g = parse_error(ctx, (span){file->base, file->base + 1}, "this file is too large");
+        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
+        return;
+    }
+    if (!check_encoding(ctx)) return;
+    parse_scan_open(ctx);
+    fe_yyparse(ctx);
+    parse_scan_close(ctx);
+    if (!ctx->result->failed) doc_check(ctx);
+}
+
 ast_file *ast_parse(ast_session *s, const source_file *file)
 {
-    parse_ctx ctx = {.session = s, .arena = s->arena, .file = file, .result = ARENA_NEW(s->arena, ast_file)};
-    ctx.result->source = file;
-    if (file->size > AST_MAX_FILE) {
-        diag *g = parse_error(&ctx, (span){file->base, file->base + 1}, "this file is too large");
-        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
-        return ctx.result;
-    }
-    if (!check_encoding(&ctx)) return ctx.result;
-    parse_scan_open(&ctx);
-    fe_yyparse(&ctx);
-    parse_scan_close(&ctx);
+    parse_ctx ctx = {0};
+    parse_run(&ctx, s, file);
     return ctx.result;
 }

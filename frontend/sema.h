@@ -156,6 +156,7 @@ struct sema_node {
 
 typedef struct {
     const char *name;
+    const char *doc; /* from the source, here and below; NULL: none */
     sema_type ty;    /* inputs that are `dim` arguments are no tensors: they are symbols of the dim_ctx */
     sema_node *node; /* inputs: the SN_INPUT node; results: the value */
     span at;
@@ -182,6 +183,7 @@ typedef struct {
 /* An entry, or the body of a scan. */
 struct sema_function {
     const char *name;
+    const char *doc; /* of an entry */
     span at;
     sema_instance *root; /* NULL: a body */
     VEC(sema_port) inputs;
@@ -194,6 +196,7 @@ struct sema_function {
 
 typedef struct {
     const char *name; /* the model's */
+    const char *doc;
     span at;
     dim_ctx *dims;
     const weights_view *weights; /* NULL: random */

@@ -193,6 +193,7 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             }
             dim d = make_symbol(s, c, formal->name, 0);
             ok &= d != DIM_BAD;
+            if (d != DIM_BAD && formal->doc) dim_document(s->dims, d, formal->doc);
             scope_add(s, f->names, formal->name.name, BIND_FORMAL,
                       d == DIM_BAD ? sema_error_value() : (value){.kind = V_INT, .size = d}, formal->name.at);
             continue;
@@ -230,7 +231,7 @@ static bool declare_inputs(sema *s, const ast_sig *sig)
         }
         sema_node *n = sn_new(s, SN_INPUT, t, formal->at, NULL, 0);
         n->input = s->fn->inputs.len;
-        sema_port port = {formal->name.name, t, n, formal->name.at};
+        sema_port port = {formal->name.name, formal->doc, t, n, formal->name.at};
         vec_push(s->a, &s->fn->inputs, port);
         scope_add(s, f->names, formal->name.name, BIND_FORMAL, sema_tensor_value(n), formal->name.at);
     }
@@ -256,6 +257,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
         }
     s->entry = s->fn = ARENA_NEW(s->a, sema_function);
     s->fn->name = d->name.name;
+    s->fn->doc = d->kind == DECL_ENTRY ? d->doc : NULL; /* a model's is the program's */
     s->fn->at = d->name.at;
     s->points = ptrmap_new(s->a);
     s->facts.len = s->orders.len = 0; /* an entry's facts are its own */
@@ -294,7 +296,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
                 sema_error(s, r->at, "wrong-type", "the results of a model are tensors");
                 continue;
             }
-            sema_port port = {name, results[i].node->ty, results[i].node, r->at};
+            sema_port port = {name, r->doc, results[i].node->ty, results[i].node, r->at};
             vec_push(s->a, &s->fn->results, port);
         }
         if (!s->failed) warn_unused_inputs(s, f.names);
@@ -353,6 +355,7 @@ void elaborate_model(sema *s)
     const ast_decl *m = s->model;
     s->model_file = s->root;
     s->program->name = m->name.name;
+    s->program->doc = m->doc;
     s->program->at = m->name.at;
     scope *statics = scope_new(s, NULL);
     vec_foreach (ast_stmt *, st, &m->code.body.stmts) {

@@ -62,7 +62,7 @@ static sema_node *stand_in(capture *c, sema_node *n)
         x->op = SN_INPUT;
         x->n_args = 0;
         x->input = c->body->inputs.len;
-        sema_port port = {arena_printf(s->a, "captured%u", c->operands.len), n->ty, x, n->at};
+        sema_port port = {arena_printf(s->a, "captured%u", c->operands.len), NULL, n->ty, x, n->at};
         vec_push(s->a, &c->body->inputs, port);
         vec_push(s->a, &c->operands, n);
     }
@@ -132,7 +132,7 @@ static bool read_carries(sema *s, const ast_carries *carries, sema_node **initia
 
 static void add_result(sema *s, sema_function *body, const char *name, sema_node *n, span at)
 {
-    sema_port port = {name, n->ty, n, at};
+    sema_port port = {name, NULL, n->ty, n, at};
     vec_push(s->a, &body->results, port);
 }
 
@@ -178,7 +178,7 @@ static bool run_body(sema *s, const ast_expr *e, sema_function *body, dim index,
         ast_name name = carries->data[i].name;
         sema_node *n = sn_new(s, SN_INPUT, initial[i]->ty, name.at, NULL, 0);
         n->input = body->inputs.len;
-        sema_port port = {name.name, n->ty, n, name.at};
+        sema_port port = {name.name, NULL, n->ty, n, name.at};
         vec_push(s->a, &body->inputs, port);
         carry[i] = scope_add(s, names, name.name, BIND_LET, sema_tensor_value(n), name.at);
     }

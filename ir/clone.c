@@ -64,6 +64,7 @@ static void declare_function(copy *c, const function *f)
     function *x = ARENA_NEW(c->a, function);
     x->kind = f->kind;
     x->name = f->name;
+    x->doc = f->doc;
     x->id = f->id;
     x->m = c->to;
     x->root = c->regions[f->root->id];
@@ -76,13 +77,13 @@ static void clone_function(copy *c, const function *f)
 {
     function *x = c->functions[f->id];
     vec_foreach (const named_value, v, &f->args) {
-        named_value arg = {v->name, clone_value(c, v->v, NULL)};
+        named_value arg = {v->name, v->doc, clone_value(c, v->v, NULL)};
         vec_push(c->a, &x->args, arg);
     }
     vec_foreach (const function_state_entry, e, &f->states) clone_value(c, e->in, NULL);
     function_foreach (n, f) clone_node(c, n, x);
     vec_foreach (const named_value, v, &f->results) {
-        named_value r = {v->name, c->values[v->v->id]};
+        named_value r = {v->name, v->doc, c->values[v->v->id]};
         vec_push(c->a, &x->results, r);
     }
     vec_foreach (const function_state_entry, e, &f->states) {
@@ -132,6 +133,7 @@ module *module_clone(const module *m, arena *a)
 {
     module *to = module_new(a, m->names, m->sources, m->dims, m->name);
     copy c = {.to = to, .a = a};
+    to->doc = m->doc;
     to->n_values = m->n_values;
     to->n_nodes = m->n_nodes;
     to->n_functions = m->n_functions;

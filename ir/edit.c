@@ -80,7 +80,7 @@ void node_insert(node *n, node *before)
 void function_add_result(function *f, const char *name, value *v)
 {
     add_use(f->m, v, NULL, false, f->results.len);
-    named_value r = {intern_z(f->m->names, name), v};
+    named_value r = {.name = intern_z(f->m->names, name), .v = v};
     vec_push(f->m->a, &f->results, r);
 }
 

@@ -80,7 +80,7 @@ value *function_arg(function *f, const char *name, type ty)
 {
     value *v = new_value(f, ty);
     v->name = intern_z(f->m->names, name);
-    named_value arg = {v->name, v};
+    named_value arg = {.name = v->name, .v = v};
     vec_push(f->m->a, &f->args, arg);
     return v;
 }

@@ -182,6 +182,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
+    const char *doc; /* what the source says of it, here and below; NULL: nothing */
     value *v;
 } named_value;
 
@@ -212,6 +213,7 @@ typedef enum { FUNCTION_ENTRY, FUNCTION_BODY } function_kind;
 struct function {
     function_kind kind;
     const char *name; /* an entry's name; a model without entries has one named as the model */
+    const char *doc;  /* an entry's */
     uint32_t id;      /* dense over entries and bodies */
     VEC(named_value) args;
     VEC(named_value) results; /* change with function_set_result so that uses stay exact */
@@ -239,7 +241,8 @@ struct module {
     interner *names;
     source_set *sources; /* may be NULL for modules parsed from .tir */
     dim_ctx *dims;
-    const char *name;          /* the model's name */
+    const char *name; /* the model's name */
+    const char *doc;
     VEC(function *) functions; /* the entries */
     VEC(function *) bodies;    /* in no order that means something, see module_walk */
     VEC(state_var *) states;

@@ -6,6 +6,12 @@
 #include "ir/internal.h"
 #include "ir/text.h"
 
+/* 'doc "..."', if it stands here. False on a mistake. */
+static bool parse_doc(text *t, const char **doc)
+{
+    return !text_keyword(t, "doc") || (*doc = text_string(t, "documentation"));
+}
+
 static bool parse_dim_symbol(tir_parser *p)
 {
     text *t = &p->t;
@@ -43,10 +49,14 @@ static bool parse_dim_symbol(tir_parser *p)
             return false;
         }
     }
-    if (dim_sym(p->m->dims, name, origin, min, max, multiple) == DIM_BAD) {
+    dim d = dim_sym(p->m->dims, name, origin, min, max, multiple);
+    if (d == DIM_BAD) {
         text_error(t, begin, "the bounds of dim %s cannot be represented", name);
         return false;
     }
+    const char *doc = NULL;
+    if (!parse_doc(t, &doc)) return false;
+    if (doc) dim_document(p->m->dims, d, doc);
     return true;
 }
 
@@ -160,12 +170,13 @@ static bool parse_args(tir_parser *p, function *f)
             return false;
         }
         ptrmap_set(p->values, name, function_arg(f, name, ty));
+        if (!parse_doc(t, &vec_last(&f->args).doc)) return false;
     } while (text_punct(t, ","));
     return text_expect(t, ")");
 }
 
 typedef struct {
-    const char *name;
+    const char *name, *doc;
     type ty;
 } declared_result;
 typedef VEC(declared_result) result_list;
@@ -176,8 +187,9 @@ static bool parse_results(tir_parser *p, result_list *out)
     if (!text_expect(t, "->") || !text_expect(t, "(")) return false;
     if (text_punct(t, ")")) return true;
     do {
-        declared_result r;
-        if (!(r.name = text_name(t, "the result's name")) || !text_expect(t, ":") || !text_type(t, p->m->dims, &r.ty))
+        declared_result r = {0};
+        if (!(r.name = text_name(t, "the result's name")) || !text_expect(t, ":") || !text_type(t, p->m->dims, &r.ty) ||
+            !parse_doc(t, &r.doc))
             return false;
         vec_push(t->a, out, r);
     } while (text_punct(t, ","));
@@ -282,6 +294,7 @@ static bool parse_return(tir_parser *p, function *f, const result_list *results)
             return false;
         }
         function_add_result(f, results->data[i].name, v);
+        vec_last(&f->results).doc = results->data[i].doc;
     }
     return true;
 }
@@ -301,7 +314,8 @@ static bool parse_function(tir_parser *p, function_kind kind)
     }
     function *f = kind == FUNCTION_BODY ? body_new(p->m, name) : function_new(p->m, name);
     result_list results = {0};
-    if (!parse_args(p, f) || !parse_results(p, &results) || !text_expect(t, "{")) return false;
+    if (!parse_args(p, f) || !parse_results(p, &results) || !parse_doc(t, &f->doc) || !text_expect(t, "{"))
+        return false;
     for (;;) {
         if (text_peek(t, "%")) {
             if (!parse_node(p, f)) return false;
@@ -351,7 +365,7 @@ module *module_parse(arena *a, interner *names, source_set *sources, diags *d, c
     p.m = module_new(a, names, sources, dims_new(a, names), name);
     p.bodies = ptrmap_new(a);
     p.entries = ptrmap_new(a);
-    bool ok = parse_module(&p) && module_verify(p.m, d);
+    bool ok = parse_doc(&p.t, &p.m->doc) && parse_module(&p) && module_verify(p.m, d);
     for (uint32_t i = 0; i < p.t.files.len; i++) vec_push(a, &p.m->files, p.t.files.data[i]);
     if (ok) return p.m;
     module_close(p.m);

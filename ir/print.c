@@ -104,11 +104,19 @@ void node_print(const node *n, strbuf *out)
 
 /* ---- whole modules ---- */
 
+static void print_doc(strbuf *out, const char *doc)
+{
+    if (!doc) return;
+    strbuf_adds(out, " doc ");
+    print_quoted(out, doc);
+}
+
 static void print_dim_symbol(const dim_symbol *s, strbuf *out)
 {
     static const char *const origins[] = {[DIM_INPUT] = "input", [DIM_SETTING] = "setting", [DIM_DATA] = "data"};
     strbuf_addf(out, "dim %s %s %lld..%lld", s->name, origins[s->origin], (long long)s->min, (long long)s->max);
     if (s->multiple != 1) strbuf_addf(out, " multiple %lld", (long long)s->multiple);
+    print_doc(out, s->doc);
     strbuf_addc(out, '\n');
 }
 
@@ -145,6 +153,7 @@ static void print_signature(const function *f, const char *const *names, strbuf 
         print_value(f->args.data[i].v, names, out);
         strbuf_adds(out, ": ");
         type_print(m, &f->args.data[i].v->ty, out);
+        print_doc(out, f->args.data[i].doc);
     }
     strbuf_adds(out, ") -> (");
     for (uint32_t i = 0; i < f->results.len; i++) {
@@ -152,8 +161,11 @@ static void print_signature(const function *f, const char *const *names, strbuf 
         print_name(out, f->results.data[i].name);
         strbuf_adds(out, ": ");
         type_print(m, &f->results.data[i].v->ty, out);
+        print_doc(out, f->results.data[i].doc);
     }
-    strbuf_adds(out, ") {\n");
+    strbuf_addc(out, ')');
+    print_doc(out, f->doc);
+    strbuf_adds(out, " {\n");
 }
 
 static void print_states_in(const function *f, const char *const *names, strbuf *out)
@@ -231,6 +243,7 @@ void module_print(const module *m, strbuf *out)
 {
     strbuf_adds(out, "module ");
     print_name(out, m->name);
+    print_doc(out, m->doc);
     strbuf_addc(out, '\n');
     for (uint32_t i = 0; i < dim_symbol_count(m->dims); i++) print_dim_symbol(dim_symbol_at(m->dims, i), out);
     for (uint32_t i = 0; i < m->params.len; i++) {

@@ -3,12 +3,24 @@
 
 #include <inttypes.h>
 
+/* Documentation, its further lines as far from the margin as `indent` says. */
+static void text_doc(FILE *f, const char *before, const char *doc, int indent, const char *after)
+{
+    if (!doc || !*doc) return;
+    fputs(before, f);
+    for (; *doc; doc++) {
+        fputc(*doc, f);
+        if (*doc == '\n' && doc[1] != '\n') fprintf(f, "%*s", indent, "");
+    }
+    fputs(after, f);
+}
+
 static void text_tensors(FILE *f, const char *what, const tfx_tensor_info *t, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         fprintf(f, "  %-6s  %s: ", i ? "" : what, t[i].name);
         print_type(f, &t[i]);
-        if (t[i].doc) fprintf(f, "   %s", t[i].doc);
+        text_doc(f, "   ", t[i].doc, 12, "");
         fputc('\n', f);
     }
 }
@@ -39,14 +51,14 @@ void describe_text(FILE *f, const tfx_api *api)
     fprintf(f, "model '%s'", info->name);
     if (info->source && *info->source) fprintf(f, ", from %s", info->source);
     fprintf(f, ", compiled by %s for %s\n", info->compiler, info->target);
-    if (info->doc) fprintf(f, "  %s\n", info->doc);
+    text_doc(f, "  ", info->doc, 2, "\n");
     fputs("  weights ", f);
     text_bytes(f, (double)info->weight_bytes);
     fputs(info->weights_external ? ", in a file of their own\n" : "\n", f);
     for (uint32_t i = 0; i < info->n_entries; i++) {
         const tfx_entry_info *e = &info->entries[i];
         fprintf(f, "\nentry '%s'\n", e->name);
-        if (e->doc) fprintf(f, "  %s\n", e->doc);
+        text_doc(f, "  ", e->doc, 2, "\n");
         text_tensors(f, "in", e->inputs, e->n_inputs);
         text_tensors(f, "out", e->outputs, e->n_outputs);
         text_dims(f, info, e);

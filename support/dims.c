@@ -359,12 +359,20 @@ dim dim_sym(dim_ctx *c, const char *name, dim_origin origin, int64_t min, int64_
     wide lo = -wide_floordiv(-(wide)min, multiple), hi = wide_floordiv(max, multiple);
     assert(lo <= hi); /* some multiple lies between the bounds */
     symbol_entry *s = ARENA_NEW(c->a, symbol_entry);
-    s->facts = (dim_symbol){name, origin, min, max, multiple};
+    s->facts = (dim_symbol){name, origin, min, max, multiple, NULL};
     uint32_t x = atom_make(c, ATOM_SYMBOL, c->symbols.len, NULL, 0, (int64_t)lo, (int64_t)hi);
     vec_push(c->a, &c->symbols, s);
     ptrmap_set(c->by_name, name, s);
     s->d = dim_scaled(c, dim_of_atom(c, x), multiple);
     return s->d;
+}
+
+void dim_document(dim_ctx *c, dim symbol, const char *doc)
+{
+    int32_t i = dim_is_symbol(c, symbol);
+    assert(i >= 0);
+    dim_symbol *s = &c->symbols.data[i]->facts;
+    if (!s->doc) s->doc = doc;
 }
 
 dim dim_find(const dim_ctx *c, const char *name)

@@ -27,6 +27,7 @@ typedef struct {
     dim_origin origin;
     int64_t min, max; /* inclusive; both always known */
     int64_t multiple; /* the value is a multiple of this; 1 if nothing is known */
+    const char *doc;  /* what the source says of it; NULL: nothing */
 } dim_symbol;
 
 typedef struct dim_ctx dim_ctx;
@@ -37,6 +38,7 @@ dim dim_const(dim_ctx *c, int64_t v);
  */
 dim dim_sym(dim_ctx *c, const char *name, dim_origin origin, int64_t min, int64_t max, int64_t multiple);
 dim dim_find(const dim_ctx *c, const char *name); /* DIM_BAD when there is none */
+void dim_document(dim_ctx *c, dim symbol, const char *doc); /* keeps the first; doc is borrowed */
 uint32_t dim_symbol_count(const dim_ctx *c);
 const dim_symbol *dim_symbol_at(const dim_ctx *c, uint32_t i); /* in order of creation: the order of the dims table */
 

@@ -40,6 +40,8 @@ void int_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 /* ---- dims: index in an array of int dim values, bounds ---- */
 
 #define INT_DIMS 5
+/* how many
+ * * / */
 #define INT_DIM_N 0 /* n */
 #define INT_DIM_N_MIN 1
 #define INT_DIM_N_MAX 1000
@@ -55,7 +57,18 @@ void int_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 
 /* ---- entry 'int' ---- */
 
-/* * / int x; / * */
+/* * / int x; / *
+ * / * // \
+ * ?? /
+ * ?? / *?? /
+ * *
+ *
+ * #define int €  kcab  ??
+ * This line is longer than anyone would like to read in one go, so it is broken where there is a blank, and once
+ * more, for it does not end before all is well.
+ * then
+ * 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789
+ * and on */
 #define INT_ENTRY_INFER 0
 
 /* int: f32[n, floordiv(n, 7), min(n, n_MAX), mod(N, n)]
@@ -260,7 +273,20 @@ static inline void int_output_f4_shape(int64_t dim_n, int64_t *shape)
     shape[0] = dim_n;
 }
 
-/* Runs entry 'int' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+/* * / int x; / *
+ * / * // \
+ * ?? /
+ * ?? / *?? /
+ * *
+ *
+ * #define int €  kcab  ??
+ * This line is longer than anyone would like to read in one go, so it is broken where there is a blank, and once
+ * more, for it does not end before all is well.
+ * then
+ * 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789
+ * and on
+ *
+ * Runs entry 'int' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
  * overlap nothing. TFX_OK, or what is wrong, which int_error(m) says in words.
  *
  *   dim_n: n, from 1 to 1000
@@ -403,6 +429,8 @@ void BARE_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 /* ---- dims: index in an array of BARE dim values, bounds ---- */
 
 #define BARE_DIMS 5
+/* how many
+ * * / */
 #define BARE_DIM_N 0 /* n */
 #define BARE_DIM_N_MIN 1
 #define BARE_DIM_N_MAX 1000

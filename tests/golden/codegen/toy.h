@@ -114,7 +114,9 @@ static inline void toy_embed_output_emb_shape(int64_t dim_B, int64_t dim_S, int6
     shape[2] = 4;
 }
 
-/* Runs entry 'embed' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
+/* Looks tokens up.
+ *
+ * Runs entry 'embed' on compact tensors: row-major, without gaps. Inputs are read only, outputs are written whole, and
  * overlap nothing. TFX_OK, or what is wrong, which toy_error(m) says in words.
  *
  *   dim_B: B, from 1 to 4

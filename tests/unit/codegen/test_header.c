@@ -104,6 +104,16 @@ static void toy(void **state)
     arena_free(s.a);
 }
 
+/* What would end a comment, begin another, splice lines, turn the text or draw a warning; a line that is too long, with
+ * a word that no place can be found in. */
+#define TEN "0123456789"
+#define WORD TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+static const char hostile[] =
+    "*/ int x; /*\n/ * // \\\n?\?/\n?\?/*?\?/\n*\n\n#define int \xE2\x82\xAC \xE2\x80\xAE kcab \xE2\x81\xA9 "
+    "\xFF\xC3\nThis line is longer than anyone would like to read in one go, so it is broken "
+    "where there is a blank, and once more, for it does not end before all is well.\n"
+    "then " WORD " and on";
+
 /* Names that are keywords, macros, or the same but for case or a suffix; texts that would end a comment; every dtype.
  */
 static void awkward(void **state)
@@ -114,6 +124,7 @@ static void awkward(void **state)
     dim nm = dim_sym(s.d, "n_MAX", DIM_INPUT, -3, 9, 1), open = dim_sym(s.d, "open", DIM_INPUT, 1, 2, 1);
     dim_sym(s.d, "index", DIM_DATA, 0, 7, 1); /* of a scan: has a place in the table and no name */
     dim seventh = dim_floordiv(s.d, n, dim_const(s.d, 7)), least = dim_min(s.d, n, nm), rest = dim_mod(s.d, N, n);
+    dim_document(s.d, n, "how many\n*/");
     const codegen_tensor in[] = {
         {"int", "a doc with */ in it\nand a second line /* too", DT_F32, 4, {n, seventh, least, rest}},
         {"class", NULL, DT_BOOL, 1, {n}},
@@ -132,7 +143,7 @@ static void awkward(void **state)
     };
     const uint32_t all[] = {0, 1, 2, 3}, given[] = {2, 3};
     const codegen_entry e = {.name = "int",
-                             .doc = "*/ int x; /*",
+                             .doc = hostile,
                              .inputs = in,
                              .outputs = out,
                              .n_inputs = 10,

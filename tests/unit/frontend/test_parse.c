@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "front.h"
+#include "support/ast_text.h"
 #include "unit/cmocka_all.h"
 
 static ast_file *parse_n(front *f, const char *text, size_t n)
@@ -19,84 +20,13 @@ static ast_file *parse(front *f, const char *text)
     return parse_n(f, text, strlen(text));
 }
 
-/* An expression with all its parentheses written. */
-static void show(const ast_expr *e, strbuf *b)
-{
-    switch (e->kind) {
-    case EX_NAME: strbuf_adds(b, e->name.name); break;
-    case EX_STRING: strbuf_addf(b, "'%s'", e->name.name); break;
-    case EX_INT: strbuf_addf(b, "%lld", (long long)e->integer); break;
-    case EX_FLOAT: strbuf_add_double(b, e->real); break;
-    case EX_BOOL: strbuf_adds(b, e->boolean ? "true" : "false"); break;
-    case EX_UNARY:
-        strbuf_addf(b, "(%s ", ast_op_text(e->op.op));
-        show(e->op.right, b);
-        strbuf_addc(b, ')');
-        break;
-    case EX_BINARY:
-        strbuf_addc(b, '(');
-        show(e->op.left, b);
-        strbuf_addf(b, " %s ", ast_op_text(e->op.op));
-        show(e->op.right, b);
-        strbuf_addc(b, ')');
-        break;
-    case EX_FIELD:
-        show(e->field.base, b);
-        strbuf_addf(b, ".%s", e->field.name.name);
-        break;
-    case EX_INDEX:
-        show(e->index.base, b);
-        strbuf_addc(b, '[');
-        vec_foreach (ast_index, x, &e->index.indices) {
-            if (x != e->index.indices.data) strbuf_adds(b, ", ");
-            if (x->kind == INDEX_ALL) strbuf_addc(b, ':');
-            if (x->kind == INDEX_ELLIPSIS) strbuf_adds(b, "...");
-            if (x->begin) show(x->begin, b);
-            if (x->kind == INDEX_RANGE) strbuf_adds(b, "..");
-            if (x->end) show(x->end, b);
-        }
-        strbuf_addc(b, ']');
-        break;
-    case EX_CALL:
-        show(e->call.callee, b);
-        strbuf_addc(b, '(');
-        vec_foreach (ast_arg, x, &e->call.args) {
-            if (x != e->call.args.data) strbuf_adds(b, ", ");
-            if (x->key.name) strbuf_addf(b, "%s = ", x->key.name);
-            show(x->value, b);
-        }
-        strbuf_addc(b, ')');
-        if (e->call.path.name) strbuf_addf(b, "@'%s'", e->call.path.name);
-        break;
-    case EX_LIST:
-        strbuf_addc(b, '[');
-        vec_foreach (ast_expr *, x, &e->list) {
-            if (x != e->list.data) strbuf_adds(b, ", ");
-            show(*x, b);
-        }
-        strbuf_addc(b, ']');
-        break;
-    case EX_BUILDER:
-        strbuf_addc(b, '[');
-        vec_foreach (ast_axis, x, &e->builder.axes) {
-            strbuf_addf(b, "%s%s: ", x == e->builder.axes.data ? "" : ", ", x->name.name);
-            show(x->extent, b);
-        }
-        strbuf_adds(b, " | ");
-        show(e->builder.value, b);
-        strbuf_addc(b, ']');
-        break;
-    case EX_SCAN: strbuf_adds(b, "scan"); break;
-    }
-}
-
 static void check_expr(const char *text, const char *expected)
 {
     front f = front_open();
     ast_file *file = parse(&f, arena_printf(f.a, "const x = %s", text));
     if (file->failed) fail_msg("%s", front_messages(&f));
     strbuf b = strbuf_new(f.a);
-    show(file->decls.data[0]->value, &b);
+    ast_text_expr(file->decls.data[0]->value, &b);
     assert_string_equal(b.s, expected);
     front_close(&f);
 }

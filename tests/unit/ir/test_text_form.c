@@ -14,10 +14,10 @@
 
 /* Every op of ops.def and every kind of attribute, dim, check, parameter, region and name. */
 static const char everything[] =
-    "module \"odd name\"\n"
+    "module \"odd name\" doc \"It is \\\"odd\\\".\\n\\n\\t\xC3\xA9\"\n"
     "dim B input 1..64\n"
     "dim S input 8..512 multiple 8\n"
-    "dim K setting 0..16\n"
+    "dim K setting 0..16 doc \"\"\n"
     "dim N data 0..100\n"
     "param \"a.weight\" : f32[8, 4] = random f32[8, 4] seed 3 stream 77 scale 0.25\n"
     "param \"we \\\"ird\\\\\\n\\x01\" : bf16[4] = splat bf16[4] 1.5\n"
@@ -29,7 +29,8 @@ static const char everything[] =
     "param \"packed\" : f32[8, 4]{panel 16} = encode panel 16 (transpose [1, 0] (splat f32[4, 8] 2.0))\n"
     "param \"ids\" : i64[3] = data i64[3] [-9223372036854775808, 0, 9]\n"
     "\n"
-    "func @main(%x: f32[B, 4], %mask: bool[B, S, S], %n: i32) -> (y: f32[B, 8], \"odd result\": f32) {\n"
+    "func @main(%x: f32[B, 4], %mask: bool[B, S, S] doc \"true: seen\", %n: i32) -> (y: f32[B, 8] doc \"the sum\", "
+    "\"odd result\": f32) doc \"Does all.\" {\n"
     "  check S <= 512\n"
     "  check B * S == B * S\n"
     "  check S multiple 8\n"

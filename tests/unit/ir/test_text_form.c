@@ -12,13 +12,14 @@
 
 #include <cmocka.h>
 
-/* Every op of ops.def and every kind of attribute, dim, check, parameter, region and name. */
+/* Every op of ops.def and every kind of attribute, dim, check, parameter, state, function, region and name. */
 static const char everything[] =
     "module \"odd name\" doc \"It is \\\"odd\\\".\\n\\n\\t\xC3\xA9\"\n"
     "dim B input 1..64\n"
     "dim S input 8..512 multiple 8\n"
     "dim K setting 0..16 doc \"\"\n"
     "dim N data 0..100\n"
+    "dim M data 0..2\n"
     "param \"a.weight\" : f32[8, 4] = random f32[8, 4] seed 3 stream 77 scale 0.25\n"
     "param \"we \\\"ird\\\\\\n\\x01\" : bf16[4] = splat bf16[4] 1.5\n"
     "param \"table\" : f32[10, 4] = data f32[10, 4] ["
@@ -28,6 +29,8 @@ static const char everything[] =
     "0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]\n"
     "param \"packed\" : f32[8, 4]{panel 16} = encode panel 16 (transpose [1, 0] (splat f32[4, 8] 2.0))\n"
     "param \"ids\" : i64[3] = data i64[3] [-9223372036854775808, 0, 9]\n"
+    "state \"layers.0.\\\"k\\\"\" : f32[8, 4]\n"
+    "state \"seen\" : i64\n"
     "\n"
     "func @main(%x: f32[B, 4], %mask: bool[B, S, S] doc \"true: seen\", %n: i32) -> (y: f32[B, 8] doc \"the sum\", "
     "\"odd result\": f32) doc \"Does all.\" {\n"
@@ -75,6 +78,38 @@ static const char everything[] =
     "\n"
     "func @second() -> () {\n"
     "  return\n"
+    "}\n"
+    "\n"
+    "body @inner(%c: f32[4]) -> (c: f32[4]) {\n"
+    "  region r1 = \"mixer\" at \"layers.1\"\n"
+    "  %0 = exp %c : f32[4] in r1\n"
+    "  return %0\n"
+    "}\n"
+    "\n"
+    "body @\"odd body\"(%h: f32[4], %k: f32[8, 4]) -> (h: f32[4], y: f32[1, 4]) {\n"
+    "  %0 = scan @inner %h {index = M, extent = 3, carries = 1} : f32[4]\n"
+    "  %row = slice %k {start = [mod(N, 8), 0], step = [1, 1]} : f32[1, 4]\n"
+    "  return %0, %row\n"
+    "}\n"
+    "\n"
+    "body @nothing() -> (n: i32) {\n"
+    "  %0 = const {ivalue = 1} : i32\n"
+    "  return %0\n"
+    "}\n"
+    "\n"
+    "func @third(%x: f32[1, 4]) -> (v: f32[4, 2], all: f32[K, 1, 4], ones: i32[2]) {\n"
+    "  %0 = state \"layers.0.\\\"k\\\"\" : f32[8, 4]\n"
+    "  %seen = state \"seen\" : i64\n"
+    "  check K <= 7\n"
+    "  %1 = update %0, %x {start = [0, 0]} : f32[8, 4]\n"
+    "  %2 = reshape %x : f32[4]\n"
+    "  %last, %all = scan @\"odd body\" %2, %1 {index = N, extent = K, carries = 1} : f32[4], f32[K, 1, 4]\n"
+    "  %3 = scan @nothing {index = M, extent = 2, carries = 0} : i32[2]\n"
+    "  %4 = broadcast %last {axes = [0]} : f32[4, 2]\n"
+    "  %5, %i = top_k %4 {axis = 0, count = 4} : f32[4, 2], i64[4, 2]\n"
+    "  point \"layers.0:top\" = %i\n"
+    "  state \"layers.0.\\\"k\\\"\" = %1\n"
+    "  return %5, %all, %3\n"
     "}\n";
 
 static void prints_what_it_reads(void **state)

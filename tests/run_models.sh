@@ -34,17 +34,17 @@ interpret() { # MODEL CASE [ENTRY]
         "$build/tests/compare_arrays" "$work/out.npz" "$2" "${interpreted[@]}"
 }
 
-run_step() { # MODEL STEP.npz ENTRY [DIM=NUMBER]
-    "$build/tfxc" "$1" --interpret=tir "--entry=$3" ${4:+"--dim=$4"} "--input=$2" "--save=$work/out.npz" "--state=$work/state.npz" &&
+run_step() { # MODEL STEP.npz ENTRY [DIM NUMBER]
+    "$build/tfxc" "$1" --interpret=tir "--entry=$3" ${4:+"--dim=$4=$5"} "--input=$2" "--save=$work/out.npz" "--state=$work/state.npz" &&
         "$build/tests/compare_arrays" "$work/out.npz" "$2" "${session[@]}"
 }
 
 run_session() { # NAME FOLDER
-    local step=0 file entry dim
+    local step=0 file entry dim number
     rm -f "$work/state.npz"
     while file=$(echo "$2$step".*.npz) && [ -e "$file" ]; do
-        IFS=. read -r _ entry dim <<<"$(basename "$file" .npz)"
-        check "$1, $(basename "$2"), step $step" run_step "$work/$1.tir" "$file" "$entry" $dim || return
+        IFS=. read -r _ entry dim number <<<"$(basename "$file" .npz)"
+        check "$1, $(basename "$2"), step $step" run_step "$work/$1.tir" "$file" "$entry" $dim $number || return
         step=$((step + 1))
     done
     check "$1, $(basename "$2") has steps" [ "$step" -gt 1 ]

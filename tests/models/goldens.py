@@ -2,7 +2,7 @@
 
 A row NAME belongs to the program tests/models/NAME.tfx. It writes tests/models/NAME/model.safetensors, with the names
 that PyTorch's checkpoint has, and one CASE.npz or ENTRY.CASE.npz per case: the inputs and outputs by the names that the
-program gives them. A session, of a program with states, is a folder of STEP.ENTRY.npz or STEP.ENTRY.DIM=NUMBER.npz.
+program gives them. A session, of a program with states, is a folder of STEP.ENTRY.npz or STEP.ENTRY.DIM.NUMBER.npz.
 Outputs are computed in double precision from the float32 weights and then rounded to float32.
 """
 
@@ -103,7 +103,7 @@ def write(row):
         for session, prompt in row.sessions.items():
             (to / session).mkdir()
             for i, (entry, dims, inputs, outputs) in enumerate(row.converse(module, prompt)):
-                parts = [str(i), entry, *(f"{k}={v}" for k, v in dims.items())]
+                parts = [str(i), entry, *(f"{k}.{v}" for k, v in dims.items())]
                 save_case(to / session / f"{'.'.join(parts)}.npz", inputs, outputs)
     size = sum(f.stat().st_size for f in to.rglob("*.*"))
     print(f"{row.name:24} {len(row.cases) + len(row.sessions):3} cases {size / 1024:7.1f} KiB")

@@ -1,5 +1,6 @@
 /* embed OUT.c BITCODE HEADER [NAME FILE]...: writes the definitions of support/embedded.h. An empty file name embeds
  * nothing. Runs while tfxc is built. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,14 +11,18 @@ static void fail(const char *what, const char *file)
     exit(1);
 }
 
-/* The elements of an array initializer, with a final 0, and the size without it. */
-static size_t write_bytes(FILE *out, const char *file)
+/* The elements of an array initializer, with a final 0, and the size without it. In text, what is no ASCII is written as
+ * characters, which have the sign that char has. */
+static size_t write_bytes(FILE *out, const char *file, bool text)
 {
     size_t size = 0;
     if (*file) {
         FILE *in = fopen(file, "rb");
         if (!in) fail("read", file);
-        for (int c; (c = getc(in)) != EOF; size++) fprintf(out, size % 24 ? "%d," : "\n%d,", c);
+        for (int c; (c = getc(in)) != EOF; size++) {
+            if (size % 24 == 0) fputc('\n', out);
+            fprintf(out, text && c >= 128 ? "'\\x%x'," : "%u,", (unsigned)c);
+        }
         if (ferror(in)) fail("read", file);
         fclose(in);
     }
@@ -37,11 +42,11 @@ int main(int argc, char **argv)
 
     /* LLVM reads bitcode in 4-byte words. */
     fputs("_Alignas(16) const unsigned char tfxrt_bitcode[] = {", out);
-    size_t size = write_bytes(out, argv[2]);
+    size_t size = write_bytes(out, argv[2], false);
     fprintf(out, "};\nconst size_t tfxrt_bitcode_size = %zu;\n", size);
 
     fputs("const char tfx_h_text[] = {", out);
-    size = write_bytes(out, argv[3]);
+    size = write_bytes(out, argv[3], true);
     fprintf(out, "};\nconst size_t tfx_h_size = %zu;\n", size);
 
     int files = (argc - 4) / 2;
@@ -49,7 +54,7 @@ int main(int argc, char **argv)
     if (!sizes) fail("allocate for", argv[1]);
     for (int i = 0; i < files; i++) {
         fprintf(out, "static const char std_%d[] = {", i);
-        sizes[i] = write_bytes(out, argv[5 + 2 * i]);
+        sizes[i] = write_bytes(out, argv[5 + 2 * i], true);
         fputs("};\n", out);
     }
     fputs("const std_file std_files[] = {\n", out);

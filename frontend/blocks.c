@@ -38,6 +38,27 @@ static void print_intro(printer *r)
     strbuf_addc(r->out, '\n');
 }
 
+/* "// ---- attention ----", a heading between declarations; NULL for another comment. */
+static const char *heading(const printer *r, const piece *c)
+{
+    static const char dashes[] = "// ---- ", end[] = " ----";
+    uint32_t n = sizeof dashes - 1, m = sizeof end - 1;
+    if (c->length <= n + m || memcmp(c->text, dashes, n) != 0 || memcmp(c->text + c->length - m, end, m) != 0)
+        return NULL;
+    return arena_strndup(r->p.a, c->text + n, c->length - n - m);
+}
+
+/* The last heading above a position, from piece *i on. */
+static void print_heading(printer *r, srcpos above, uint32_t *i)
+{
+    const format_pieces *p = &r->p;
+    const char *text = NULL;
+    for (; p->file->base + (srcpos)(p->pieces.data[*i].text - p->file->text) < above; ++*i)
+        if (piece_is_comment(&p->pieces.data[*i]) && heading(r, &p->pieces.data[*i]))
+            text = heading(r, &p->pieces.data[*i]);
+    if (text) strbuf_addf(r->out, "## %s: %s\n\n", p->file->name, text);
+}
+
 static void print_doc(printer *r, const char *doc)
 {
     for (; doc && *doc; doc++) {
@@ -113,8 +134,12 @@ bool blocks_print(ast_session *s, const source_file *file, strbuf *out)
     pieces_read(&r.p, s->arena, file, &pieces);
     strbuf_addf(out, "## %s\n\n", file->name);
     print_intro(&r);
-    vec_foreach (ast_decl *, d, &ctx.result->decls)
-        if ((*d)->kind == DECL_BLOCK) print_block(&r, *d);
+    uint32_t i = 0;
+    vec_foreach (ast_decl *, d, &ctx.result->decls) {
+        if ((*d)->kind != DECL_BLOCK) continue;
+        print_heading(&r, (*d)->at.begin, &i);
+        print_block(&r, *d);
+    }
     return true;
 }
 

@@ -272,7 +272,7 @@ static bool split_clause(format_pieces *p, const line *n)
 static bool join_rest_of_list(format_pieces *p, uint32_t i)
 {
     uint32_t open = at(p, i - 1)->match, end = i + 1;
-    if (at(p, i - 1)->kind != TOK_COMMA || open == 0 || hangs(p, open)) return false;
+    if (at(p, i - 1)->kind != TOK_COMMA || (open && hangs(p, open))) return false;
     while (at(p, end)->gap < GAP_TRAIL && end < i + FORMAT_WIDTH) end++;
     const piece *last = at(p, end - 1);
     bool goes_on = last->kind == TOK_COMMA && last->match == open && !piece_is_comment(at(p, end));

@@ -7,7 +7,7 @@
 #include "frontend/parser.h"
 
 /* Tokens that the scanner does not tell apart, and comments. */
-enum { PIECE_NEGATE = TOK_FLOAT + 1, PIECE_ALL, PIECE_COMMENT, PIECE_KINDS };
+enum { PIECE_NEGATE = TOK_FLOAT + 1, PIECE_ALL, PIECE_NAMES /* a comma of "let a, b" */, PIECE_COMMENT, PIECE_KINDS };
 
 /* ---- the table ---- */
 
@@ -53,6 +53,7 @@ static const struct {
     [TOK_DOT] = {GLUE, GLUE, 0, 0},
     [TOK_RANGE] = {GLUE, GLUE, 0, 0},
     [PIECE_NEGATE] = {SPACE, GLUE, 0, 0},
+    [PIECE_NAMES] = {GLUE, SPACE, 0, 0},
 
     [TOK_ID] = {SPACE, SPACE, OPERAND, 0},
     [TOK_STRING] = {SPACE, SPACE, OPERAND, 0},
@@ -139,6 +140,7 @@ typedef struct {
     const piece *before; /* the last token; NULL: none */
     VEC(uint32_t) open;  /* brackets and braces */
     uint32_t unit;       /* the innermost that is not at its end */
+    bool names;          /* between "let" and "=" */
 } reader;
 
 static const piece *innermost(const reader *r)
@@ -163,6 +165,7 @@ static int kind_of(const reader *r, int kind)
     const piece *b = r->before;
     if (kind == PARSE_COMMENT) return PIECE_COMMENT;
     if (kind == TOK_MINUS && !(b && has(b, OPERAND))) return PIECE_NEGATE;
+    if (kind == TOK_COMMA && r->names) return PIECE_NAMES;
     if (kind == TOK_COLON && (b->kind == TOK_LBRACKET || b->kind == TOK_COMMA)) return PIECE_ALL;
     return kind;
 }
@@ -218,6 +221,7 @@ void pieces_read(format_pieces *p, arena *a, const source_file *file, const pars
             vec_push(a, &p->units, ((unit){.first = i, .last = i}));
         }
         x.unit = r.unit;
+        if (x.kind == TOK_LET || x.kind == TOK_ASSIGN) r.names = x.kind == TOK_LET;
         if (x.kind == TOK_WEIGHTS) p->units.data[r.unit].has_weights = true;
         vec_push(a, &p->pieces, x);
         read_brackets(&r, i);

@@ -330,10 +330,11 @@ policy_rule *policy_rule_new(module *m, const char *verb, const char *subject, p
                              const char *place, span at);
 void policy_rule_add_arg(module *m, policy_rule *r, const char *name, policy_value v); /* words and lists are copied */
 const policy_value *policy_rule_arg(const policy_rule *r, const char *name); /* asserts that the rule has it */
-void policy_rule_print(const policy_rule *r, strbuf *out);   /* 'narrow_weights linear in "a.**" (to = "bf16")' */
-function *region_function(const module *m, const region *r); /* the entry or body that r is a region of */
-bool region_within(const region *r, const region *outer);    /* r is outer or inside it */
-region *region_common(region *a, region *b);                 /* the innermost region around both (one function) */
+void policy_rule_print(const policy_rule *r, strbuf *out); /* 'narrow_weights linear in "a.**" (to = "bf16")' */
+/* The entry or body that r is a region of; NULL when that is gone. */
+function *region_function(const module *m, const region *r);
+bool region_within(const region *r, const region *outer); /* r is outer or inside it */
+region *region_common(region *a, region *b);              /* the innermost region around both (one function) */
 
 type type_make(dtype dt, uint32_t rank, const dim *shape);
 bool type_equal(const type *a, const type *b);

@@ -249,7 +249,7 @@ static void print_places(const module *m, const policy_rule *r, uint32_t *const 
     const char *before = " at @";
     vec_foreach (region *, x, &r->regions) {
         const function *f = region_function(m, *x);
-        if (!numbers[f->id]) continue;
+        if (!f || !numbers[f->id]) continue;
         strbuf_adds(out, before);
         print_name(out, f->name);
         if (*x != f->root) strbuf_addf(out, " r%u", numbers[f->id][(*x)->id]);

@@ -200,6 +200,22 @@ static const char *with_prefix(place_finder *f, const place *p)
     return NULL;
 }
 
+/* The text of a place that names something, with words of its alternatives that are not possible replaced as well. */
+static const char *repair_words(place_finder *f, const place *p)
+{
+    sema *s = f->s;
+    place now = *p;
+    for (uint32_t i = 0; i < now.n; i++) {
+        if (now.segments[i].n < 2) continue;
+        name_list names = {0};
+        possible(f, i, &names);
+        const char *text = replace_words(f, now.text, &now.segments[i], &names);
+        place_mistake ignored;
+        if (text && !place_parse(s->a, s->names, text, &now, &ignored)) return p->text;
+    }
+    return now.text;
+}
+
 /* A place near w's that names something; NULL when none is found. Leaves f->states undefined. */
 static const char *repair(place_finder *f, const wanted *w)
 {
@@ -207,7 +223,7 @@ static const char *repair(place_finder *f, const wanted *w)
     place now = *w->p;
     wanted try = {.p = &now, .points = w->points, .subject = w->subject};
     for (int i = 0; i < MAX_REPAIRS; i++) {
-        if (count_places(f, &try)) return now.text;
+        if (count_places(f, &try)) return repair_words(f, &now);
         if (f->work > MAX_WORK) return NULL;
         uint32_t reached = place_reached(f->tree, &now, f->states);
         const char *text;
@@ -336,8 +352,8 @@ static void blame_words(place_finder *f, const wanted *w, diag *g)
 static const char *noun(sema *s, const wanted *w, uint64_t n)
 {
     if (w->points) return n == 1 ? "point" : "points";
-    const char *calls = n == 1 ? "block" : "blocks";
-    return w->subject ? arena_printf(s->a, "%s '%s'", calls, w->subject) : calls;
+    const char *blocks = n == 1 ? "block" : "blocks";
+    return w->subject ? arena_printf(s->a, "'%s' %s", w->subject, blocks) : blocks;
 }
 
 bool find_place(place_finder *f, const ast_rule *r, sema_rule *out)

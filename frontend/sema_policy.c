@@ -39,7 +39,7 @@ static const policy_verb *check_verb(sema *s, const ast_rule *r)
     diag *g = sema_error(s, r->verb.at, "unknown-verb", "there is no rule '%s'", r->verb.name);
     const char *near = suggest(r->verb.name, names.data, names.len);
     if (near) diag_hint(g, "did you mean '%s'?", near);
-    else if (known.len) diag_note(g, "there are %s", known.s);
+    else if (known.len) diag_note(g, "the rules are %s", known.s);
     return NULL;
 }
 

@@ -314,15 +314,18 @@ static void explain(place_finder *f, const wanted *w, diag *g)
 /* The places that w names. */
 static void list_places(place_finder *f, const wanted *w, diag *g)
 {
-    strbuf b = strbuf_new(f->s->a);
-    uint32_t shown = 0;
-    for (uint32_t i = 0; i < f->tree->nodes.len && shown <= MAX_SHOWN; i++) {
-        if (!place_matched(w->p, f->states[i]) || !count_at(w, &f->at[i])) continue;
-        if (shown == MAX_SHOWN) strbuf_adds(&b, ", ...");
-        else strbuf_addf(&b, "%s\"%s\"", shown ? ", " : "", place_path(f->tree, f->tree->nodes.data[i]));
-        shown++;
+    sema *s = f->s;
+    name_list names = {0};
+    for (uint32_t i = 0; i < f->tree->nodes.len && names.len <= MAX_SHOWN; i++) {
+        const stand *x = &f->at[i];
+        if (!place_matched(w->p, f->states[i]) || !count_at(w, x)) continue;
+        if (!w->points) vec_push(s->a, &names, place_path(f->tree, f->tree->nodes.data[i]));
+        for (uint32_t k = 0; w->points && k < x->points.len; k++)
+            if (place_word_fits(&w->p->point, x->points.data[k].name)) vec_push(s->a, &names, x->points.data[k].place);
     }
-    diag_note(g, "at %s", b.s);
+    strbuf b = strbuf_new(s->a);
+    for (uint32_t i = 0; i < names.len && i < MAX_SHOWN; i++) strbuf_addf(&b, "%s\"%s\"", i ? ", " : "", names.data[i]);
+    diag_note(g, "at %s%s", b.s, names.len > MAX_SHOWN ? ", ..." : "");
 }
 
 /* A word of an alternative that alone names nothing. */

@@ -116,12 +116,10 @@ static bool may_narrow(narrowing *x, const param *p, const usage *u, bool *ok)
     }
     if (u->outside) {
         const node *n = u->outside;
-        bool kept = x->kept[n->in->id];
-        decline(x, at, "'%s' is %s in \"%s\", which %s", p->path,
-                kept                ? "read"
-                : n->op == OP_PARAM ? "also a result"
-                                    : "also read",
-                n->in->path, kept ? "is kept exact" : "this rule does not reach");
+        const char *path = n->in->path;
+        if (x->kept[n->in->id]) decline(x, at, "'%s' is read in \"%s\", which is kept exact", p->path, path);
+        else if (n->op == OP_PARAM) decline(x, at, "'%s' is also a result of the model", p->path);
+        else decline(x, at, "'%s' is also read in \"%s\", which this rule does not reach", p->path, path);
         return false;
     }
     if (p->ty.rank < 2) {
@@ -154,6 +152,7 @@ static void narrow(narrowing *x, param *p, const usage *u)
 
 static const char *amount(arena *a, uint64_t bytes)
 {
+    if (bytes < 1 << 10) return arena_printf(a, "%u bytes", (unsigned)bytes);
     if (bytes < 1 << 20) return arena_printf(a, "%.1f KiB", (double)bytes / 1024);
     return arena_printf(a, "%.1f MiB", (double)bytes / (1 << 20));
 }

@@ -9,7 +9,7 @@
  * results. */
 typedef struct {
     value *base; /* of the value's dtype, or narrower: who loads it casts */
-    dim offset; /* elements from the base's first */
+    dim offset;  /* elements from the base's first */
     uint8_t rank;
     dim shape[MAX_RANK];
     dim stride[MAX_RANK]; /* in elements; 0 along broadcast axes and axes of size 1 */

@@ -36,7 +36,7 @@ bool policy_has_word(const char *list, const char *word)
 
 static bool in_range(const policy_param *p, double x)
 {
-    return (p->least == 0 && p->most == 0) || (x >= p->least && x <= p->most);
+    return p->least == p->most || (x >= p->least && x <= p->most);
 }
 
 bool policy_accepts(const policy_param *p, const policy_value *v)
@@ -90,7 +90,7 @@ static void print_bound(const policy_param *p, double x, strbuf *out)
 
 static void print_range(const policy_param *p, strbuf *out)
 {
-    if (p->least == 0 && p->most == 0) return;
+    if (p->least == p->most) return;
     strbuf_adds(out, " in ");
     print_bound(p, p->least, out);
     strbuf_adds(out, "..");

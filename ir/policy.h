@@ -31,7 +31,7 @@ typedef struct {
     policy_kind kind;
     bool required;
     policy_value preset;      /* of the same kind: its value where a rule does not give it (required: unused) */
-    double least, most;       /* INT, FLOAT, each of INTS: what is allowed, inclusive; both 0: anything */
+    double least, most;       /* INT, FLOAT, each of INTS: what is allowed, inclusive; equal: anything */
     uint32_t fewest, longest; /* INTS: how many; both 0: any number */
     const char *words;        /* WORD: those allowed, "bf16 f16" */
 } policy_param;

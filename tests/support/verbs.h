@@ -13,10 +13,7 @@ static inline policy_verbs test_verbs(void)
     static const policy_param sparsify[] = {
         {.name = "tile", .kind = POLICY_INTS, .required = true, .least = 1, .most = 64, .fewest = 2, .longest = 2},
         {.name = "sparsity", .kind = POLICY_FLOAT, .required = true, .least = 0, .most = 0.99},
-        {.name = "by",
-         .kind = POLICY_WORD,
-         .preset = {.kind = POLICY_WORD, .word = "size"},
-         .words = "size saliency"}};
+        {.name = "by", .kind = POLICY_WORD, .preset = {.kind = POLICY_WORD, .word = "size"}, .words = "size saliency"}};
     static const policy_verb rows[] = {
         {"merge_tokens", 1u << POLICY_AFTER | 1u << POLICY_BEFORE, NULL, merge, 3},
         {"sparsify", 1u << POLICY_IN, "linear embedding", sparsify, 3},

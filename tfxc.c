@@ -397,7 +397,8 @@ static module *read_model(session *s)
         return m && module_verify(m, s->d) ? m : NULL;
     }
     frontend_session fs = {s->a, s->names, s->sources, s->d, s->dims};
-    frontend_options fo = {.weights_path = s->o.weights, .model = s->o.model};
+    policy_verbs verbs = passes_verbs(s->a);
+    frontend_options fo = {.weights_path = s->o.weights, .model = s->o.model, .verbs = &verbs};
     frontend_result r = {0};
     const char *seed;
     if (s->o.weights && starts(s->o.weights, "random", &seed) && (!*seed || *seed == ':')) {

@@ -108,6 +108,7 @@ static LLVMValueRef unpack(bit_ctx *c, LLVMValueRef bits, small_format f)
 {
     LLVMValueRef x = LLVMBuildZExt(c->b, bits, c->i32, "");
     int shift = 23 - f.mantissa;
+    if (shift == 32 - f.bits) return as_float(c, shl32(c, x, shift)); /* bf16 is the upper half of f32 */
     LLVMValueRef sign = shl32(c, and32(c, x, 1u << (f.bits - 1)), 32 - f.bits);
     LLVMValueRef rest = and32(c, x, (1u << (f.bits - 1)) - 1);
     LLVMValueRef v = shl32(c, rest, shift);

@@ -182,8 +182,9 @@ static kvalue *leaf_tile(kernel *k, const tile_plan *tp, const tile_at *t, value
         const leaf *l = &tp->leaves.data[i];
         if (l->v != v) continue;
         int n = tp->s.n;
-        ktile ty = ktile_make(v->ty.dt, l->along[n - 2] ? t->rows : 1, l->along[n - 1] ? t->cols : 1, KL_VEC);
-        return kb_load(&k->b, ty, tile_mem(tp, t, l->buf, l->along));
+        dtype stored = l->buf->ty.buf.dt;
+        ktile ty = ktile_make(stored, l->along[n - 2] ? t->rows : 1, l->along[n - 1] ? t->cols : 1, KL_VEC);
+        return kb_cast(&k->b, kb_load(&k->b, ty, tile_mem(tp, t, l->buf, l->along)), v->ty.dt);
     }
     assert(!"value is not in the group");
     return NULL;

@@ -100,10 +100,10 @@ void groups_build(lowering *lw)
 {
     for (node *n = lw->fn->last; n; n = n->prev) {
         const op_info *row = op_row(n->op);
-        bool copied_reshape = (row->props & P_PURE_VIEW) && value_is_base(lw, n->result);
+        bool view = node_is_view(lw, n), copied_reshape = view && value_is_base(lw, n->result);
         bool leaf_op = row->props & P_LEAF;
         if (n->op == OP_PARAM || (leaf_op && !needs_storage(n->result))) continue;
-        if ((row->props & P_PURE_VIEW) && !copied_reshape) continue;
+        if (view && !copied_reshape) continue;
         if (!n->result->uses) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
         if (g && group_try_join(lw, g, n)) continue;

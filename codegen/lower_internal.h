@@ -8,8 +8,8 @@
 /* A value as a strided window on a stored base value. Bases are what gets a buffer: arguments, parameters, kernel
  * results. */
 typedef struct {
-    value *base;
-    dim offset; /* elements from the base's first */
+    value *base; /* of the value's dtype, or narrower: who loads it casts */
+    dim offset;  /* elements from the base's first */
     uint8_t rank;
     dim shape[MAX_RANK];
     dim stride[MAX_RANK]; /* in elements; 0 along broadcast axes and axes of size 1 */
@@ -45,6 +45,8 @@ typedef struct {
 /* ---- views (lower_view.c) ---- */
 /* How v reads stored memory. A reshape that no strides express is itself a base (its node is lowered to a copy). */
 const lview *view_of(lowering *lw, value *v);
+/* n only says how to read what its operand's base stores (a reshape may still be a base: see value_is_base). */
+bool node_is_view(lowering *lw, const node *n);
 /* True when v is stored in a buffer of its own. */
 bool value_is_base(lowering *lw, value *v);
 /* Strides with which a base is stored: row-major but for attention, whose heads lie inside the tokens. */
@@ -52,7 +54,8 @@ void base_strides(lowering *lw, const value *v, dim *stride);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);
-/* v as a constant expression through parameters and views of them, or NULL. */
+/* v as a constant expression through parameters and views of them, or NULL; in a narrower dtype than v's where that
+ * holds the same numbers. */
 const cexpr *constant_of(lowering *lw, value *v);
 
 /* ---- groups (lower_group.c) ---- */
@@ -129,7 +132,8 @@ typedef struct {
  * axis is. False when too many axes remain or the columns do not merge. */
 bool space_make(lowering *lw, const group *g, value *also, int col_first, int col_last, space *s);
 bool value_is_iota(const value *v);
-/* A parameter that reads a view along the axes of a space; along[i]: it has a stride there. */
+/* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
+ * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
 /* Binds leaves and output. */
 void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);

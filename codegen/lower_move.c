@@ -22,7 +22,8 @@ static kvalue *copy_columns(kernel *k, void *arg, kidx col, int width, bool boun
     kmem src = kmem_at(c->from, c->at), dst = kmem_at(c->to, c->at);
     src.bounded[1] = dst.bounded[1] = bounded;
     src.bound[1] = dst.bound[1] = bound;
-    kb_store(&k->b, kb_load(&k->b, ktile_make(c->from->ty.buf.dt, 1, width, KL_VEC), src), dst);
+    kvalue *x = kb_load(&k->b, ktile_make(c->from->ty.buf.dt, 1, width, KL_VEC), src);
+    kb_store(&k->b, kb_cast(&k->b, x, c->to->ty.buf.dt), dst);
     return carried;
 }
 
@@ -119,7 +120,8 @@ static kvalue *gather_columns(kernel *k, void *arg, kidx col, int width, bool bo
     kmem from = kmem_at(x->table, src), to = kmem_at(x->out, dst);
     from.bounded[1] = to.bounded[1] = bounded;
     from.bound[1] = to.bound[1] = bound;
-    kb_store(&k->b, kb_load(&k->b, ktile_make(x->table->ty.buf.dt, 1, width, KL_VEC), from), to);
+    kvalue *row = kb_load(&k->b, ktile_make(x->table->ty.buf.dt, 1, width, KL_VEC), from);
+    kb_store(&k->b, kb_cast(&k->b, row, x->out->ty.buf.dt), to);
     return carried;
 }
 

@@ -72,7 +72,7 @@ kvalue *reduction_load(kernel *k, const reduction *r, const tile_at *t)
     m.bounded[1] = t->cols_bounded;
     m.bound[1] = t->col_bound;
     kvalue *x = kb_load(&k->b, ktile_make(r->in->ty.buf.dt, 1, t->cols, KL_VEC), m);
-    return kb_cast(&k->b, x, accumulator_of(x->ty.tile.dt));
+    return kb_cast(&k->b, x, accumulator_of(r->root->operands[0]->ty.dt));
 }
 
 typedef struct {

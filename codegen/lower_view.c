@@ -4,6 +4,10 @@
  *   %2 = slice %1 {start = [0, 0, 3, 0] ...}     the same, offset 3 strides
  *   %3 = reshape %2                              the same where the merged axes nest, else a base of its own (a copy)
  *
+ * A cast of a parameter that loses nothing is a view as well: who reads it loads the narrow elements and widens them in
+ * registers. Stored wide it would be a kernel in every run and twice the memory traffic. Casts of what a run computes
+ * stay nodes, since they can join the kernel that computes it.
+ *
  * A value whose op is not a view is a base. */
 #include "codegen/lower_internal.h"
 
@@ -100,13 +104,31 @@ static lview *own_view(lowering *lw, value *v)
     return w;
 }
 
+static bool widens(const node *n)
+{
+    dtype to = n->result->ty.dt, from = n->n_operands ? n->operands[0]->ty.dt : to;
+    return n->op == OP_CAST && dtype_is_float(to) && dtype_is_float(from) && dtype_contains(to, from);
+}
+
+bool node_is_view(lowering *lw, const node *n)
+{
+    if (op_row(n->op)->props & P_PURE_VIEW) return true;
+    if (!widens(n)) return false;
+    const value *base = view_of(lw, n->operands[0])->base;
+    return base->def && base->def->op == OP_PARAM;
+}
+
 static lview *derived_view(lowering *lw, value *v)
 {
     dim_ctx *dc = lw->m->dims;
     node *n = v->def;
-    if (!n || !(op_row(n->op)->props & P_PURE_VIEW)) return own_view(lw, v);
+    if (!n || !node_is_view(lw, n)) return own_view(lw, v);
     const lview *from = view_of(lw, n->operands[0]);
     lview *w = ARENA_NEW(lw->a, lview);
+    if (n->op == OP_CAST) {
+        *w = *from;
+        return w;
+    }
     w->base = from->base;
     w->offset = from->offset;
     w->rank = v->ty.rank;
@@ -174,6 +196,6 @@ const cexpr *constant_of(lowering *lw, value *v)
                 !dim_is_const(lw->m->dims, node_attr(n, ATTR_START)->u.dims.v[i], &start[i]))
                 return NULL;
         return cexpr_slice(lw->a, e, start, shape);
-    default: return n->op == OP_CAST ? cexpr_cast(lw->a, e, v->ty.dt) : NULL;
+    default: return widens(n) ? e : n->op == OP_CAST ? cexpr_cast(lw->a, e, v->ty.dt) : NULL;
     }
 }

@@ -10,15 +10,19 @@
 
 _Static_assert(SEMA_MAX_RANK == MAX_RANK && WEIGHTS_MAX_RANK <= SEMA_MAX_RANK, "ranks agree");
 
+typedef VEC(region *) region_list;
+
 typedef struct {
     const frontend_session *s;
     const sema_program *p;
     const weights_file *weights;
     uint64_t seed;
     module *m;
-    value **values;     /* by sema_node id */
-    state_var **states; /* by sema_state id */
-    region **regions;   /* of the function being built, by sema_instance id */
+    value **values;           /* by sema_node id */
+    state_var **states;       /* by sema_state id */
+    region **regions;         /* by sema_instance id, in the function being built */
+    region_list *made;        /* by sema_instance id, in all functions: a body has regions of its own */
+    const sema_instance *top; /* of the entry being built */
 } work;
 
 static type ir_type(const sema_type *t)
@@ -65,7 +69,9 @@ static region *region_of(work *w, const function *f, const sema_instance *in)
 {
     if (!in->parent) return f->root;
     region **r = &w->regions[in->id];
-    if (!*r) *r = region_new(w->m, region_of(w, f, in->parent), in->block, in->path, in->call);
+    if (*r) return *r;
+    *r = region_new(w->m, region_of(w, f, in->parent), in->block, in->path, in->call);
+    vec_push(w->s->arena, &w->made[in->id], *r);
     return *r;
 }
 
@@ -206,6 +212,7 @@ static void build_nodes(work *w, function *f, const sema_function *sf)
 {
     const bool *live = find_live(w, sf);
     w->regions = ARENA_ARRAY(w->s->arena, region *, w->p->instances.len);
+    vec_push(w->s->arena, &w->made[w->top->id], f->root);
     f->doc = sf->doc;
     vec_foreach (sema_port, in, &sf->inputs) {
         function_arg(f, in->name, ir_type(&in->ty));
@@ -238,6 +245,7 @@ static function *build_body(work *w, const sema_function *sf)
 static void build_entry(work *w, const sema_function *sf)
 {
     function *f = function_new(w->m, sf->name);
+    w->top = sf->root;
     build_nodes(w, f, sf);
     vec_foreach (sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
     vec_foreach (sema_state_port, st, &sf->states) {
@@ -251,16 +259,33 @@ static void build_entry(work *w, const sema_function *sf)
     }
 }
 
+/* An instance that nothing is left of has no region, and no place in the rule. */
+static void build_rule(work *w, const sema_rule *r)
+{
+    policy_rule *x = policy_rule_new(w->m, r->verb->name, r->subject, r->relation, r->place, r->at);
+    for (uint32_t i = 0; i < r->verb->n_params; i++) policy_rule_add_arg(w->m, x, r->verb->params[i].name, r->args[i]);
+    vec_foreach (sema_instance *, in, &r->instances)
+        vec_foreach (region *, y, &w->made[(*in)->id]) vec_push(w->m->a, &x->regions, *y);
+    vec_foreach (sema_rule_point, p, &r->points)
+        for (uint32_t k = 0; k < w->p->functions.len; k++) {
+            if (w->p->functions.data[k] != p->fn) continue;
+            policy_point at = {w->m->functions.data[k], p->place};
+            vec_push(w->m->a, &x->points, at);
+        }
+}
+
 module *build_ir(const frontend_session *s, const sema_program *p, const weights_file *weights, uint64_t seed)
 {
     work w = {.s = s, .p = p, .weights = weights, .seed = seed};
     w.m = module_new(s->arena, s->names, s->sources, s->dims, p->name);
     w.m->doc = p->doc;
     w.values = ARENA_ARRAY(s->arena, value *, p->n_nodes);
+    w.made = ARENA_ARRAY(s->arena, region_list, p->instances.len);
     w.states = ARENA_ARRAY(s->arena, state_var *, p->states.len);
     vec_foreach (sema_state *, st, &p->states)
         w.states[(*st)->id] = module_state(w.m, (*st)->path, ir_type(&(*st)->ty), (*st)->declared);
     vec_foreach (sema_function *, f, &p->functions) build_entry(&w, *f);
+    vec_foreach (sema_rule *, r, &p->rules) build_rule(&w, *r);
     return w.m;
 }
 

@@ -60,6 +60,7 @@ static sema_program *elaborate(const frontend_session *s, const source_file *fil
                        .dims = s->dims,
                        .model = o->model,
                        .embedded_only = o->embedded_only,
+                       .verbs = o->verbs,
                        .open_weights = open_weights,
                        .open_arg = &w};
     return sema_run(&so, ast_parse(&as, file));

@@ -9,6 +9,8 @@
 #include "support/dims.h"
 #include "support/intern.h"
 
+#include "ir/policy.h"
+
 struct module;       /* ir/module.h */
 struct weights_file; /* ir/weights.h */
 
@@ -34,6 +36,7 @@ typedef struct {
         *weights_path;  /* used instead of the clause's file, relative to the working directory; NULL: the clause's */
     uint64_t seed;      /* of random weights */
     bool embedded_only; /* import nothing from disk */
+    const policy_verbs *verbs; /* what `optimize` rules may ask for; NULL: nothing */
 } frontend_options;
 
 typedef struct {

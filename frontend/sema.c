@@ -130,12 +130,6 @@ static const ast_decl *choose_model(sema *s)
     return NULL;
 }
 
-static void refuse_policies(sema *s)
-{
-    vec_foreach (ast_decl *, p, &s->root->ast->decls)
-        if ((*p)->kind == DECL_OPTIMIZE) sema_error(s, (*p)->at, "unsupported", "'optimize' is not supported yet");
-}
-
 sema_program *sema_run(const sema_options *o, ast_file *root)
 {
     sema *s = ARENA_NEW(o->arena, sema);
@@ -161,7 +155,7 @@ sema_program *sema_run(const sema_options *o, ast_file *root)
         s->model = choose_model(s);
         if (s->model) {
             elaborate_model(s);
-            refuse_policies(s);
+            if (!s->stopped) check_policies(s, !s->failed);
         }
         if (s->model && !s->stopped) check_weights(s);
     }

@@ -11,6 +11,7 @@
 
 #include "frontend/ast.h"
 #include "ir/dtype.h"
+#include "ir/policy.h"
 #include "support/dims.h"
 
 #define SEMA_MAX_RANK 8
@@ -194,6 +195,22 @@ struct sema_function {
     VEC(sema_node *) nodes; /* in an order in which operands come first */
 };
 
+/* A rule of the model's policies, and where it points. */
+typedef struct {
+    sema_function *fn;
+    const char *place;
+} sema_rule_point;
+typedef struct {
+    const policy_verb *verb;
+    const char *subject; /* NULL: none */
+    policy_relation relation;
+    const char *place;
+    const policy_value *args;       /* one per parameter of the verb */
+    VEC(sema_instance *) instances; /* IN */
+    VEC(sema_rule_point) points;    /* AFTER, BEFORE */
+    span at;
+} sema_rule;
+
 typedef struct {
     const char *name; /* the model's */
     const char *doc;
@@ -204,6 +221,7 @@ typedef struct {
     VEC(sema_param *) params;
     VEC(sema_state *) states;
     VEC(sema_instance *) instances;
+    VEC(sema_rule *) rules;
     uint32_t n_nodes, n_scans;
 } sema_program;
 
@@ -215,8 +233,9 @@ typedef struct {
     source_set *sources;
     diags *diags;
     dim_ctx *dims;
-    const char *model;  /* which model of the file to compile; NULL: its only one */
-    bool embedded_only; /* import nothing from disk (for tests on untrusted text) */
+    const char *model;         /* which model of the file to compile; NULL: its only one */
+    bool embedded_only;        /* import nothing from disk (for tests on untrusted text) */
+    const policy_verbs *verbs; /* what rules may ask for; NULL: nothing */
     /* Called once with the file named by the model's weights clause (NULL: it has none), relative to the model's file.
      * Fills *out and returns true; or false when there is nothing to check against: then `*failed` tells whether that
      * is an error, which has been reported. */

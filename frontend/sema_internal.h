@@ -388,6 +388,16 @@ span param_place(const sema *s, const sema_param *p);
 /* "param 'weight' of 'linear' (std/prelude.tfx:2:3), via std/bert.tfx:3:11" */
 const char *param_story(sema *s, const sema_param *p);
 void check_weights(sema *s);
+
+/* ---- policies (sema_policy.c, sema_place.c) ---- */
+/* Checks the form of all rules of the file; those of the model are resolved as well when `whole`: it has been
+ * elaborated without errors. */
+void check_policies(sema *s, bool whole);
+typedef struct place_finder place_finder;
+place_finder *place_finder_new(sema *s); /* over the instances, points and parameters of the program */
+/* Finds what the rule's place names, adds it to `out`, and holds its number against `expect`. False after reporting. */
+bool find_place(place_finder *f, const ast_rule *r, sema_rule *out);
+
 sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *block, const char *written,
                                  const char *path, span call);
 

@@ -129,6 +129,17 @@ static void clone_regions(copy *c, const module *m)
     }
 }
 
+static void clone_rule(const copy *c, const policy_rule *r)
+{
+    policy_rule *x = policy_rule_new(c->to, r->verb, r->subject, r->relation, r->place, r->at);
+    vec_foreach (policy_arg, a, &r->args) policy_rule_add_arg(c->to, x, a->name, a->value);
+    vec_foreach (region *, y, &r->regions) vec_push(c->a, &x->regions, c->regions[(*y)->id]);
+    vec_foreach (policy_point, p, &r->points) {
+        policy_point at = {c->functions[p->fn->id], p->place};
+        vec_push(c->a, &x->points, at);
+    }
+}
+
 module *module_clone(const module *m, arena *a)
 {
     module *to = module_new(a, m->names, m->sources, m->dims, m->name);
@@ -151,5 +162,6 @@ module *module_clone(const module *m, arena *a)
     for (uint32_t i = 0; i < m->bodies.len; i++) declare_function(&c, m->bodies.data[i]);
     for (uint32_t i = 0; i < m->functions.len; i++) clone_function(&c, m->functions.data[i]);
     for (uint32_t i = 0; i < m->bodies.len; i++) clone_function(&c, m->bodies.data[i]);
+    for (uint32_t i = 0; i < m->policy.len; i++) clone_rule(&c, m->policy.data[i]);
     return to;
 }

@@ -131,8 +131,23 @@ void function_add_point(function *f, const char *place, value *v)
 void function_remove_point(function *f, uint32_t i)
 {
     assert(i < f->points.len);
+    const char *place = f->points.data[i].place;
     memmove(&f->points.data[i], &f->points.data[i + 1], (f->points.len - i - 1) * sizeof *f->points.data);
     f->points.len--;
+    if (function_find_point(f, place)) return;
+    vec_foreach (policy_rule *, r, &f->m->policy) {
+        uint32_t kept = 0;
+        vec_foreach (policy_point, p, &(*r)->points)
+            if (p->fn != f || p->place != place) (*r)->points.data[kept++] = *p;
+        (*r)->points.len = kept;
+    }
+}
+
+const point *function_find_point(const function *f, const char *place)
+{
+    vec_foreach (point, p, &f->points)
+        if (!strcmp(p->place, place)) return p;
+    return NULL;
 }
 
 region *region_new(module *m, region *parent, const char *block, const char *path, span call)
@@ -145,6 +160,16 @@ region *region_new(module *m, region *parent, const char *block, const char *pat
     r->call = call;
     vec_push(m->a, &m->regions, r);
     return r;
+}
+
+function *region_function(const module *m, const region *r)
+{
+    while (r->parent) r = r->parent;
+    for (uint32_t i = 0; i < m->functions.len; i++)
+        if (m->functions.data[i]->root == r) return m->functions.data[i];
+    for (uint32_t i = 0; i < m->bodies.len; i++)
+        if (m->bodies.data[i]->root == r) return m->bodies.data[i];
+    return NULL;
 }
 
 bool region_within(const region *r, const region *outer)
@@ -197,4 +222,51 @@ void module_remove_param(module *m, param *p)
         ptrmap_set(m->params_by_path, p->path, NULL);
         return;
     }
+}
+
+/* ---- rules ---- */
+
+policy_rule *policy_rule_new(module *m, const char *verb, const char *subject, policy_relation relation,
+                             const char *place, span at)
+{
+    policy_rule *r = ARENA_NEW(m->a, policy_rule);
+    r->verb = intern_z(m->names, verb);
+    r->subject = subject ? intern_z(m->names, subject) : NULL;
+    r->relation = relation;
+    r->place = intern_z(m->names, place);
+    r->at = at;
+    vec_push(m->a, &m->policy, r);
+    return r;
+}
+
+void policy_rule_add_arg(module *m, policy_rule *r, const char *name, policy_value v)
+{
+    if (v.kind == POLICY_WORD) v.word = intern_z(m->names, v.word);
+    if (v.kind == POLICY_INTS) {
+        int64_t *copy = ARENA_ARRAY(m->a, int64_t, v.ints.n);
+        if (v.ints.n) memcpy(copy, v.ints.v, v.ints.n * sizeof *copy);
+        v.ints.v = copy;
+    }
+    policy_arg arg = {intern_z(m->names, name), v};
+    vec_push(m->a, &r->args, arg);
+}
+
+const policy_value *policy_rule_arg(const policy_rule *r, const char *name)
+{
+    vec_foreach (policy_arg, a, &r->args)
+        if (!strcmp(a->name, name)) return &a->value;
+    assert(!"the rule has no such argument");
+    return NULL;
+}
+
+void policy_rule_print(const policy_rule *r, strbuf *out)
+{
+    strbuf_addf(out, "%s %s%s%s ", r->verb, r->subject ? r->subject : "", r->subject ? " " : "",
+                policy_relation_name(r->relation));
+    print_quoted(out, r->place);
+    vec_foreach (policy_arg, a, &r->args) {
+        strbuf_addf(out, "%s%s = ", a == r->args.data ? " (" : ", ", a->name);
+        policy_value_print(&a->value, out);
+    }
+    if (r->args.len) strbuf_addc(out, ')');
 }

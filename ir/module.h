@@ -11,6 +11,7 @@
 #define IR_MODULE_H
 
 #include "ir/dtype.h"
+#include "ir/policy.h"
 #include "support/diag.h"
 #include "support/dims.h"
 #include "support/vec.h"
@@ -236,6 +237,24 @@ struct param {
     span declared;
 };
 
+/* An `optimize` rule: which pass is asked for, where and with what. The place is resolved when the module is made,
+ * before any pass runs; regions stay, and a point that goes is taken from the rules (function_remove_point). The runner
+ * takes a rule out of the module when it hands it to its pass. */
+typedef struct {
+    function *fn;
+    const char *place;
+} policy_point;
+typedef struct {
+    const char *verb;
+    const char *subject; /* the block that it is about; NULL: whatever stands at the place */
+    policy_relation relation;
+    const char *place;     /* as written */
+    VEC(policy_arg) args;  /* all of the verb's, those left out too */
+    VEC(region *) regions; /* IN: block instances, or the root of a function; each stands for all regions within it */
+    VEC(policy_point) points; /* AFTER, BEFORE */
+    span at;
+} policy_rule;
+
 struct module {
     arena *a;
     interner *names;
@@ -249,6 +268,7 @@ struct module {
     VEC(param *) params; /* change with module_param and module_remove_param alone */
     ptrmap *params_by_path;
     VEC(region *) regions;
+    VEC(policy_rule *) policy;        /* in the order of the source */
     VEC(struct weights_file *) files; /* opened by module_parse for its constants */
     uint32_t n_values, n_nodes, n_functions;
 };
@@ -302,11 +322,20 @@ value *function_state(function *f,
 void function_set_state(function *f, state_var *s, value *out); /* what it holds at the end; the last call counts */
 void function_add_point(function *f, const char *place, value *v);
 void function_remove_point(function *f, uint32_t i);
+const point *function_find_point(const function *f, const char *place); /* NULL: none has that name */
 region *region_new(module *m, region *parent, const char *block, const char *path, span call);
 /* The parameter at `path`, made at the first use. Asserts that type agrees on later ones. */
 param *module_param(module *m, const char *path, type ty, const cexpr *v, span declared);
 param *module_find_param(const module *m, const char *path);
 void module_remove_param(module *m, param *p); /* asserts nothing: the caller knows that no node refers to p */
+/* A rule without arguments and places, at the end of m->policy. */
+policy_rule *policy_rule_new(module *m, const char *verb, const char *subject, policy_relation relation,
+                             const char *place, span at);
+void policy_rule_add_arg(module *m, policy_rule *r, const char *name, policy_value v); /* words and lists are copied */
+const policy_value *policy_rule_arg(const policy_rule *r, const char *name); /* asserts that the rule has it */
+void policy_rule_print(const policy_rule *r, strbuf *out); /* 'narrow_weights linear in "a.**" (to = "bf16")' */
+/* The entry or body that r is a region of; NULL when that is gone. */
+function *region_function(const module *m, const region *r);
 bool region_within(const region *r, const region *outer); /* r is outer or inside it */
 region *region_common(region *a, region *b);              /* the innermost region around both (one function) */
 

@@ -304,6 +304,7 @@ static bool parse_function(tir_parser *p, function_kind kind)
     text *t = &p->t;
     p->regions = ptrmap_new(t->a);
     p->values = ptrmap_new(t->a);
+    vec_push(t->a, &p->regions_of, p->regions);
     const char *name;
     if (!text_expect(t, "@")) return false;
     uint32_t begin = text_here(t);
@@ -348,8 +349,9 @@ static bool parse_module(tir_parser *p)
         else if (text_keyword(t, "state")) ok = parse_state(p);
         else if (text_keyword(t, "body")) ok = parse_function(p, FUNCTION_BODY);
         else if (text_keyword(t, "func")) ok = parse_function(p, FUNCTION_ENTRY);
+        else if (text_keyword(t, "rule")) ok = parse_rule(p);
         else {
-            text_error(t, t->at, "expected dim, param, state, body or func");
+            text_error(t, t->at, "expected dim, param, state, body, func or rule");
             ok = false;
         }
         if (!ok) return false;

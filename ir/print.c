@@ -239,6 +239,44 @@ static void print_function(const function *f, strbuf *out)
     strbuf_adds(out, "\n}\n");
 }
 
+/* The places of a rule: "@f" is the whole function, "@f r3" an instance in it. What only a dropped body has is left
+ * out.
+ */
+static void print_places(const module *m, const policy_rule *r, uint32_t *const *numbers, strbuf *out)
+{
+    const char *before = " at @";
+    vec_foreach (region *, x, &r->regions) {
+        const function *f = region_function(m, *x);
+        if (!f || !numbers[f->id]) continue;
+        strbuf_adds(out, before);
+        print_name(out, f->name);
+        if (*x != f->root) strbuf_addf(out, " r%u", numbers[f->id][(*x)->id]);
+        before = ", @";
+    }
+    vec_foreach (policy_point, p, &r->points) {
+        strbuf_adds(out, before);
+        print_name(out, p->fn->name);
+        strbuf_addc(out, ' ');
+        print_quoted(out, p->place);
+        before = ", @";
+    }
+}
+
+static void print_policy(const module *m, strbuf *out)
+{
+    if (!m->policy.len) return;
+    uint32_t n, **numbers = ARENA_ARRAY(out->a, uint32_t *, m->n_functions);
+    function **all = module_walk(m, out->a, &n);
+    for (uint32_t i = 0; i < n; i++) numbers[all[i]->id] = region_numbers(all[i], out->a);
+    strbuf_addc(out, '\n');
+    vec_foreach (policy_rule *, r, &m->policy) {
+        strbuf_adds(out, "rule ");
+        policy_rule_print(*r, out);
+        print_places(m, *r, numbers, out);
+        strbuf_addc(out, '\n');
+    }
+}
+
 void module_print(const module *m, strbuf *out)
 {
     strbuf_adds(out, "module ");
@@ -264,4 +302,5 @@ void module_print(const module *m, strbuf *out)
         strbuf_addc(out, '\n');
     }
     for (uint32_t i = 0; i < m->functions.len; i++) print_function(m->functions.data[i], out);
+    print_policy(m, out);
 }

@@ -49,10 +49,12 @@ typedef struct {
     ptrmap *regions;          /* of the function being read, by their word "r1" */
     ptrmap *values;           /* by name */
     ptrmap *bodies, *entries; /* read so far, by name */
+    VEC(ptrmap *) regions_of; /* `regions` of each function read so far, by its id */
 } tir_parser;
 
 bool parse_attr_value(tir_parser *p, attr *out); /* parse_node.c; out->name is set */
 bool parse_node(tir_parser *p, function *f);     /* "%3 = add %1, %2 : f32[B] in r1", "%k = state \"k\" : f32[4]" */
+bool parse_rule(tir_parser *p);                  /* parse_policy.c: what follows the word `rule` */
 /* An expression of constant.h (parse_constant.c), or the default random one for a parameter of type ty. */
 const cexpr *parse_constant(text *t, const type *ty, const int64_t *shape, const char *path);
 const cexpr *default_constant(arena *a, const type *ty, const int64_t *shape, uint64_t seed, const char *path);

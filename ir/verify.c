@@ -144,6 +144,24 @@ static bool verify_regions(verifier *v)
     return v->violations == before;
 }
 
+/* The places of rules are regions and points of the module. */
+static void verify_policy(verifier *v)
+{
+    const module *m = v->m;
+    vec_foreach (policy_rule *, p, &m->policy) {
+        const policy_rule *r = *p;
+        bool of_regions = r->relation == POLICY_IN;
+        if ((of_regions && r->points.len) || (!of_regions && r->regions.len))
+            violation(v, NULL, NULL, "rule %s has places of the wrong kind", r->verb);
+        vec_foreach (region *, x, &r->regions)
+            if ((*x)->id >= m->regions.len || m->regions.data[(*x)->id] != *x)
+                violation(v, NULL, NULL, "a region of rule %s is not in the module", r->verb);
+        vec_foreach (policy_point, x, &r->points)
+            if (x->fn->m != m || !function_find_point(x->fn, x->place))
+                violation(v, NULL, NULL, "rule %s speaks of \"%s\", which is no point", r->verb, x->place);
+    }
+}
+
 /* The first half of a value: its id and type. */
 static void verify_value(verifier *v, const function *f, const node *n, const value *x, uint32_t position)
 {
@@ -399,6 +417,7 @@ bool module_verify(const module *m, diags *d)
     verify_params(&v);
     verify_states(&v);
     if (verify_regions(&v)) verify_functions(&v);
+    verify_policy(&v);
     uint32_t violations = v.violations;
     arena_free(a);
     return violations == 0;

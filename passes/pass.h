@@ -11,7 +11,6 @@ typedef enum { STATUS_OK, STATUS_FAILED } status; /* failed: an error was added 
 typedef enum {
 #define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) PASS_##NAME,
 #include "passes/passes.def"
-#undef PASS
     PASS_COUNT
 } pass_id;
 
@@ -55,13 +54,15 @@ typedef struct {
     const pass_info *pass;
     arena *scratch; /* freed when the pass returns */
     diags *d;
+    policy_rule *const *rules; /* those that ask for this pass, in the order of the source; out of the module already */
+    uint32_t n_rules;
 } pass_ctx;
 
-/* Changes m, sets *changed exactly when the printed form changes. On failure m is not used further. */
+/* Changes m, sets *changed exactly when the printed form changes (that rules are gone from it is the runner's doing).
+ * On failure m is not used further. */
 typedef status pass_fn(pass_ctx *ctx, module *m, bool *changed);
 #define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) pass_fn pass_##name;
 #include "passes/passes.def"
-#undef PASS
 
 struct pass_info {
     pass_id id; /* PASS_COUNT: not of the table */
@@ -77,6 +78,20 @@ bool pass_find(const char *name, size_t n, pass_id *out);
 
 /* A remark about n, shown under --remarks: what a pass did, or why it declined. n NULL: about the module. */
 void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same about a rule, or any other place in the source. */
+void pass_remark_at(pass_ctx *ctx, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- policies (policy.c) ---- */
+/* The verbs that rules may use, from passes.def. */
+policy_verbs passes_verbs(arena *a);
+/* What text could get wrong and a front end cannot: whether each rule's verb exists and is used as its row says; and
+ * rules that contradict each other. False after errors at the rules. */
+bool policy_check(const module *m, diags *d);
+/* For every region by id: whether it lies within one of the rule's (relation `in`). */
+bool *policy_inside(const module *m, const policy_rule *r, arena *a);
+/* For every region by id: whether a rule `keep_exact` covers it. */
+bool *policy_kept_exact(const module *m, arena *a);
 
 /* ---- running (runner.c) ---- */
 pass_options pass_options_default(void);

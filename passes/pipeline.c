@@ -4,20 +4,44 @@
 static const pipeline_step steps[] = {
     /* 1 */ {PASS_CANONICALISE, "the frontend writes what the program says; every later pattern expects one spelling"},
     /* 2 */ {PASS_DCE, "what composing left behind still reads parameters; folding asks who reads them"},
-    /* 3 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
-    /* 4 */ {PASS_CANONICALISE, "removes the identities that folding made"},
-    /* 5 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
-    /* 6 */ {PASS_PRECOMPUTE, "duplicates are gone, and would be stored; makes scales that are parameters"},
-    /* 7 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
-    /* 8 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
-    /* 9 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
-    /* 10 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 3 */ {PASS_NARROW_WEIGHTS, "before folding, which gives views of parameters to other parameters"},
+    /* 4 */ {PASS_KEEP_EXACT, "takes the marks off: what changes the model has run"},
+    /* 5 */ {PASS_FOLD, "needs composed views and constants on the right; leaves constants that make new identities"},
+    /* 6 */ {PASS_CANONICALISE, "removes the identities that folding made"},
+    /* 7 */ {PASS_CSE, "equal expressions have one spelling now; fusion counts uses, so duplicates go before it"},
+    /* 8 */ {PASS_PRECOMPUTE, "duplicates are gone, and would be stored; makes scales that are parameters"},
+    /* 9 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
+    /* 10 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
+    /* 11 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
+    /* 12 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)
 {
     *n = sizeof steps / sizeof *steps;
     return steps;
+}
+
+static void print_verbs(strbuf *out)
+{
+    policy_verbs verbs = passes_verbs(out->a);
+    strbuf_adds(out, "\n| rule | argument | values |\n|---|---|---|\n");
+    for (uint32_t i = 0; i < verbs.n; i++) {
+        const policy_verb *v = &verbs.rows[i];
+        strbuf_adds(out, "| `");
+        strbuf whole = strbuf_new(out->a);
+        policy_verb_print(v, &whole);
+        for (const char *c = whole.s; *c; c++) strbuf_adds(out, *c == '|' ? "\\|" : (char[]){*c, 0});
+        strbuf_adds(out, v->n_params ? "` |" : "` | | |\n");
+        for (uint32_t k = 0; k < v->n_params; k++) {
+            const policy_param *p = &v->params[k];
+            strbuf_addf(out, "%s `%s`: %s | ", k ? "| |" : "", p->name, p->summary);
+            policy_param_print(p, out);
+            if (!p->required) strbuf_adds(out, "; without it: ");
+            if (!p->required) policy_value_print(&p->preset, out);
+            strbuf_adds(out, " |\n");
+        }
+    }
 }
 
 void passes_print_reference(strbuf *out)
@@ -35,4 +59,5 @@ void passes_print_reference(strbuf *out)
     strbuf_adds(out, "\n| step | pass | why here |\n|---|---|---|\n");
     for (uint32_t i = 0; i < sizeof steps / sizeof *steps; i++)
         strbuf_addf(out, "| %u | `%s` | %s |\n", i + 1, pass_row(steps[i].pass)->name, steps[i].reason);
+    print_verbs(out);
 }

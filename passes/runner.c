@@ -11,7 +11,6 @@ const pass_info *pass_row(pass_id id)
 #define PASS(name, NAME, STAGE, NUMERICS, FLAGS, summary) \
     [PASS_##NAME] = {PASS_##NAME, #name, STAGE_##STAGE, NUMERICS_##NUMERICS, FLAGS, summary, pass_##name},
 #include "passes/passes.def"
-#undef PASS
     };
     assert((unsigned)id < PASS_COUNT);
     return &rows[id];
@@ -29,16 +28,28 @@ bool pass_find(const char *name, size_t n, pass_id *out)
     return false;
 }
 
-void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...)
+static void remark(pass_ctx *ctx, span at, const char *fmt, va_list ap)
 {
     if (!ctx->session->options->remarks) return;
-    va_list ap;
-    va_start(ap, fmt);
     const char *message = arena_vprintf(ctx->scratch, fmt, ap);
-    va_end(ap);
-    span at = n && n->n_sources ? n->sources[0] : (span){0};
     diag *g = diag_add(ctx->d, DIAG_REMARK, at, "%s: %s", ctx->pass->name, message);
     diag_code(g, ctx->pass->name);
+}
+
+void pass_remark(pass_ctx *ctx, const node *n, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    remark(ctx, n && n->n_sources ? n->sources[0] : (span){0}, fmt, ap);
+    va_end(ap);
+}
+
+void pass_remark_at(pass_ctx *ctx, span at, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    remark(ctx, at, fmt, ap);
+    va_end(ap);
 }
 
 /* ---- flags ---- */
@@ -231,22 +242,85 @@ static void print_module(const runner *r, const pass_info *p, uint32_t step, uin
             changed ? "changed" : "unchanged", text.s);
 }
 
+/* ---- policies ---- */
+
+/* Takes the rules that ask for p out of the module. */
+static uint32_t take_rules(module *m, const pass_info *p, arena *a, policy_rule ***out)
+{
+    VEC(policy_rule *) taken = {0};
+    uint32_t kept = 0;
+    vec_foreach (policy_rule *, r, &m->policy) {
+        if (!strcmp((*r)->verb, p->name)) vec_push(a, &taken, *r);
+        else m->policy.data[kept++] = *r;
+    }
+    m->policy.len = kept;
+    *out = taken.data;
+    return taken.len;
+}
+
+/* What the regions that are to stay exact compute: the ops and types of their nodes, in order. */
+static void print_kept(const module *m, arena *a, strbuf *out)
+{
+    const bool *kept = policy_kept_exact(m, a);
+    uint32_t n_functions;
+    function **functions = module_walk(m, a, &n_functions);
+    for (uint32_t i = 0; i < n_functions; i++)
+        function_foreach (n, functions[i]) {
+            if (!kept[n->in->id]) continue;
+            strbuf_addf(out, "%s ", op_row(n->op)->name);
+            type_print(m, &n->result->ty, out);
+            strbuf_addc(out, '\n');
+        }
+}
+
+/* A rule that is still there at the end had no pass to take it. That is an error unless the user left the pass out. */
+static bool check_taken(const runner *r, bool stopped)
+{
+    const pass_options *o = r->s->options;
+    bool ok = true;
+    vec_foreach (policy_rule *, p, &r->m->policy) {
+        const char *verb = (*p)->verb;
+        pass_id id;
+        bool skipped = pass_find(verb, strlen(verb), &id) && o->skip[id];
+        const char *flag = skipped ? "--skip-pass" : o->only ? "--run-pass" : stopped ? "--stop-after" : NULL;
+        if (flag && !o->remarks) continue;
+        strbuf text = strbuf_new(r->m->a);
+        policy_rule_print(*p, &text);
+        if (!flag) {
+            diag *g = diag_error(r->s->d, (*p)->at, "no pass took this rule");
+            diag_got(g, "%s", text.s);
+            ok = false;
+        } else {
+            diag *g = diag_add(r->s->d, DIAG_REMARK, (*p)->at, "%s: not done: %s leaves the pass out", verb, flag);
+            diag_code(g, verb);
+        }
+    }
+    return ok;
+}
+
 static bool run_one(runner *r, const pass_info *p, uint32_t step, uint32_t steps)
 {
     const pass_session *s = r->s;
     const pass_options *o = s->options;
     arena *a = arena_new(out_of_memory, r->m->a);
     if (!a) arena_out_of_memory(r->m->a);
-    strbuf before = strbuf_new(a);
+    strbuf before = strbuf_new(a), kept = strbuf_new(a), still = strbuf_new(a);
+    bool guarded = o->verify_each && p->numerics == NUMERICS_APPROXIMATE;
     if (o->verify_each) module_print(r->m, &before);
+    if (guarded) print_kept(r->m, a, &kept);
+    policy_rule **rules = NULL;
+    uint32_t n_rules = take_rules(r->m, p, a, &rules);
 
     /* The pass gets an arena of its own, so that its memory is told apart from the runner's. */
     arena *scratch = arena_new(out_of_memory, r->m->a);
     if (!scratch) arena_out_of_memory(r->m->a);
-    pass_ctx ctx = {.session = s, .pass = p, .scratch = scratch, .d = s->d};
+    pass_ctx ctx = {.session = s, .pass = p, .scratch = scratch, .d = s->d, .rules = rules, .n_rules = n_rules};
     run_record record = {.pass = p, .nodes_before = count_nodes(r->m)};
     double start = now();
-    bool ok = p->run(&ctx, r->m, &record.changed) == STATUS_OK;
+    /* What changes the model runs only where a rule asks for it. */
+    bool asked = n_rules || p->numerics != NUMERICS_APPROXIMATE;
+    bool ok = !asked || p->run(&ctx, r->m, &record.changed) == STATUS_OK;
+    record.changed |= n_rules > 0;
     record.seconds = now() - start;
     record.scratch = arena_bytes(scratch);
     record.nodes_after = count_nodes(r->m);
@@ -258,6 +332,11 @@ static bool run_one(runner *r, const pass_info *p, uint32_t step, uint32_t steps
         print_module(r, p, step, steps, record.changed, a);
     if (ok && o->verify_each) ok = check_result(r, p, &before, record.changed, a);
     if (ok && o->roundtrip_each) ok = check_roundtrip(r, p, a);
+    if (ok && guarded) {
+        print_kept(r->m, a, &still);
+        ok = kept.len == still.len && !memcmp(kept.s, still.s, kept.len);
+        if (!ok) diag_error(s->d, (span){0}, "pass %s changed what is to stay exact", p->name);
+    }
     arena_free(a);
     return ok;
 }
@@ -280,13 +359,14 @@ status passes_run_rows(module *m, const pass_session *s, const pass_info *const 
 {
     const pass_options *o = s->options;
     runner r = {.s = s, .m = m};
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++) {
+    bool ok = policy_check(m, s->d), stopped = false;
+    for (uint32_t i = 0; ok && i < n && !stopped; i++) {
         pass_id id = rows[i]->id;
         if (id < PASS_COUNT && o->skip[id]) continue;
         ok = run_one(&r, rows[i], i + 1, n);
-        if (id < PASS_COUNT && o->stop_after == (int)id) break;
+        stopped = id < PASS_COUNT && o->stop_after == (int)id;
     }
+    ok = ok && check_taken(&r, stopped);
     if (o->time_passes) print_times(&r);
     return ok ? STATUS_OK : STATUS_FAILED;
 }

@@ -2,6 +2,7 @@
 #include "frontend/frontend.h"
 #include "fuzz/fuzz_main.h"
 #include "ir/module.h"
+#include "tests/support/verbs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -10,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     interner *names = interner_new(a);
     diags *d = diags_new(a, sources, 0);
     frontend_session s = {a, names, sources, d, dims_new(a, names)};
-    frontend_options o = {.weights = FRONTEND_WEIGHTS_RANDOM, .embedded_only = true};
+    const policy_verbs verbs = test_verbs();
+    frontend_options o = {.weights = FRONTEND_WEIGHTS_RANDOM, .embedded_only = true, .verbs = &verbs};
     frontend_result r;
     char *text = arena_strndup(a, (const char *)data, size);
     bool ok = frontend_compile_text(&s, "fuzz.tfx", text, size, &o, &r);

@@ -286,6 +286,28 @@ static void test_kernels_are_shared(void **state)
     release(&l);
 }
 
+/* Casts of narrow parameters are done where the parameters are read: no kernel more, and what is stored is narrow. */
+static void test_narrow_parameters_cost_no_kernel(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t launches;
+    } want[] = {{"linear", 1}, {"half", 1}, {"views_between", 2}, {"batched", 1}, {"lookup", 1}};
+    lowered l = lower_program("narrow.tir", wide);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t launches = 0;
+        kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
+        if (launches != want[i].launches) fail_msg("@%s launches %u kernels", f->name, launches);
+        for (uint32_t k = 0; k < f->params.len; k++) {
+            const kparam *p = &f->params.data[k];
+            if (p->weight && dtype_bits(p->weight->dt) > 16) fail_msg("@%s stores %s wide", f->name, p->tensor);
+        }
+    }
+    release(&l);
+}
+
 static int is_program(const struct dirent *e)
 {
     size_t n = strlen(e->d_name);
@@ -297,13 +319,14 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 1, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 2, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
             .name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 1, NULL, NULL);
+    tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 2, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "tests/support/verbs.h"
 #include "unit/cmocka_all.h"
 
 front front_open(void)
@@ -23,7 +24,8 @@ front front_compile(const char *text)
 {
     front f = front_open();
     frontend_session s = {f.a, f.names, f.sources, f.d, f.dims};
-    frontend_options o = {.weights = FRONTEND_WEIGHTS_RANDOM, .embedded_only = true};
+    const policy_verbs verbs = test_verbs();
+    frontend_options o = {.weights = FRONTEND_WEIGHTS_RANDOM, .embedded_only = true, .verbs = &verbs};
     frontend_result r;
     if (frontend_compile_text(&s, "a.tfx", text, strlen(text), &o, &r)) f.m = r.module;
     return f;

@@ -17,7 +17,7 @@ typedef struct {
 
 front front_open(void);
 void front_close(front *f);
-/* Compiles with random weights; imports only the standard library. */
+/* Compiles with random weights; imports only the standard library. Rules may use the verbs of tests/support/verbs.h. */
 front front_compile(const char *text);
 /* All messages as a user would see them. */
 const char *front_messages(front *f);

@@ -22,7 +22,10 @@ static const char small[] = "module m\n"
                             "  %3 = add %2, %1 : f32[B, 8] in r3\n"
                             "  point \"a:mid\" = %2\n"
                             "  return %3, %2\n"
-                            "}\n";
+                            "}\n"
+                            "\n"
+                            "rule narrow linear in \"a\" (to = \"bf16\", of = [1, 2]) at @f r1, @f\n"
+                            "rule merge after \"a:mid\" at @f \"a:mid\"\n";
 
 static node *nth(module *m, uint32_t i)
 {
@@ -132,6 +135,8 @@ static void copies_are_apart(void **state)
     value_replace(f, nth(c, 3)->result, nth(c, 2)->result);
     node_erase(nth(c, 3));
     module_remove_param(c, c->params.data[0]);
+    c->policy.data[0]->regions.len = 1;
+    function_remove_point(f, 0);
     assert_string_equal(tir_text(&s, m), before);
     assert_true(module_verify(m, s.d));
     assert_non_null(module_find_param(m, "w"));
@@ -162,6 +167,31 @@ static void constants_are_seen_through_views(void **state)
     }
     double v;
     assert_false(value_const_splat(m->functions.data[0]->args.data[0].v, &v));
+    tir_close(&s);
+}
+
+/* A rule knows regions for good and points while they are there. */
+static void rules_follow_points(void **state)
+{
+    (void)state;
+    tir_session s = tir_open();
+    module *m = tir_parse(&s, small);
+    function *f = m->functions.data[0];
+    policy_rule *narrow = m->policy.data[0], *merge = m->policy.data[1];
+    assert_ptr_equal(narrow->regions.data[0], nth(m, 1)->in);
+    assert_ptr_equal(narrow->regions.data[1], f->root);
+    assert_string_equal(policy_rule_arg(narrow, "to")->word, "bf16");
+    assert_int_equal(policy_rule_arg(narrow, "of")->ints.v[1], 2);
+    function_add_point(f, "a:mid", nth(m, 3)->result);
+    function_remove_point(f, 0);
+    assert_int_equal(merge->points.len, 1); /* another value has the name */
+    assert_true(module_verify(m, s.d));
+    function_remove_point(f, 0);
+    assert_int_equal(merge->points.len, 0);
+    assert_true(module_verify(m, s.d));
+    strbuf b = strbuf_new(s.a);
+    policy_rule_print(narrow, &b);
+    assert_string_equal(b.s, "narrow linear in \"a\" (to = \"bf16\", of = [1, 2])");
     tir_close(&s);
 }
 
@@ -263,6 +293,20 @@ static void break_def(module *m)
 {
     nth(m, 1)->result->def = nth(m, 2);
 }
+static void break_rule_region(module *m)
+{
+    region *r = ARENA_NEW(m->a, region);
+    *r = *m->policy.data[0]->regions.data[0];
+    m->policy.data[0]->regions.data[0] = r;
+}
+static void break_rule_point(module *m)
+{
+    m->policy.data[1]->points.data[0].place = "a:nothing";
+}
+static void break_rule_places(module *m)
+{
+    m->policy.data[1]->relation = POLICY_IN;
+}
 static void break_erased(module *m)
 {
     value_replace(m->functions.data[0], nth(m, 2)->result, nth(m, 1)->result);
@@ -275,10 +319,11 @@ static void every_broken_invariant_is_seen(void **state)
 {
     (void)state;
     static breaker *const breakers[] = {
-        break_operand_order, break_use_missing,  break_use_wrong, break_use_extra,   break_type,   break_size,
-        break_attr,          break_attr_name,    break_region,    break_function,    break_result, break_point,
-        break_list,          break_last,         break_param,     break_param_value, break_id,     break_id_range,
-        break_param_shape,   break_region_order, break_def,       break_erased,
+        break_operand_order, break_use_missing, break_use_wrong,   break_use_extra,   break_type,
+        break_size,          break_attr,        break_attr_name,   break_region,      break_function,
+        break_result,        break_point,       break_list,        break_last,        break_param,
+        break_param_value,   break_id,          break_id_range,    break_param_shape, break_region_order,
+        break_def,           break_erased,      break_rule_region, break_rule_point,  break_rule_places,
     };
     for (size_t i = 0; i < sizeof breakers / sizeof *breakers; i++) {
         tir_session s = tir_open();
@@ -394,6 +439,7 @@ int main(void)
         cmocka_unit_test(nodes_go_before_others),
         cmocka_unit_test(sources_are_joined_once),
         cmocka_unit_test(regions_nest),
+        cmocka_unit_test(rules_follow_points),
         cmocka_unit_test(copies_are_apart),
         cmocka_unit_test(constants_are_seen_through_views),
         cmocka_unit_test(every_broken_invariant_is_seen),

@@ -77,6 +77,7 @@ static const char everything[] =
     "}\n"
     "\n"
     "func @second() -> () {\n"
+    "  region r1 = \"gelu\" at \"a\"\n"
     "  return\n"
     "}\n"
     "\n"
@@ -110,7 +111,13 @@ static const char everything[] =
     "  point \"layers.0:top\" = %i\n"
     "  state \"layers.0.\\\"k\\\"\" = %1\n"
     "  return %5, %all, %3\n"
-    "}\n";
+    "}\n"
+    "\n"
+    "rule some_verb linear in \"encoder.**\" (n = 8, x = 0.5, big = 1e+300, on = true, off = false, word = \"odd "
+    "\\\"word\", "
+    "list = [-1, 2], none = []) at @main r2, @second r1, @main\n"
+    "rule after_verb after \"*:attended\" at @main \"encoder.layer.0:attended\"\n"
+    "rule before_verb before \"gone:p\" (x = nan)\n";
 
 static void prints_what_it_reads(void **state)
 {
@@ -155,12 +162,15 @@ typedef struct {
 #define F(body)                                                                                                        \
     "module m\ndim B input 1..4\ndim S input 1..8\nparam \"w\" : f32[2, 3] = splat f32[2, 3] 0.0\nfunc @f(%x: f32[B, " \
     "2], %i: i32[B], %c: bool[B, 2]) -> (y: f32[B, 2]) {\n" body "\n  return %x\n}\n"
+#define R(rule)                                                                                            \
+    "module m\nfunc @f(%x: f32) -> (y: f32) {\nregion r1 = \"b\" at \"a\"\npoint \"a:p\" = %x\nreturn %x " \
+    "}\nrule " rule
 #define P(value) "module m\nparam \"p\" : f32[2, 2] = " value "\n"
 
 static const bad mistakes[] = {
     {"", "expected 'module'"},
     {"modul m", "expected 'module'"},
-    {"module m\nfunk", "expected dim, param, state, body or func"},
+    {"module m\nfunk", "expected dim, param, state, body, func or rule"},
     {"module m\ndim B input 4..1", "not in order"},
     {"module m\ndim B input -1..1", "not in order"},
     {"module m\ndim B input 1..99999999999999999999", "does not fit in 64 bits"},
@@ -276,6 +286,25 @@ static const bad mistakes[] = {
     {F("region r1 = \"a\" at \"b\"\nregion r1 = \"a\" at \"b\""), "declared twice"},
     {F("point \"a:b\" = %q"), "%q is not defined"},
     {F("exp"), "expected a node, region, check, point, state or return"},
+    {R("\"verb\" in \"a\""), "expected a verb"},
+    {R("verb \"a\""), "expected in, after or before"},
+    {R("verb sub ject in \"a\""), "expected in, after or before"},
+    {R("verb in a"), "expected a place in quotes"},
+    {R("verb in \"a\" ()"), "expected an argument"},
+    {R("verb in \"a\" (x 1)"), "expected '='"},
+    {R("verb in \"a\" (x = )"), "expected a number"},
+    {R("verb in \"a\" (x = bf16)"), "expected a number"},
+    {R("verb in \"a\" (x = [1, 0.5])"), "expected ']'"},
+    {R("verb in \"a\" (x = 99999999999999999999)"), "does not fit in 64 bits"},
+    {R("verb in \"a\" (x = 1, x = 2)"), "argument x is given twice"},
+    {R("verb in \"a\" (x = 1"), "expected ')'"},
+    {R("verb in \"a\" at f"), "expected '@'"},
+    {R("verb in \"a\" at @g"), "no function @g"},
+    {R("verb in \"a\" at @f r9"), "@f has no region 'r9'"},
+    {R("verb in \"a\" at @f r1,"), "expected '@'"},
+    {R("verb in \"a\" at @f \"a:p\""), "expected a region"},
+    {R("verb after \"a:p\" at @f r1"), "expected a point in quotes"},
+    {R("verb after \"a:p\" at @f \"a:q\""), "@f has no point \"a:q\""},
     {"module m\nfunc @f(%x: f32) -> (y: i32) { return %x }", "declared with another type"},
     {"module m\nfunc @f(%x: f32, %x: f32) -> (y: f32) { return %x }", "defined twice"},
     {"module m\nfunc @f(%x: f32) -> (y: f32) { return %x", "expected '}'"},

@@ -56,7 +56,7 @@ static bool same_number(double a, double b, pass_numerics numerics)
 {
     if (a != a || b != b) return a != a && b != b;
     if (numerics == NUMERICS_EXACT) return !memcmp(&a, &b, sizeof a);
-    return a == b || fabs(a - b) <= 1e-5 * (1 + fabs(a));
+    return a == b || fabs(a - b) <= (numerics == NUMERICS_APPROXIMATE ? 0x1p-5 : 1e-5) * (1 + fabs(a));
 }
 
 static const char *compare_tensors(arena *a, const char *name, const tensor *x, const tensor *y, pass_numerics numerics)

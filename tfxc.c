@@ -189,7 +189,8 @@ static bool parse_emit(session *s, const char *name)
 
 static bool parse_binding(session *s, const char *text, const char *flag, named_files *list)
 {
-    const char *eq = strchr(text, '=');
+    const char *eq = text + strcspn(text, "=/"); /* what stands behind a '/' belongs to the file's name */
+    if (*eq != '=') eq = NULL;
     size_t n = strlen(text);
     bool all = !eq && n > 4 && !strcmp(text + n - 4, ".npz");
     if (!all && (!eq || eq == text || !eq[1])) return usage_error(s, "%s needs NAME=FILE, or a FILE.npz", flag);

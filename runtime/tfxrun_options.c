@@ -36,7 +36,8 @@ static bool read_tolerance(const char *flag, const char *s, double *v)
 /* NAME=VALUE, or VALUE alone where that is allowed. */
 static bool add_named(const char *flag, const char *s, bool name_needed, options *o, named_list *list)
 {
-    const char *eq = strchr(s, '=');
+    const char *eq = s + strcspn(s, "=/"); /* what stands behind a '/' belongs to the file's name */
+    if (*eq != '=') eq = NULL;
     if ((!eq && name_needed) || eq == s || (eq && !eq[1]) || !*s) {
         complain("%s: expected NAME=%s, got '%s'", flag, name_needed ? "VALUE" : "FILE (or a FILE with all of them)",
                  s);

@@ -256,6 +256,7 @@ for ir in tir kir; do
     says "$ir: no such entry" 1 "tfxc: error: the model has no entry 'mm'
   hint: did you mean 'm'?" a.tfx --interpret=$ir --input=x=x.npy --entry=mm
     says "$ir: no such file" 1 "tfxc: error: none.npy: No such file or directory" a.tfx --interpret=$ir --input=x=none.npy
+    says "$ir: '=' in a path" 1 "tfxc: error: ./a=b.npz: No such file or directory" a.tfx --interpret=$ir --input=./a=b.npz
     says "$ir: no such archive" 1 "tfxc: error: none.npz: No such file or directory" a.tfx --interpret=$ir --input=none.npz
 done
 says "dim without its value" 2 "tfxc: error: --dim needs NAME=N, not 'P'" a.tfx --interpret=tir --dim=P

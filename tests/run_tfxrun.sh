@@ -83,6 +83,8 @@ check "given twice" 2 "tfxrun: error: input 'ids' is given twice" toy.so --input
 npy narrow.npy '|u1' '(1, 2)' '\x00\x09'
 check "integers widen" 0 "emb: f32[1, 2, 4] 0 2 4 6 180 182 184 186" toy.so --input ids=narrow.npy
 npy float.npy '<f4' '(1, 2)' '\0\0\0\0\0\0\xc0\x3f'
+mkdir -p a=b && cp narrow.npy a=b/c.npy
+check "'=' in a path" 0 "emb: f32[1, 2, 4] 0 2 4 6 180 182 184 186" toy.so --input ./a=b/c.npy
 check "fraction" 2 "tfxrun: error: input 'ids': element [0, 1] of float.npy is 1.5, which i64 cannot hold exactly
   hint: --cast rounds" toy.so --input ids=float.npy
 check "fraction rounded" 0 "emb: f32[1, 2, 4] 0 2 4 6 40 42 44 46" toy.so --input ids=float.npy --cast

@@ -51,56 +51,7 @@ for case in "${cases[@]}"; do
     check "$name: formatted again" "$tfxc" --format=check "$dir/out.tfx"
 done
 [ -n "$update" ] && exit 0
-[ $# -eq 0 ] || { # ---- documentation reaches the header and the artefact ----
-cat >words.tfx <<'end'
-/// Looks words up.
-///
-/// No */ end.
-model words
-  where B <= 4, S <= 8
-{
-  /// The first entry.
-  /// In two lines.
-  entry one(
-    /// token ids,
-    /// 0 pads
-    ids: i64[B, S],
-    /// slots
-    P: dim
-  ) -> (
-    /// vectors
-    v: f32[B, S, 4]
-  )
-    where P < 5
-  {
-    return embedding(ids, 10, dim = 4) @ "e" + P
-  }
-  entry two(x: f32[B]) -> f32[B] { return x }
-}
-end
-check "a documented program" "$tfxc" words.tfx --weights=random -o words.o
-for text in ' \* Looks words up\.$' ' \* No \* / end\.$' '^/\* The first entry\.$' ' \* In two lines\. \*/$' ' \* 0 pads \*/$' ' \* vectors \*/$' \
-    '^/\* slots \*/$'; do
-    check "no line like '$text' in the header" grep -q "$text" words.h
-done
-check "a documented artefact" "$tfxc" words.tfx --weights=random -o words.so
-"$(dirname "$tfxc")/tfxrun" words.so --describe >described
-cat >expected <<'end'
-  Looks words up.
-
-  No */ end.
-entry 'one'
-  The first entry.
-  In two lines.
-  in      ids: i64[B, S]   token ids,
-            0 pads
-  out     v: f32[B, S, 4]   vectors
-end
-check "tfxrun --describe" diff expected <(sed -n '2,4p; /^entry .one/,/^  out/p' described)
-"$(dirname "$tfxc")/tfxrun" words.so --describe --json >described
-check "tfxrun --describe --json" grep -q '"doc": "The first entry\.\\nIn two lines\."' described
-
-echo "format: $passed passed, $failed failed"; exit $((failed > 0)); }
+[ $# -eq 0 ] || { echo "format: $passed passed, $failed failed"; exit $((failed > 0)); }
 
 # Every program that there is: the files, and what stands in tests and docs.
 mkdir "$work/all"
@@ -217,6 +168,55 @@ cp grows.tfx kept.tfx
 check "what would grow beyond the limit is an error" not formats grows.tfx
 says "that is named" 'would be too large'
 check "it stays as it is" cmp grows.tfx kept.tfx
+
+# ---- documentation reaches the header and the artefact ----
+cat >words.tfx <<'end'
+/// Looks words up.
+///
+/// No */ end.
+model words
+  where B <= 4, S <= 8
+{
+  /// The first entry.
+  /// In two lines.
+  entry one(
+    /// token ids,
+    /// 0 pads
+    ids: i64[B, S],
+    /// slots
+    P: dim
+  ) -> (
+    /// vectors
+    v: f32[B, S, 4]
+  )
+    where P < 5
+  {
+    return embedding(ids, 10, dim = 4) @ "e" + P
+  }
+  entry two(x: f32[B]) -> f32[B] { return x }
+}
+end
+check "a documented program" "$tfxc" words.tfx --weights=random -o words.o
+for text in ' \* Looks words up\.$' ' \* No \* / end\.$' '^/\* The first entry\.$' ' \* In two lines\. \*/$' ' \* 0 pads \*/$' ' \* vectors \*/$' \
+    '^/\* slots \*/$'; do
+    check "no line like '$text' in the header" grep -q "$text" words.h
+done
+check "a documented artefact" "$tfxc" words.tfx --weights=random -o words.so
+"$(dirname "$tfxc")/tfxrun" words.so --describe >described
+cat >expected <<'end'
+  Looks words up.
+
+  No */ end.
+entry 'one'
+  The first entry.
+  In two lines.
+  in      ids: i64[B, S]   token ids,
+            0 pads
+  out     v: f32[B, S, 4]   vectors
+end
+check "tfxrun --describe" diff expected <(sed -n '2,4p; /^entry .one/,/^  out/p' described)
+"$(dirname "$tfxc")/tfxrun" words.so --describe --json >described
+check "tfxrun --describe --json" grep -q '"doc": "The first entry\.\\nIn two lines\."' described
 
 echo "format: $passed passed, $failed failed"
 [ $failed -eq 0 ]

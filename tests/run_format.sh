@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_format.sh BUILD_DIR [--update] [CASE]...: tfxc --format and --print-blocks.
+# run_format.sh BUILD_DIR [--update] [CASE]...: tfxc --format and --print-blocks; where documentation (///) ends up.
 #
 #   - tests/golden/format/*.txt: text in and out (sections "== in.tfx" and "== out.tfx"; --update rewrites the second)
 #   - every program in the tree: formatting twice changes nothing, and the formatted program has the same tensor IR
@@ -168,6 +168,55 @@ cp grows.tfx kept.tfx
 check "what would grow beyond the limit is an error" not formats grows.tfx
 says "that is named" 'would be too large'
 check "it stays as it is" cmp grows.tfx kept.tfx
+
+# ---- documentation reaches the header and the artefact ----
+cat >words.tfx <<'end'
+/// Looks words up.
+///
+/// No */ end.
+model words
+  where B <= 4, S <= 8
+{
+  /// The first entry.
+  /// In two lines.
+  entry one(
+    /// token ids,
+    /// 0 pads
+    ids: i64[B, S],
+    /// slots
+    P: dim
+  ) -> (
+    /// vectors
+    v: f32[B, S, 4]
+  )
+    where P < 5
+  {
+    return embedding(ids, 10, dim = 4) @ "e" + P
+  }
+  entry two(x: f32[B]) -> f32[B] { return x }
+}
+end
+check "a documented program" "$tfxc" words.tfx --weights=random -o words.o
+for text in ' \* Looks words up\.$' ' \* No \* / end\.$' '^/\* The first entry\.$' ' \* In two lines\. \*/$' ' \* 0 pads \*/$' ' \* vectors \*/$' \
+    '^/\* slots \*/$'; do
+    check "no line like '$text' in the header" grep -q "$text" words.h
+done
+check "a documented artefact" "$tfxc" words.tfx --weights=random -o words.so
+"$(dirname "$tfxc")/tfxrun" words.so --describe >described
+cat >expected <<'end'
+  Looks words up.
+
+  No */ end.
+entry 'one'
+  The first entry.
+  In two lines.
+  in      ids: i64[B, S]   token ids,
+            0 pads
+  out     v: f32[B, S, 4]   vectors
+end
+check "tfxrun --describe" diff expected <(sed -n '2,4p; /^entry .one/,/^  out/p' described)
+"$(dirname "$tfxc")/tfxrun" words.so --describe --json >described
+check "tfxrun --describe --json" grep -q '"doc": "The first entry\.\\nIn two lines\."' described
 
 echo "format: $passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run_language_docs.sh BUILD_DIR: docs/language.md against the compiler. Its complete programs compile, and it mentions every block of
-# the standard library and every built-in function.
+# run_language_docs.sh BUILD_DIR: docs/language.md against the compiler. Its complete programs compile, and it mentions every file
+# of the standard library and every built-in function.
 set -u
 build=${1:?usage: run_language_docs.sh BUILD_DIR}
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,7 +23,7 @@ for program in "$work"/*.tfx; do
 done
 [ "$programs" -ge 4 ] || { echo "FAIL: only $programs programs found"; failed=1; }
 
-names=$(sed -n 's/^block \([a-z0-9_]*\).*/\1/p' "$root"/frontend/std/*.tfx; sed -n 's/^BUILTIN(\([a-z]*\),.*/\1/p' "$root/frontend/builtins.def")
+names=$(cd "$root/frontend" && ls std/*.tfx; sed -n 's/^BUILTIN(\([a-z]*\),.*/\1/p' "$root/frontend/builtins.def")
 for name in $names; do
     grep -q "\b$name\b" "$doc" || { echo "FAIL: docs/language.md does not mention $name"; failed=1; }
 done

@@ -61,21 +61,21 @@ typedef struct {
     /* What messages about syntax are made of. */
     parse_token got, last; /* the token before the parser, and the one before that */
     VEC(parse_bracket) open;
-    int popped;               /* what `got` closed, as the table of syntax_error.c calls it */
-    int head;                 /* the word that the statement or declaration began with; TOK_ID for "x = ..." */
-    bool where_seen;          /* in this declaration */
-    bool weights_seen;        /* the same */
-    lone_comment divided;     /* since the last token */
+    int popped;           /* what `got` closed, as the table of syntax_error.c calls it */
+    int head;             /* the word that the statement or declaration began with; TOK_ID for "x = ..." */
+    bool where_seen;      /* in this declaration */
+    bool weights_seen;    /* the same */
+    lone_comment divided; /* since the last token */
     VEC(lone_comment) comments;
-    ptrmap *seen;             /* names of the file */
-    uint64_t misused;         /* reserved words that were used as names, a bit each */
+    ptrmap *seen;              /* names of the file */
+    uint64_t misused;          /* reserved words that were used as names, a bit each */
     parse_bracket misindented; /* closed by a bracket that seems to belong to an outer one; at.begin 0: none */
     span misindented_end;
 
     /* After a syntax error tokens are dropped up to one at which a statement or a declaration begins. */
     bool skipping;
-    uint32_t base;   /* braces open around the mistake */
-    bool fresh;      /* the last error was not at the token of the error before it */
+    uint32_t base; /* braces open around the mistake */
+    bool fresh;    /* the last error was not at the token of the error before it */
     uint32_t failed_at;
     uint32_t closing; /* brackets that are closed for the user before `got` is handed out */
     bool quiet;       /* while that lasts */
@@ -96,8 +96,8 @@ void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file);
 bool parse_ends_operand(int token);
 bool parse_begins_statement(int token); /* with a word */
 bool parse_begins_declaration(int token);
-/* Where and how the token in ctx->got is wrong, as an error. `expected` tells of each token, by its number, whether it could stand
- * there; `text` lists them; `what` is the wrong one (syntax_error.c). */
+/* Where and how the token in ctx->got is wrong, as an error. `expected` tells of each token, by its number, whether it
+ * could stand there; `text` lists them; `what` is the wrong one (syntax_error.c). */
 void parse_report_syntax(parse_ctx *ctx, bool (*expected)(const void *set, int token), const void *set,
                          const char *what, const char *text);
 

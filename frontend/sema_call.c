@@ -1,4 +1,5 @@
 /* Calls of blocks: arguments to formals, dims and dtype variables found from tensors, one instance per call. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
 
 const char *signature_text(sema *s, const char *name, const ast_sig *sig)
@@ -10,7 +11,7 @@ sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *blo
                                  const char *path, span call)
 {
     sema_instance *in = ARENA_NEW(s->a, sema_instance);
-    *in = (sema_instance){s->program->instances.len, parent, block, written, path, call};
+    *in = (sema_instance){s->program->instances.len, parent, block, written, path, call, {0}};
     vec_push(s->a, &s->program->instances, in);
     return in;
 }
@@ -68,6 +69,17 @@ static int find_formal(const ast_sig *sig, const char *name)
     return -1;
 }
 
+void hint_argument(diag *g, const char *name, const name_list *names)
+{
+    const char *meant = alias_hint(ALIAS_ARG, name);
+    vec_foreach (const char *, n, names)
+        if (meant && strcmp(*n, meant) == 0) {
+            hint_near(g, meant);
+            return;
+        }
+    hint_near(g, suggest(name, names->data, names->len));
+}
+
 static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const char *callee, slot *slots)
 {
     bool ok = true, keyword_seen = false;
@@ -82,9 +94,8 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
                     sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", callee, arg->key.name);
                 name_list names = {0};
                 vec_foreach (ast_formal, f, &sig->formals) vec_push(s->a, &names, f->name.name);
-                const char *near = suggest(arg->key.name, names.data, names.len);
                 diag_line(g, "signature", "%s", signature_text(s, callee, sig));
-                if (near) diag_hint(g, "did you mean '%s'?", near);
+                hint_argument(g, arg->key.name, &names);
                 ok = false;
                 continue;
             }
@@ -142,7 +153,8 @@ static bool is_dtype_variable(const sema *s, const frame *f, const ast_sig *sig,
     dtype dt;
     (void)s;
     const char *name = t->name.name;
-    return name[0] >= 'A' && name[0] <= 'Z' && !sema_dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f;
+    return name[0] >= 'A' && name[0] <= 'Z' && !sema_dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f &&
+           !alias_hint(ALIAS_TYPE, name); /* Tensor */
 }
 
 /* "   (B, S = 12 from argument 'x')": the variables of a formal's type that other arguments decided. */
@@ -323,7 +335,11 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
         }
         if (!is_compile_time_type(&formal->type)) continue;
         value v = coerce_formal(s, formal, slots[i].v, slots[i].arg->value->at, callee);
-        if (v.kind == V_ERROR) return false;
+        if (v.kind == V_ERROR) {
+            if (s->open && slots[i].v.kind != V_ERROR)
+                diag_line(s->open, "signature", "%s", signature_text(s, callee, sig));
+            return false;
+        }
         b->v = v;
         b->state = BIND_READY;
     }
@@ -468,6 +484,7 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
                .call = at,
                .depth = caller->depth + 1};
     f.in = sema_instance_new(s, caller->in, b->canonical, callee, path, at);
+    f.in->named = e->call.path.name ? e->call.path.at : (span){0};
     if (!bind_args(s, &f, sig, callee, e, slots)) return sema_error_value();
 
     s->frame = &f;

@@ -214,6 +214,7 @@ struct sema {
     uint32_t owners;    /* counter for frame.path_owner */
     uint32_t warnings;
     bool failed;      /* an error was reported */
+    bool unbounded;   /* a dim without an upper bound was reported */
     bool stopped;     /* a limit was reached: everything unwinds */
     ptrmap *reported; /* places of errors: one error a place */
     diags *sink;      /* receives what is not to be shown */
@@ -242,8 +243,9 @@ bool sema_step(sema *s, span at);
 /* Bounds the C stack: across blocks, defaults and constants the syntax tree's own limit does not. The caller counts
  * s->recursion down again after true. */
 bool sema_enter(sema *s, span at);
-/* The innermost call made in the model's own file that led here, and whether here is in another file. */
+/* The innermost call made in a file of the user's that led here, and whether here is in the standard library. */
 span sema_user_call(const sema *s, bool *inside_library);
+bool sema_in_library(const sema *s, span at);   /* in a file that is inside the compiler */
 const char *sema_where(const sema *s, span at); /* "std/bert.tfx:3:11" */
 value sema_error_value(void);
 
@@ -257,6 +259,10 @@ value sema_lookup(sema *s, ast_name name);
 binding *sema_lookup_binding(sema *s, const char *name);
 value sema_file_lookup(sema *s, sema_file *f, const char *name, bool *found);
 const char *sema_suggest(sema *s, const char *name);
+/* "did you mean 'near'?" when there is a near one. */
+void hint_near(diag *g, const char *near);
+/* "b s d": names for the axes of a tensor in a pattern, from its dims; up to rank letters. */
+const char *const *axis_names(sema *s, const sema_type *t);
 value binding_value(sema *s, binding *b);
 
 /* ---- files (sema_import.c) ---- */
@@ -356,6 +362,8 @@ value *check_results(sema *s, const ast_sig *sig, const ast_body *body, const ch
 value call_builtin(sema *s, const builtin *b, const ast_expr *call);
 const builtin *builtin_find(const char *name);
 void builtin_names(sema *s, name_list *out);
+/* Which of the arguments `names` an unknown one may have been meant to be. */
+void hint_argument(diag *g, const char *name, const name_list *names);
 value builtin_einsum(sema *s, const ast_expr *call);
 value builtin_rearrange(sema *s, const ast_expr *call);
 

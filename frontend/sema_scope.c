@@ -1,4 +1,5 @@
 /* Names: scopes, lookup, suggestions for misspelt ones. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
 
 enum { LINEAR_SCOPE = 8 }; /* scopes are mostly tiny: only larger ones get a map */
@@ -142,9 +143,15 @@ value sema_lookup(sema *s, ast_name name)
     if (name.name == intern_z(s->names, "none")) return (value){.kind = V_NONE};
 
     diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
-    const char *near = sema_suggest(s, name.name);
-    if (near) diag_hint(g, "did you mean '%s'?", near);
+    const char *meant = alias_hint(ALIAS_NAME, name.name);
+    if (meant) diag_hint(g, "%s", meant);
+    else hint_near(g, sema_suggest(s, name.name));
     return sema_error_value();
+}
+
+void hint_near(diag *g, const char *near)
+{
+    if (near) diag_hint(g, "did you mean '%s'?", near);
 }
 
 static void push_scope_names(sema *s, const scope *sc, name_list *out)

@@ -1,5 +1,5 @@
-/* Messages about syntax: where the caret belongs, what was expected, and what a user who comes from another language has
- * to write instead. */
+/* Messages about syntax: where the caret belongs, what was expected, and what a user who comes from another language
+ * has to write instead. */
 #include "frontend/aliases.h"
 #include "frontend/parse.h"
 
@@ -14,7 +14,8 @@ bool parse_ends_operand(int token)
 
 bool parse_begins_declaration(int token)
 {
-    return token == TOK_IMPORT || token == TOK_CONST || token == TOK_BLOCK || token == TOK_MODEL || token == TOK_OPTIMIZE;
+    return token == TOK_IMPORT || token == TOK_CONST || token == TOK_BLOCK || token == TOK_MODEL ||
+           token == TOK_OPTIMIZE;
 }
 
 bool parse_begins_statement(int token)
@@ -64,7 +65,9 @@ typedef struct {
 #define BODY "a body stands in braces: { ... }"
 #define TYPED "every argument has a type: x: f32[B, S, D], heads: int = 12"
 #define RETURNS "say what it returns: -> f32[B, S, D]"
-#define AT_PATH "after '@' stands the path of a call's parameters; a product of tensors is einsum(\"b i k, b k j -> b i j\", x, y)"
+#define AT_PATH                                                                                                       \
+    "after '@' stands the path of a call's parameters; a product of tensors is einsum(\"b i k, b k j -> b i j\", x, " \
+    "y)"
 #define TUPLE "several results are named without parentheses: let a, b = f(x)"
 #define NO_TYPE "a let has the type of its value: let h = ..."
 
@@ -214,8 +217,8 @@ void parse_report_syntax(parse_ctx *ctx, bool (*test)(const void *set, int token
     diag *g;
     /* What is missing at the end of a line is to be written there, not before what begins the next one. */
     bool next_line = got->first && ctx->last.token && !expects(&e, TOK_LET) && !expects(&e, TOK_MODEL) &&
-                     (parse_begins_statement(got->token) || parse_begins_declaration(got->token) || got->token == TOK_ID ||
-                      got->token == TOK_RBRACE || !got->token);
+                     (parse_begins_statement(got->token) || parse_begins_declaration(got->token) ||
+                      got->token == TOK_ID || got->token == TOK_RBRACE || !got->token);
     if (next_line) {
         g = parse_error(ctx, (span){ctx->last.at.end, ctx->last.at.end}, "unexpected end of line");
     } else {
@@ -227,7 +230,8 @@ void parse_report_syntax(parse_ctx *ctx, bool (*test)(const void *set, int token
         diag_note(g, "%s is a reserved word and cannot be a name", what);
     if (ctx->open.len && !expects(&e, TOK_FLOAT)) {
         const parse_bracket *b = &ctx->open.data[ctx->open.len - 1];
-        bool closes = (b->token == TOK_LPAREN && expects(&e, TOK_RPAREN)) || (b->token == TOK_LBRACKET && expects(&e, TOK_RBRACKET));
+        bool closes = (b->token == TOK_LPAREN && expects(&e, TOK_RPAREN)) ||
+                      (b->token == TOK_LBRACKET && expects(&e, TOK_RBRACKET));
         if (closes && strcmp(line_of(ctx, b->at.begin), line_of(ctx, ctx->last.at.begin)) != 0)
             diag_note(g, "'%s' was opened at %s", text_at(ctx, b->at), diag_place(ctx->session->diags, b->at));
     }

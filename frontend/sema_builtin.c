@@ -204,8 +204,7 @@ static sema_node *need_tensor(sema *s, const args *a, uint32_t i)
 
 static void hint_cast(sema *s, diag *g, span at)
 {
-    const char *text = sema_source_text(s, at);
-    diag_hint(g, "write f32(%s)", strlen(text) > 60 ? "..." : text);
+    diag_hint(g, "write f32(%s)", sema_hint_text(s, at));
 }
 
 static sema_node *need_floats(sema *s, const args *a, uint32_t i)
@@ -466,9 +465,8 @@ static bool same_dim(sema *s, const args *a, uint32_t p, uint32_t axis, dim want
 /* [B, K], [B, 1, 1, K]: the usual masks over keys, as bools of [B, 1, K]; and integers. */
 static void hint_mask(sema *s, diag *g, const args *a, const sema_type *m, const dim *want)
 {
-    const char *text = sema_source_text(s, a->at[3]);
+    const char *text = sema_hint_text(s, a->at[3]);
     dim one = dim_const(s->dims, 1);
-    if (strlen(text) > 60) text = "...";
     if (m->dt != DT_BOOL) text = arena_printf(s->a, "%s != 0", text);
     bool keys = m->rank == 2 && sema_dims_equal(s, m->shape[0], want[0]) && sema_dims_equal(s, m->shape[1], want[2]);
     bool four = m->rank == 4 && m->shape[1] == one &&

@@ -203,8 +203,7 @@ static diag *wrong_argument(sema *s, const ast_formal *f, const value *v, span a
 
 static void hint_dtype(sema *s, diag *g, dtype want, const value *v, span at)
 {
-    const char *text = sema_source_text(s, at);
-    if (strlen(text) > 40) text = "...";
+    const char *text = sema_hint_text(s, at);
     dtype got = v->node->ty.dt;
     if (want == DT_BOOL && !dtype_is_float(got)) diag_hint(g, "write '%s != 0'", text);
     else if (want != DT_BOOL) diag_hint(g, "write '%s(%s)'", dtype_name(want), text);

@@ -276,6 +276,7 @@ const char *sema_type_text(sema *s, const sema_type *t);
 const char *sema_dim_text(sema *s, dim d);
 const char *sema_value_text(sema *s, const value *v); /* what it is, for "got:" lines: "f32[B, S]", "the integer 3" */
 const char *sema_source_text(sema *s, span at);       /* as written, on one line */
+const char *sema_hint_text(sema *s, span at);         /* the same where it can be repeated in a hint, else "..." */
 bool sema_dims_equal(sema *s, dim a, dim b);          /* provably, with the facts */
 bool sema_dims_equal_plain(sema *s, dim a, dim b);    /* without the facts */
 /* An axis of size `got` can stand where `want` is: it is the same expression, or equal by a fact and can be cut to it.

@@ -12,6 +12,7 @@ typedef struct {
 
 typedef struct {
     VEC(bound *) bounds;
+    ast_names unbounded;
     ast_exprs others; /* conditions that are no bounds: required once the dims exist */
 } constraints;
 
@@ -123,9 +124,8 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
     bound *b = bound_of(s, c, name);
     b->used = true;
     if (!b->has_max) {
-        diag *g = sema_error(s, name.at, "unbounded-dim", "dim '%s' has no upper bound", name.name);
-        diag_hint(g, "add 'where %s <= 512'", name.name);
-        b->has_max = true; /* said once */
+        vec_push(s->a, &c->unbounded, name);
+        b->has_max = true; /* said once, of all */
         b->max = INT32_MAX;
     }
     dim old = dim_find(s->dims, name.name);
@@ -204,6 +204,11 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
                 ok = false;
                 continue;
             }
+            if (x->size->kind == EX_UNARY && x->size->op.op == AST_NEG && x->size->op.right->kind == EX_INT) {
+                diag *g = sema_error(s, x->at, "negative-dim", "this dim is negative");
+                diag_hint(g, "a size that varies has a name: f32[B, S]");
+                ok = false;
+            }
             if (!is_dim_name(s, x->size) || !binds_dim(s, f, sig, x->size->name.name)) continue;
             if (scope_find_here(f->names, x->size->name.name)) continue;
             dim d = make_symbol(s, c, x->size->name, 1);
@@ -216,6 +221,25 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
         vec_foreach (ast_dim, x, &formal->type.dims)
             if (x->size) ok &= check_findable(s, c, x->size);
     return ok;
+}
+
+static void report_unbounded(sema *s, const constraints *c, const ast_decl *d)
+{
+    const ast_names *list = &c->unbounded;
+    if (!list->len) return;
+    strbuf names = strbuf_new(s->a), bounds = strbuf_new(s->a);
+    for (uint32_t i = 0; i < list->len; i++) {
+        const char *name = list->data[i].name;
+        strbuf_addf(&names, "%s'%s'", !i ? "" : i + 1 == list->len ? " and " : ", ", name);
+        strbuf_addf(&bounds, "%s%s <= 512", i ? ", " : "", name);
+    }
+    diag *g = sema_error(s, list->data[0].at, "unbounded-dim", "dim%s %s ha%s no upper bound", list->len > 1 ? "s" : "",
+                         names.s, list->len > 1 ? "ve" : "s");
+    for (uint32_t i = 1; i < list->len; i++) diag_underline(g, list->data[i].at);
+    if (strcmp(list->data[0].name, "None") == 0) diag_hint(g, "a size that varies has a name of its own: f32[B, S]");
+    else if (d->code.where.len) diag_hint(g, "add '%s' to 'where'", bounds.s);
+    else diag_hint(g, "add 'where %s' %s", bounds.s, d->code.weights.present ? "before 'weights'" : "before the body");
+    s->unbounded = true;
 }
 
 static bool declare_inputs(sema *s, const ast_sig *sig)
@@ -276,8 +300,11 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     vec_foreach (bound *, b, &c.bounds) (*b)->shared = true;
     vec_foreach (ast_expr *, e, &d->code.where) read_where(s, &c, *e);
     bool ok = declare_dims(s, &c, sig);
+    report_unbounded(s, &c, d);
+    bool misnamed = c.unbounded.len && !strcmp(c.unbounded.data[0].name, "None");
     vec_foreach (bound *, b, &c.bounds) {
-        if ((*b)->used || (*b)->shared) continue;
+        if ((*b)->used || (*b)->shared || !ok || misnamed)
+            continue; /* an input's dims are wrong: that is the mistake */
         sema_error(s, (*b)->at, "unknown-name", "no input has a dim '%s'", (*b)->name);
         ok = false;
     }

@@ -72,12 +72,12 @@ static const char *op_title(sema_scalar op)
 static bool hint_axes(sema *s, diag *g, const sema_type *a, const sema_type *b, span a_at, span b_at)
 {
     const sema_type *small = a->rank < b->rank ? a : b, *large = small == a ? b : a;
-    const char *text = sema_source_text(s, small == a ? a_at : b_at), *const *names = axis_names(s, large);
+    const char *text = sema_hint_text(s, small == a ? a_at : b_at), *const *names = axis_names(s, large);
     bool stands[SEMA_MAX_RANK] = {0};
     uint32_t k = small->rank;
     for (uint32_t i = large->rank; i-- > 0 && k > 0;)
         if (small->shape[k - 1] == large->shape[i]) stands[i] = true, k--;
-    if (k > 0 || small->rank == large->rank || small->rank == 0 || strlen(text) > 60) return false;
+    if (k > 0 || small->rank == large->rank || small->rank == 0) return false;
     strbuf left = strbuf_new(s->a), right = strbuf_new(s->a);
     for (uint32_t i = 0; i < large->rank; i++) {
         strbuf_addf(&right, "%s%s", i ? " " : "", stands[i] ? names[i] : "1");
@@ -325,7 +325,7 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
     if (first && is_array(&args[0]) && args[0].node->ty.dt != DT_BOOL) {
         diag *g = sema_error(s, at[0], "wrong-type", "'select' chooses by bools");
         diag_got(g, "%s", sema_value_text(s, &args[0]));
-        diag_hint(g, "write '%s != 0'", sema_source_text(s, at[0]));
+        diag_hint(g, "write '%s != 0'", sema_hint_text(s, at[0]));
         return sema_error_value();
     }
 

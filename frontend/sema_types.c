@@ -111,6 +111,20 @@ const char *sema_source_text(sema *s, span at)
     return b.s;
 }
 
+/* Spans leave out parentheses around the whole, so that what is left need not be an expression. */
+const char *sema_hint_text(sema *s, span at)
+{
+    enum { LONGEST = 60 };
+    const char *text = sema_source_text(s, at);
+    int depth = 0, least = 0;
+    for (const char *p = text; *p; p++) {
+        depth += *p == '(' || *p == '[';
+        depth -= *p == ')' || *p == ']';
+        if (depth < least) least = depth;
+    }
+    return strlen(text) > LONGEST || depth || least ? "..." : text;
+}
+
 /* ---- dtypes ---- */
 
 bool sema_dtype_in_language(dtype t)

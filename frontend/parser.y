@@ -509,7 +509,7 @@ rule_args: %empty               { $$ = (ast_args){0}; }
 static ast_expr *too_deep(parse_ctx *ctx, span at)
 {
     diag *g = parse_error(ctx, at, "nested too deeply");
-    diag_code(g, "nesting");
+    diag_code(g, "limit");
     diag_note(g, "the limit is %d levels", AST_MAX_DEPTH);
     return ast_expr_new(ctx->arena, EX_INT, at);
 }
@@ -828,7 +828,7 @@ static void warn_of_comments(const parse_ctx *ctx)
     vec_foreach (lone_comment, c, &ctx->comments) {
         if (c->name && !ptrmap_has(ctx->seen, c->name)) continue;
         diag *g = diag_warning(ctx->session->diags, c->at, "'//' begins a comment: nothing is divided here");
-        diag_code(g, "comment-divides");
+        diag_code(g, "comment");
         diag_hint(g, "divide with '/', which must come out even, or floordiv(a, b)");
     }
 }
@@ -845,7 +845,7 @@ static bool check_encoding(parse_ctx *ctx)
         if (ok && n == 4) ok = !(s[i] == 0xF0 && s[i + 1] < 0x90) && !(s[i] == 0xF4 && s[i + 1] > 0x8F);
         if (!ok) {
             span at = {ctx->file->base + i, ctx->file->base + i + 1};
-            diag_code(parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]), "not-utf8");
+            diag_code(parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]), "cannot-read");
             return false;
         }
         i += n;
@@ -863,6 +863,7 @@ void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
     ctx->seen = ptrmap_new(s->arena);
     if (file->size > AST_MAX_FILE) {
         diag *g = parse_error(ctx, (span){file->base, file->base + 1}, "this file is too large");
+        diag_code(g, "limit");
         diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
         return;
     }

@@ -56,7 +56,7 @@ static const char *inside_text(const sema *s, const frame *user, span inner)
 /* Where a dim has no bound, which has been said, these say the same again. */
 static bool depends_on_bounds(const char *code)
 {
-    static const char *const codes[] = {"index-range", "tensor-too-large", "does-not-fit", "overflow"};
+    static const char *const codes[] = {"index-range", "limit", "does-not-fit", "overflow"};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strcmp(code, codes[i]) == 0) return true;
     return false;
@@ -106,7 +106,7 @@ bool sema_step(sema *s, span at)
     if (s->stopped) return false;
     if (++s->steps <= SEMA_MAX_STEPS && s->program->n_nodes <= SEMA_MAX_NODES) return true;
     diag *g =
-        sema_error(s, at, "program-too-large", "the model grows too large when its loops and blocks are unrolled");
+        sema_error(s, at, "limit", "the model grows too large when its loops and blocks are unrolled");
     diag_note(g, "the limits are %u steps and %u operations", SEMA_MAX_STEPS, SEMA_MAX_NODES);
     s->stopped = true;
     return false;
@@ -115,7 +115,7 @@ bool sema_step(sema *s, span at)
 bool sema_enter(sema *s, span at)
 {
     if (s->recursion < SEMA_MAX_RECURSION) return ++s->recursion;
-    sema_error(s, at, "nesting", "blocks and expressions nest too deeply here");
+    sema_error(s, at, "limit", "blocks and expressions nest too deeply here");
     s->stopped = true;
     return false;
 }

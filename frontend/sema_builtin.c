@@ -130,7 +130,7 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
             return false;
         }
         if (out->given[i]) {
-            sema_error(s, arg->at, "argument-twice", "argument '%.*s' is given twice", (int)n, name);
+            sema_error(s, arg->at, "arguments", "argument '%.*s' is given twice", (int)n, name);
             ok = false;
             continue;
         }
@@ -240,7 +240,7 @@ static bool to_axis(sema *s, const value *v, span at, const sema_type *t, uint32
         *axis = (uint32_t)(k < 0 ? k + t->rank : k);
         return true;
     }
-    diag *g = sema_error(s, at, "axis-range", "there is no axis %lld", (long long)k);
+    diag *g = sema_error(s, at, "axis", "there is no axis %lld", (long long)k);
     diag_got(g, "%s", sema_type_text(s, t));
     if (t->rank) diag_note(g, "its axes are 0 .. %d, or -%d .. -1", t->rank - 1, t->rank);
     return false;
@@ -285,7 +285,7 @@ static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
         if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis))
             return sema_error_value();
         if (reduced[axis]) {
-            sema_error(s, a->at[axis_arg], "axis-twice", "axis %u is named twice", axis);
+            sema_error(s, a->at[axis_arg], "axis", "axis %u is named twice", axis);
             return sema_error_value();
         }
         reduced[axis] = true;
@@ -320,7 +320,7 @@ static value builtin_argmax(sema *s, args *a)
         return sema_error_value();
     dim one = dim_const(s->dims, 1), size = x->ty.shape[axis], dropped[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
     if (!sema_dim_le(s, one, size)) {
-        diag *g = sema_error(s, a->at[0], "empty-axis", "'argmax' over axis %u, which may be empty", axis);
+        diag *g = sema_error(s, a->at[0], "out-of-range", "'argmax' over axis %u, which may be empty", axis);
         diag_got(g, "%s", sema_type_text(s, &x->ty));
         if (!dim_is_const(s->dims, size, NULL)) diag_hint(g, "bound it: where %s >= 1", sema_dim_text(s, size));
         return sema_error_value();
@@ -501,7 +501,7 @@ static value builtin_attend(sema *s, args *a)
     int64_t heads, groups;
     if (!dim_is_const(s->dims, q[1], &heads) || !dim_is_const(s->dims, k[1], &groups) || groups < 1 ||
         heads % groups != 0) {
-        diag *g = sema_error(s, a->at[1], "heads", "the heads of q must be a multiple of those of k and v");
+        diag *g = sema_error(s, a->at[1], "requirement", "the heads of q must be a multiple of those of k and v");
         diag_line(g, "q", "%s heads", sema_dim_text(s, q[1]));
         diag_line(g, "k", "%s heads", sema_dim_text(s, k[1]));
         return sema_error_value();

@@ -39,7 +39,7 @@ value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *
     if (strcmp(want, "string") == 0 && v.kind == V_STRING) return v;
     if (strcmp(want, "dtype") == 0 && v.kind == V_DTYPE) return v;
     if (v.kind == V_ERROR || (v.kind == V_NONE && is_optional(s, f))) return v;
-    diag *g = sema_error(s, at, "wrong-type", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
+    diag *g = sema_error(s, at, "wrong-argument", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s", want);
     diag_got(g, "%s", sema_value_text(s, &v));
     if (v.kind == V_INT && strcmp(want, "int") == 0)
@@ -101,7 +101,7 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
             }
         } else {
             if (keyword_seen) {
-                sema_error(s, arg->at, "argument-order", "an argument without a name cannot follow one with a name");
+                sema_error(s, arg->at, "arguments", "an argument without a name cannot follow one with a name");
                 ok = false;
                 continue;
             }
@@ -113,7 +113,7 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
             }
         }
         if (slots[i].arg) {
-            sema_error(s, arg->at, "argument-twice", "argument '%s' is given twice", sig->formals.data[i].name.name);
+            sema_error(s, arg->at, "arguments", "argument '%s' is given twice", sig->formals.data[i].name.name);
             ok = false;
             continue;
         }
@@ -450,7 +450,7 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
     span at = e->call.callee->at;
     const char *callee = sema_source_text(s, at);
     if (s->frame->depth >= SEMA_MAX_CALL_DEPTH || s->program->instances.len >= SEMA_MAX_INSTANCES) {
-        diag *g = sema_error(s, at, "nesting",
+        diag *g = sema_error(s, at, "limit",
                              s->frame->depth >= SEMA_MAX_CALL_DEPTH ? "blocks call one another too deeply"
                                                                     : "too many block calls");
         diag_note(g, "the limits are %d levels and %u calls", SEMA_MAX_CALL_DEPTH, SEMA_MAX_INSTANCES);

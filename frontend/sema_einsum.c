@@ -204,7 +204,7 @@ value builtin_einsum(sema *s, const ast_expr *e)
     value text = eval(s, args->data[0].value);
     if (text.kind != V_STRING && text.kind != V_ERROR && args->data[args->len - 1].value->kind == EX_STRING) {
         diag *g =
-            sema_error(s, args->data[args->len - 1].value->at, "argument-order", "the pattern of 'einsum' comes first");
+            sema_error(s, args->data[args->len - 1].value->at, "arguments", "the pattern of 'einsum' comes first");
         diag_hint(g, "write einsum(%s, x, ...)", sema_source_text(s, args->data[args->len - 1].value->at));
         return sema_error_value();
     }

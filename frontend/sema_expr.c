@@ -236,7 +236,7 @@ static void refuse_new_axis(sema *s, const ast_expr *e, const sema_type *t)
         for (; n && axis < t->rank; n--) strbuf_addf(&right, "%s%s", right.len ? " " : "", names[axis++]);
     }
     while (axis < t->rank) strbuf_addf(&right, " %s", names[axis++]);
-    diag *g = sema_error(s, at, "new-axis", "an index takes positions; it puts no axis in");
+    diag *g = sema_error(s, at, "rank", "an index takes positions; it puts no axis in");
     diag_got(g, "%s", sema_type_text(s, t));
     diag_hint(g, "write rearrange(%s, \"%s -> %s\")", sema_source_text(s, e->index.base->at), left.s, right.s);
 }

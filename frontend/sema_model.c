@@ -136,7 +136,7 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
     }
     int64_t min = b->has_min ? b->min : least, max = b->max;
     if (min < 0 || min > max || max > INT32_MAX || max / b->multiple * b->multiple < min) {
-        diag *g = sema_error(s, b->at, "empty-dim", "no value is left for dim '%s'", name.name);
+        diag *g = sema_error(s, b->at, "dim-bounds", "no value is left for dim '%s'", name.name);
         diag_note(g, "%lld <= %s <= %lld%s", (long long)min, name.name, (long long)max,
                   b->multiple > 1 ? arena_printf(s->a, ", a multiple of %lld", (long long)b->multiple) : "");
         if (max > INT32_MAX) diag_note(g, "the largest size is %d", INT32_MAX);
@@ -352,7 +352,7 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
     if (st->kind == ST_BLOCK || st->kind == ST_ENTRY) return;
     if (st->kind != ST_CONST) {
         diag *g =
-            sema_error(s, st->at, "no-signature", "a model without a signature holds blocks, constants and entries");
+            sema_error(s, st->at, "entries", "a model without a signature holds blocks, constants and entries");
         diag_hint(g, "give the model inputs and a result, or move this into an entry");
         return;
     }
@@ -390,7 +390,7 @@ void elaborate_model(sema *s)
         if ((*st)->kind != ST_ENTRY) continue;
         s->entries++;
         if (m->code.sig.present)
-            sema_error(s, (*st)->decl->name.at, "entry", "a model with a signature of its own has no entries");
+            sema_error(s, (*st)->decl->name.at, "entries", "a model with a signature of its own has no entries");
     }
     if (m->code.sig.present) {
         elaborate_function(s, m, NULL, statics);
@@ -400,7 +400,7 @@ void elaborate_model(sema *s)
             if ((*st)->kind == ST_ENTRY && !s->stopped) elaborate_function(s, (*st)->decl, &m->code.where, statics);
         if (!s->failed) check_shared_bounds(s, statics);
         if (s->entries == 0) {
-            diag *g = sema_error(s, m->name.at, "no-entry", "model '%s' has no signature and no entries", m->name.name);
+            diag *g = sema_error(s, m->name.at, "entries", "model '%s' has no signature and no entries", m->name.name);
             diag_hint(g, "write model %s(x: f32[B, 4]) -> y: f32[B, 4]", m->name.name);
         }
     }

@@ -308,7 +308,7 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
         double r = rows[op].fold(v[0], v[1], v[2]);
         if (rows[op].result == R_BOOL) return (value){.kind = V_BOOL, .flag = r != 0};
         if (r == r && rows[op].operands != S_INT) return (value){.kind = V_FLOAT, .real = r};
-        sema_error(s, whole, "not-a-number", "'%s' of these numbers is not a number", op_title(op));
+        sema_error(s, whole, "out-of-range", "'%s' of these numbers is not a number", op_title(op));
         return sema_error_value();
     }
 

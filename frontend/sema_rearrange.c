@@ -85,7 +85,7 @@ static bool check_sides(sema *s, const work *w)
     for (uint32_t i = 0; i < right->n; i++) {
         const char *name = right->axis[i].name;
         if (name == w->p.one || pattern_find(left, name) >= 0) continue;
-        diag *g = sema_error(s, right->axis[i].at, "axis-unknown", "axis '%s' is not on the left", name);
+        diag *g = sema_error(s, right->axis[i].at, "pattern", "axis '%s' is not on the left", name);
         diag_hint(g, "write 1 for a new axis");
         return false;
     }
@@ -173,7 +173,7 @@ value builtin_rearrange(sema *s, const ast_expr *e)
     }
     value x = eval(s, args->data[0].value), text = eval(s, args->data[1].value);
     if (x.kind == V_STRING && text.kind != V_STRING) {
-        diag *g = sema_error(s, args->data[0].value->at, "argument-order", "the pattern of 'rearrange' comes second");
+        diag *g = sema_error(s, args->data[0].value->at, "arguments", "the pattern of 'rearrange' comes second");
         diag_hint(g, "write rearrange(%s, %s)", sema_source_text(s, args->data[1].value->at),
                   sema_source_text(s, args->data[0].value->at));
         return sema_error_value();

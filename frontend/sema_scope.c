@@ -96,7 +96,7 @@ static value const_value(sema *s, sema_file *file, decl_entry *e)
     s->frame = &f;
     value v = f.depth > AST_MAX_DEPTH ? sema_error_value() : eval(s, e->decl->value);
     if (f.depth > AST_MAX_DEPTH)
-        sema_error(s, e->decl->name.at, "nesting", "constants depend on one another too deeply");
+        sema_error(s, e->decl->name.at, "limit", "constants depend on one another too deeply");
     s->frame = here;
     if (e->state == BIND_EVALUATING) {
         e->v = v;
@@ -119,7 +119,7 @@ value sema_lookup(sema *s, ast_name name)
     binding *b = sema_lookup_binding(s, name.name);
     if (b) {
         if (b->state == BIND_PENDING && !b->formal) {
-            sema_error(s, name.at, "not-known-yet", "'%s' is not known yet here", name.name);
+            sema_error(s, name.at, "cyclic", "'%s' is not known yet here", name.name);
             return sema_error_value();
         }
         return binding_value(s, b);

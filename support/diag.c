@@ -117,8 +117,25 @@ void diag_underline(diag *g, span also)
     vec_push(g->owner->a, &g->underlines, also);
 }
 
+#ifdef TFXC_DEBUG
+static bool is_code(const char *code)
+{
+    static const char *const codes[] = {
+#define DIAG_CODE(name, meaning) name,
+#include "support/diag_codes.def"
+#undef DIAG_CODE
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(codes[i], code) == 0) return true;
+    return false;
+}
+#endif
+
 void diag_code(diag *g, const char *code)
 {
+#ifdef TFXC_DEBUG
+    assert(is_code(code)); /* in every build tests/run_catalogue.sh compares the table with the source */
+#endif
     g->code = arena_strndup(g->owner->a, code, strlen(code));
 }
 

@@ -61,7 +61,9 @@ typedef struct {
     /* What messages about syntax are made of. */
     parse_token got, last; /* the token before the parser, and the one before that */
     VEC(parse_bracket) open;
+    uint32_t braces;      /* among them */
     int popped;           /* what `got` closed, as the table of syntax_error.c calls it */
+    uint32_t indent;      /* of the line: the column of its first token */
     int head;             /* the word that the statement or declaration began with; TOK_ID for "x = ..." */
     bool where_seen;      /* in this declaration */
     bool weights_seen;    /* the same */
@@ -79,6 +81,8 @@ typedef struct {
     uint32_t failed_at;
     uint32_t closing; /* brackets that are closed for the user before `got` is handed out */
     bool quiet;       /* while that lasts */
+    srcpos told;      /* where the scanner reported the last mistake */
+    bool too_deep;    /* has been reported */
 
     VEC(doc_comment) docs; /* in the order of the file */
     strbuf doc;            /* the lines of the last of docs so far */

@@ -184,6 +184,8 @@ sig: LPAREN RPAREN ARROW results {
             *$$ = (ast_sig){.present = true, .results = $results, .at = @$};
         }
    | LPAREN formals RPAREN ARROW results {
+            if ($formals.len > AST_MAX_FORMALS)
+                diag_code(parse_error(ctx, @formals, "more than %d arguments", AST_MAX_FORMALS), "limit");
             $$ = ARENA_NEW(ctx->arena, ast_sig);
             *$$ = (ast_sig){.present = true, .formals = $formals, .results = $results, .at = @$};
         };
@@ -508,9 +510,12 @@ rule_args: %empty               { $$ = (ast_args){0}; }
 
 static ast_expr *too_deep(parse_ctx *ctx, span at)
 {
-    diag *g = parse_error(ctx, at, "nested too deeply");
-    diag_code(g, "limit");
-    diag_note(g, "the limit is %d levels", AST_MAX_DEPTH);
+    if (!ctx->too_deep) {
+        diag *g = parse_error(ctx, at, "nested too deeply");
+        diag_code(g, "limit");
+        diag_note(g, "the limit is %d levels", AST_MAX_DEPTH);
+    }
+    ctx->too_deep = true; /* said once: what nests goes on to be too deep */
     return ast_expr_new(ctx->arena, EX_INT, at);
 }
 
@@ -588,29 +593,12 @@ static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message)
 
 /* ---- tokens on their way to the parser ---- */
 
-/* How many braces are open. */
-static uint32_t braces(const parse_ctx *ctx)
-{
-    uint32_t n = 0;
-    vec_foreach (parse_bracket, b, &ctx->open) n += b->token == TOK_LBRACE;
-    return n;
-}
-
-/* The column of the first token on the line of p. */
-static uint32_t indent_of(const parse_ctx *ctx, srcpos p)
-{
-    const char *text = ctx->file->text;
-    uint32_t i = p - ctx->file->base, n = 0;
-    while (i > 0 && text[i - 1] != '\n') i--;
-    while (text[i + n] == ' ' || text[i + n] == '\t') n++;
-    return n;
-}
-
 static void open_bracket(parse_ctx *ctx)
 {
     const parse_token *t = &ctx->got;
-    parse_bracket b = {t->token, t->at, parse_ends_operand(ctx->last.token), indent_of(ctx, t->at.begin), ctx->head};
+    parse_bracket b = {t->token, t->at, parse_ends_operand(ctx->last.token), ctx->indent, ctx->head};
     vec_push(ctx->arena, &ctx->open, b);
+    ctx->braces += b.token == TOK_LBRACE;
 }
 
 /* The innermost bracket of that kind and those that were left open inside of it are no longer open. */
@@ -621,12 +609,13 @@ static void close_bracket(parse_ctx *ctx, int token)
     if (!i || ctx->open.data[i - 1].token != token) return;
     const parse_bracket *b = &ctx->open.data[i - 1];
     if (token == TOK_LBRACE && ctx->got.first && !ctx->misindented.at.begin &&
-        indent_of(ctx, ctx->got.at.begin) < b->indent) {
+        ctx->indent < b->indent) {
         ctx->misindented = *b;
         ctx->misindented_end = ctx->got.at;
     }
     ctx->popped = token == TOK_LBRACKET && b->follows_operand ? -1 : token;
-    ctx->open.len = i - 1;
+    ctx->open.len = i - 1; /* no brace but the one that is closed: the search ends at the first */
+    ctx->braces -= token == TOK_LBRACE;
 }
 
 /* What surrounds the token, for messages. */
@@ -657,6 +646,11 @@ static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
     ctx->last = ctx->got;
     ctx->got = (parse_token){token, *at, ctx->first_on_line || token == TOK_END};
     ctx->line_start = false;
+    if (ctx->got.first) {
+        uint32_t begin = at->begin - ctx->file->base;
+        ctx->indent = 0;
+        while (ctx->indent < begin && ctx->file->text[begin - ctx->indent - 1] != '\n') ctx->indent++;
+    }
     follow(ctx);
     doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
     if (ctx->pieces) PUSH(*ctx->pieces, ((parse_piece){token, *at}));
@@ -668,7 +662,7 @@ static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 static bool resumes(const parse_ctx *ctx)
 {
     const parse_token *t = &ctx->got;
-    uint32_t open = braces(ctx);
+    uint32_t open = ctx->braces;
     if (t->token == TOK_END) return true;
     if (t->token == TOK_RBRACE) return open < ctx->base;
     if (!t->first || open != ctx->base) return false;
@@ -688,8 +682,7 @@ static void forget_brackets(parse_ctx *ctx)
 static uint32_t left_open(const parse_ctx *ctx)
 {
     int token = ctx->got.token;
-    uint32_t n = braces(ctx);
-    if (!n) return 0;
+    if (!ctx->braces) return 0;
     if (token == TOK_END || token == TOK_IMPORT || token == TOK_MODEL || token == TOK_OPTIMIZE) return ctx->open.len;
     if (!ctx->got.first || (token != TOK_BLOCK && token != TOK_ENTRY)) return 0;
     if (ctx->open.data[0].head != TOK_MODEL && ctx->open.data[0].head != TOK_WHERE && ctx->open.data[0].head != TOK_WEIGHTS)
@@ -732,6 +725,7 @@ static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
     *at = ctx->got.at; /* the brackets, and at last the token itself: it is a word or the end, and needs no value */
     if (!--ctx->closing) return ctx->got.token;
     const parse_bracket b = ctx->open.data[--ctx->open.len];
+    ctx->braces -= b.token == TOK_LBRACE;
     return closer[b.token - TOK_LPAREN];
 }
 
@@ -807,6 +801,7 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
     ctx->fresh = at.begin != ctx->failed_at || !ctx->failed_at;
     ctx->failed_at = at.begin;
     if (ctx->quiet || !ctx->fresh) return 0;
+    bool told = ctx->told && ctx->told >= ctx->last.at.end && ctx->told <= at.begin; /* by the scanner, of characters here */
     expected_set set;
     set.n = yypcontext_expected_tokens(where, set.kinds, EXPECTED_MAX);
     if (set.n < 0) set.n = 0;
@@ -814,9 +809,9 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
     bool literal = got == YYSYMBOL_ID || got == YYSYMBOL_STRING || got == YYSYMBOL_INT || got == YYSYMBOL_FLOAT;
     const char *what = quoted(ctx, got);
     if (literal) what = arena_printf(ctx->arena, "'%.*s'", (int)(at.end - at.begin), ctx->file->text + (at.begin - ctx->file->base));
-    parse_report_syntax(ctx, is_expected, &set, what, expected_text(ctx, set.kinds, set.n));
+    if (!told) parse_report_syntax(ctx, is_expected, &set, what, expected_text(ctx, set.kinds, set.n));
 
-    ctx->base = braces(ctx) - (got == YYSYMBOL_LBRACE) + (got == YYSYMBOL_RBRACE);
+    ctx->base = ctx->braces - (got == YYSYMBOL_LBRACE) + (got == YYSYMBOL_RBRACE);
     ctx->skipping = !resumes(ctx);
     if (!ctx->skipping) forget_brackets(ctx);
     return 0;

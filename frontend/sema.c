@@ -72,6 +72,7 @@ static diag *report(sema *s, diag_severity severity, span at, const char *code, 
     const void *place = (const void *)(((uintptr_t)at.begin << 32 | at.end) * 2 + (severity == DIAG_ERROR));
     bool again = ptrmap_has(s->reported, place) || (severity == DIAG_WARNING && s->warnings++ >= SEMA_MAX_WARNINGS);
     ptrmap_set(s->reported, place, s);
+    if (again && ++s->repeats >= SEMA_MAX_REPEATS) s->stopped = true;
     if (s->unbounded && depends_on_bounds(code)) again = true;
     diag *g = diag_add(again ? s->sink : s->diags, severity, at, "%s", message);
     diag_code(g, code);
@@ -105,8 +106,7 @@ bool sema_step(sema *s, span at)
 {
     if (s->stopped) return false;
     if (++s->steps <= SEMA_MAX_STEPS && s->program->n_nodes <= SEMA_MAX_NODES) return true;
-    diag *g =
-        sema_error(s, at, "limit", "the model grows too large when its loops and blocks are unrolled");
+    diag *g = sema_error(s, at, "limit", "the model grows too large when its loops and blocks are unrolled");
     diag_note(g, "the limits are %u steps and %u operations", SEMA_MAX_STEPS, SEMA_MAX_NODES);
     s->stopped = true;
     return false;

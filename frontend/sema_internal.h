@@ -8,7 +8,7 @@
 #include "frontend/sema.h"
 
 /* Limits on what elaboration may grow to: reached only by mistakes (or malice), and reported, never suffered. */
-#define SEMA_MAX_STEPS 4000000u /* statements executed and expressions evaluated */
+#define SEMA_MAX_STEPS 1000000u /* statements executed and expressions evaluated */
 #define SEMA_MAX_NODES 1000000u
 #define SEMA_MAX_ELEMENTS (INT64_C(1) << 46) /* of one tensor, at the bounds of its dims */
 #define SEMA_MAX_INSTANCES 100000u
@@ -17,6 +17,8 @@
 #define SEMA_MAX_IMPORTS 64
 #define SEMA_MAX_LIST 65536u
 #define SEMA_MAX_WARNINGS 50u
+#define SEMA_MAX_CHECKS 1024u   /* requirements that the run checks */
+#define SEMA_MAX_REPEATS 10000u /* of errors that have been reported: a loop that is wrong is not run to its end */
 
 typedef VEC(const char *) name_list;
 typedef struct sema sema;
@@ -212,7 +214,7 @@ struct sema {
     uint32_t recursion; /* of eval and exec */
     uint32_t entries;   /* of the model; 0: it has a signature of its own */
     uint32_t owners;    /* counter for frame.path_owner */
-    uint32_t warnings;
+    uint32_t warnings, repeats;
     bool failed;      /* an error was reported */
     bool unbounded;   /* a dim without an upper bound was reported */
     bool stopped;     /* a limit was reached: everything unwinds */

@@ -351,8 +351,7 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
 {
     if (st->kind == ST_BLOCK || st->kind == ST_ENTRY) return;
     if (st->kind != ST_CONST) {
-        diag *g =
-            sema_error(s, st->at, "entries", "a model without a signature holds blocks, constants and entries");
+        diag *g = sema_error(s, st->at, "entries", "a model without a signature holds blocks, constants and entries");
         diag_hint(g, "give the model inputs and a result, or move this into an entry");
         return;
     }

@@ -95,8 +95,7 @@ static value const_value(sema *s, sema_file *file, decl_entry *e)
     f.depth = here ? here->depth + 1 : 0;
     s->frame = &f;
     value v = f.depth > AST_MAX_DEPTH ? sema_error_value() : eval(s, e->decl->value);
-    if (f.depth > AST_MAX_DEPTH)
-        sema_error(s, e->decl->name.at, "limit", "constants depend on one another too deeply");
+    if (f.depth > AST_MAX_DEPTH) sema_error(s, e->decl->name.at, "limit", "constants depend on one another too deeply");
     s->frame = here;
     if (e->state == BIND_EVALUATING) {
         e->v = v;

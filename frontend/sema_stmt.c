@@ -207,7 +207,8 @@ static void exec_for(sema *s, const ast_stmt *st)
     value a = eval_int_const(s, st->loop.begin, &from), b = eval_int_const(s, st->loop.end, &to);
     if (a.kind == V_ERROR || b.kind == V_ERROR) return;
     if (to < from) {
-        diag *g = sema_warning(s, span_join(st->loop.begin->at, st->loop.end->at), "never-runs", "this loop never runs");
+        diag *g =
+            sema_warning(s, span_join(st->loop.begin->at, st->loop.end->at), "never-runs", "this loop never runs");
         diag_note(g, "its range goes from %lld up to %lld", (long long)from, (long long)to);
     }
     frame *f = s->frame;
@@ -315,6 +316,11 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
     }
     vec_foreach (sema_check, c, &s->entry->checks)
         if (c->op == check.op && c->left == check.left && c->right == check.right) return;
+    if (s->entry->checks.len >= SEMA_MAX_CHECKS) {
+        sema_error(s, e->at, "limit", "more than %u requirements are left to the run", SEMA_MAX_CHECKS);
+        s->stopped = true;
+        return;
+    }
     vec_push(s->a, &s->entry->checks, check);
     sema_fact fact = {check.left, check.right};
     if (check.op == SEMA_CHECK_EQ) vec_push(s->a, &s->facts, fact);

@@ -201,7 +201,8 @@ bool sema_eval_type(sema *s, const ast_type *t, sema_type *out)
         if (!d->size) {
             binding *pack = sema_lookup_binding(s, intern_z(s->names, "..."));
             if (!pack || pack->v.kind != V_LIST) {
-                if (!pack) sema_error(s, d->at, "unfindable-dim", "'...' stands for no axes here: no argument has them");
+                if (!pack)
+                    sema_error(s, d->at, "unfindable-dim", "'...' stands for no axes here: no argument has them");
                 return false;
             }
             n = pack->v.list.n;

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define ELLIPSIS "..."
+enum { LONGEST_LINE = 200 }; /* bytes of a source line that are shown */
 enum { DEFAULT_LIMIT = 20, TAB_STOP = 8, GUTTER = 3 /* digits of a line number that need no wider gutter */ };
 
 typedef enum { LINE_EXPECTATION, LINE_LABEL, LINE_REMARK } line_kind; /* a run is made of lines of one kind */
@@ -251,6 +253,20 @@ static void trim_end(strbuf *b)
     b->s[b->len] = 0;
 }
 
+/* The part of a long line that is shown: around the place. */
+static void find_window(const char *text, uint32_t n, uint32_t place, uint32_t *first, uint32_t *last)
+{
+    *first = 0;
+    *last = n;
+    if (n <= LONGEST_LINE) return;
+    uint32_t before = LONGEST_LINE / 2, room = LONGEST_LINE;
+    if (place > before) *first = place - before;
+    if (*first + room > n) *first = n - room;
+    *last = *first + room;
+    while (*first > 0 && ((unsigned char)text[*first] & 0xc0) == 0x80) --*first; /* whole code points */
+    while (*last < n && ((unsigned char)text[*last] & 0xc0) == 0x80) ++*last;
+}
+
 /* The line of g->at and below it the row of marks. Tabs are widened in both, each code point is one column, and what a
  * terminal could act on (control bytes, invalid UTF-8) is shown as '?'. */
 static void render_source(const diags *d, const diag *g, strbuf *out)
@@ -259,6 +275,8 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     source_line_col(d->sources, g->at.begin, &line, &col);
     const char *text = source_line_text(d->sources, g->at.begin, &n);
     srcpos begin = g->at.begin - (col - 1);
+    uint32_t first, last;
+    find_window(text, n, col - 1, &first, &last);
 
     strbuf marks = strbuf_new(out->a);
     const char *number = arena_printf(out->a, "%*u", GUTTER, line);
@@ -266,7 +284,11 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     strbuf_addf(&marks, "%*s | ", (int)strlen(number), "");
 
     uint32_t column = 0;
-    for (uint32_t i = 0; i < n;) {
+    if (first > 0) {
+        strbuf_adds(out, ELLIPSIS);
+        strbuf_pad(&marks, strlen(ELLIPSIS), ' ');
+    }
+    for (uint32_t i = first; i < last;) {
         uint32_t len = utf8_length(text + i, n - i);
         char mark = mark_at(g, begin + i);
         uint32_t width = 1;
@@ -284,6 +306,7 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
         column += width;
         i += len;
     }
+    if (last < n) strbuf_adds(out, ELLIPSIS);
     /* Positions at the end of the line: a token that is missing there, the end of the file. */
     if (g->at.begin >= begin + n) strbuf_addc(&marks, '^');
     trim_end(out);

@@ -93,7 +93,7 @@ for case in "${cases[@]}"; do
         continue
     fi
     expected=0
-    grep -q ': error: ' "$dir/stderr" && expected=1
+    grep -qE '(^|: )error: ' "$dir/stderr" && expected=1
     [ -f "$dir/status" ] && expected=$(cat "$dir/status")
     if [ $status -ne $expected ]; then
         echo "FAIL $name: status $status, $expected expected"

@@ -316,9 +316,23 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     strbuf_addc(out, '\n');
 }
 
+/* Without what a terminal could act on. */
+static const char *harmless(arena *a, const char *text)
+{
+    char *copy = NULL;
+    for (size_t i = 0; text[i]; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c >= 0x20 || c == '\n' || c == '\t') && c != 0x7f) continue;
+        if (!copy) copy = arena_strndup(a, text, strlen(text));
+        copy[i] = '?';
+    }
+    return copy ? copy : text;
+}
+
 /* Text whose further lines are indented to stand under its first. */
 static void add_indented(strbuf *out, const char *text, size_t indent)
 {
+    text = harmless(out->a, text);
     for (const char *nl; (nl = strchr(text, '\n')); text = nl + 1) {
         strbuf_add(out, text, (size_t)(nl - text) + 1);
         if (nl[1]) strbuf_pad(out, indent, ' ');
@@ -354,9 +368,9 @@ static void render_one(const diags *d, const diag *g, strbuf *out)
     if (f) {
         uint32_t line, col;
         source_line_col(d->sources, g->at.begin, &line, &col);
-        strbuf_addf(out, "%s:%u:%u: ", f->name, line, col);
+        strbuf_addf(out, "%s:%u:%u: ", harmless(out->a, f->name), line, col);
     } else if (g->file) {
-        strbuf_addf(out, "%s: ", g->file);
+        strbuf_addf(out, "%s: ", harmless(out->a, g->file));
     }
     strbuf_addf(out, "%s: ", severity_name[g->severity]);
     add_indented(out, g->message, 2);

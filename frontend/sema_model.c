@@ -266,7 +266,7 @@ static void warn_unused_inputs(sema *s, const scope *names)
 {
     vec_foreach (binding *, b, &names->names)
         if ((*b)->kind == BIND_FORMAL && !(*b)->used && (*b)->v.kind == V_TENSOR)
-            sema_warning(s, (*b)->at, "unused-input", "input '%s' is never used", (*b)->name);
+            sema_warning(s, (*b)->at, "unused-name", "input '%s' is never used", (*b)->name);
 }
 
 /* ---- functions ---- */

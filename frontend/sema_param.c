@@ -140,5 +140,5 @@ void warn_unused_params(sema *s)
         if ((*b)->used) ptrmap_set(used, (const void *)(uintptr_t)(*b)->at.begin, s);
     vec_foreach (binding *, b, &s->param_bindings)
         if (!ptrmap_has(used, (const void *)(uintptr_t)(*b)->at.begin))
-            sema_warning(s, (*b)->at, "unused-parameter", "parameter '%s' is never used", (*b)->name);
+            sema_warning(s, (*b)->at, "unused-name", "parameter '%s' is never used", (*b)->name);
 }

@@ -359,7 +359,7 @@ static void exec_return(sema *s, const ast_stmt *st)
 {
     frame *f = s->frame;
     if (f->scan) {
-        diag *g = sema_error(s, st->at, "return-in-scan", "a scan has no return");
+        diag *g = sema_error(s, st->at, "scan", "a scan has no return");
         diag_hint(g, "write 'yield' for what each step gives");
         f->scan->failed = true;
         return;

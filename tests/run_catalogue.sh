@@ -60,6 +60,7 @@ END
             section "$case" "$file"
         done
         args=$(section "$case" args)
+        [ -n "$args" ] || args=$(section "$case" command | sed 's/^a.tfx //')
         printf '```\n\n```\n'
         [ -z "$args" ] || [ "$args" = --weights= ] || printf '$ tfxc a.tfx %s\n' "$args"
         section "$case" stderr

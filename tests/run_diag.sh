@@ -7,6 +7,7 @@
 #   == NAME.safetensors   lines "tensor DTYPE [sizes]": a weights file of zeros is made of them; "raw TEXT": the text itself
 #   == args               further arguments of tfxc ("--weights=" alone takes the clause's file)
 #   == tir                the tensor IR that must come out, exactly (if the section is there)
+#   == command            all arguments of tfxc, instead of those that are given otherwise
 #   == status             the exit status, if it is not 0 or 1
 #   == stderr             what is expected, exactly; an error in it means that tfxc must fail, none that it must succeed
 # Places in the standard library, and the version of lld, are left out of the comparison: they move with every edit there.
@@ -75,10 +76,12 @@ for case in "${cases[@]}"; do
         args+=(--weights=random)
     fi
     [ "${args[*]-}" = --weights= ] && args=()
-    (cd "$dir" && "$tfxc" "$main" --run-pass=dce --emit=tir -o out.tir "${args[@]}") >"$dir/stdout" 2>"$dir/said"
+    args=("$main" --run-pass=dce --emit=tir -o out.tir "${args[@]}")
+    [ -f "$dir/command" ] && read -ra args <"$dir/command"
+    (cd "$dir" && "$tfxc" "${args[@]}") >"$dir/stdout" 2>"$dir/said"
     status=$?
     if [ $codes = yes ]; then
-        (cd "$dir" && "$tfxc" "$main" --run-pass=dce --emit=tir -o out.tir "${args[@]}" --diagnostics=json) 2>&1 >"$dir/stdout" |
+        (cd "$dir" && "$tfxc" "${args[@]}" --diagnostics=json) 2>&1 >"$dir/stdout" |
             sed -nE 's/.*"code": "([a-z-]+)".*/\1/p' | sort -u
         continue
     fi

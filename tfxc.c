@@ -166,6 +166,7 @@ static bool starts(const char *s, const char *with, const char **rest)
 static bool usage_error(session *s, const char *fmt, const char *arg)
 {
     diag *g = diag_error(s->d, (span){0, 0}, fmt, arg);
+    diag_code(g, "usage");
     diag_in_file(g, "tfxc");
     return false;
 }
@@ -181,6 +182,7 @@ static bool parse_emit(session *s, const char *name)
         return true;
     }
     diag *g = diag_error(s->d, (span){0, 0}, "'%s' is nothing that --emit can write", name);
+    diag_code(g, "usage");
     diag_in_file(g, "tfxc");
     const char *near = suggest(name, names, EMIT_COUNT);
     if (near) diag_hint(g, "did you mean '%s'?", near);
@@ -226,6 +228,7 @@ static bool unknown_flag(session *s, const char *arg)
     const char *flag = eq ? arena_strndup(s->a, arg, (size_t)(eq - arg) + 1) : arg;
     const char *near = suggest(flag, known.data, known.len);
     diag *g = diag_error(s->d, (span){0, 0}, "unknown flag '%s'", arg);
+    diag_code(g, "usage");
     diag_in_file(g, "tfxc");
     if (near) diag_hint(g, "did you mean '%s'?", near);
     else diag_hint(g, "tfxc --help lists the flags");
@@ -283,6 +286,7 @@ static bool choose_output(session *s)
     emit_kind named = o->output ? emit_of_extension(o->output) : EMIT_NOTHING;
     if (!o->emit_given && named == EMIT_NOTHING) {
         diag *g = diag_error(s->d, (span){0, 0}, "cannot tell from '%s' what to write", o->output);
+        diag_code(g, "usage");
         diag_in_file(g, "tfxc");
         diag_note(g, "extensions that are known: .so .o .a .ll .s .tir .kir .ptx .h");
         diag_hint(g, "say --emit=KIND");
@@ -291,6 +295,7 @@ static bool choose_output(session *s)
     if (!o->emit_given) o->emit = named;
     if (named != EMIT_NOTHING && named != o->emit) {
         diag *g = diag_error(s->d, (span){0, 0}, "'%s' and --emit=%s do not agree", o->output, emit_rows[o->emit].name);
+        diag_code(g, "usage");
         diag_in_file(g, "tfxc");
         return false;
     }
@@ -375,6 +380,13 @@ static bool has_extension(const char *path, const char *extension)
     return n > k && !strcmp(path + n - k, extension);
 }
 
+static void cannot_read(session *s, const char *path, const char *why)
+{
+    diag *g = diag_error(s->d, (span){0, 0}, "%s", why);
+    diag_in_file(g, path);
+    diag_code(g, "cannot-read");
+}
+
 static bool parse_seed(session *s, const char *text, uint64_t *seed)
 {
     char *end;
@@ -392,7 +404,7 @@ static module *read_model(session *s)
         const char *why;
         const source_file *f = source_read(s->sources, path, path, &why);
         if (!f) {
-            diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
+            cannot_read(s, path, why);
             return NULL;
         }
         module *m = module_parse(s->a, s->names, s->sources, s->d, f);
@@ -498,6 +510,7 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     const char *why;
     if (!header_prefix_valid(prefix, &why)) {
         diag *g = diag_error(s->d, (span){0, 0}, "'%s' cannot be the prefix of exported names: %s", prefix, why);
+        diag_code(g, "usage");
         diag_in_file(g, "tfxc");
         diag_hint(g, "say --prefix=NAME");
         return false;
@@ -546,7 +559,7 @@ static bool format_one(session *s, const char *input)
     const source_file *f = source_read(s->sources, name, path ? path : input, &why);
     free(path);
     if (!f) {
-        diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), name);
+        cannot_read(s, name, why);
         return false;
     }
     strbuf text = strbuf_new(s->a);
@@ -581,7 +594,7 @@ static bool print_blocks(session *s)
         const char *why = NULL;
         const source_file *f = blocks_library_file(s->sources, *path);
         if (!f) f = source_read(s->sources, *path, *path, &why);
-        if (!f) diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), *path);
+        if (!f) cannot_read(s, *path, why);
         ok = f && blocks_print(&as, f, &b) && ok;
     }
     return ok && write_text(s, "-", &b);
@@ -596,7 +609,7 @@ static kmodule *read_kernels(session *s)
     if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path), NULL;
     const source_file *f = source_read(s->sources, path, path, &why);
     if (!f) {
-        diag_in_file(diag_error(s->d, (span){0, 0}, "%s", why), path);
+        cannot_read(s, path, why);
         return NULL;
     }
     kmodule *km = kmodule_parse(s->a, s->names, s->sources, s->d, f);

@@ -126,10 +126,12 @@ bool link_shared(const char *linker, const char *object, const char *out, const 
     if (ran != RAN) {
         diag *g =
             diag_error(d, (span){0, 0}, "cannot run the linker '%s': %s", linker ? linker : "ld.lld", strerror(errno));
+        diag_code(g, "linker");
         diag_hint(g, "install lld-" STRING(LLVM_MAJOR) ", or name a linker with --linker=");
         return false;
     }
     diag *g = diag_error(d, (span){0, 0}, "the linker '%s' failed", argv.data[0]);
+    diag_code(g, "linker");
     for (char *s = said.s, *end; *s; s = end + (*end != 0)) {
         end = s + strcspn(s, "\n");
         if (end > s) diag_note(g, "%.*s", (int)(end - s), s);

@@ -108,7 +108,7 @@ static void order_functions(lowering *lw)
 static bool refuse(lowering *lw, span at, const char *what, const char *name)
 {
     diag *g = diag_error(lw->d, at, "%s %s cannot be compiled yet; --interpret=tir runs it", what, name);
-    diag_code(g, "not-compiled");
+    diag_code(g, "unsupported");
     return false;
 }
 

@@ -12,6 +12,7 @@ static bool fail(outfile *f, const char *what, int error)
     if (!f->failed) {
         diag *g = diag_error(f->d, (span){0, 0}, "cannot %s: %s", what, strerror(error));
         diag_in_file(g, f->path);
+        diag_code(g, "cannot-write");
     }
     f->failed = true;
     return false;
@@ -56,7 +57,9 @@ bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *
     } else if (S_ISDIR(st.st_mode)) {
         return fail(f, "write", EISDIR);
     } else if (kind != OUTFILE_TEXT) {
-        diag_in_file(diag_error(d, (span){0, 0}, "cannot write: not a regular file"), path);
+        diag *g = diag_error(d, (span){0, 0}, "cannot write: not a regular file");
+        diag_in_file(g, path);
+        diag_code(g, "cannot-write");
         f->failed = true;
         return false;
     } else {

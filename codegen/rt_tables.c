@@ -279,7 +279,7 @@ static const char *buffer_name(const kfunction *plan, const kvalue *v)
 {
     vec_foreach (const kparam, p, &plan->params)
         if (p->v == v && p->tensor) return p->tensor;
-    return v->name ? v->name : "an intermediate tensor";
+    return v->name;
 }
 
 static void find_checks(const kblock *b, bool *checked)
@@ -302,7 +302,8 @@ static LLVMValueRef fault_table(tables *t, const kfunction *plan, const kop *lau
         if (!checked[i]) continue;
         const kvalue *v = whole_buffer(launch->operands[i]);
         int64_t input = input_number(plan, v);
-        LLVMValueRef fields[] = {i64(t, i), i64(t, input), input >= 0 ? null_ptr(t) : text(t, buffer_name(plan, v))};
+        const char *name = input >= 0 ? NULL : buffer_name(plan, v);
+        LLVMValueRef fields[] = {i64(t, i), i64(t, input), name ? text(t, name) : null_ptr(t)};
         row[(*n)++] = c_struct(t, fields, 3);
     }
     return array_of(t, "faults", row, *n);

@@ -149,6 +149,7 @@ static uint64_t listed_features(const char *list, uint64_t set)
 static bool unknown(diags *d, const char *what, const char *name, const char *const *known, uint32_t n)
 {
     diag *g = diag_error(d, (span){0, 0}, "unknown %s '%s'", what, name);
+    diag_code(g, "target");
     const char *near = suggest(name, known, n);
     if (near) diag_hint(g, "did you mean '%s'?", near);
     return false;
@@ -176,6 +177,7 @@ static bool check_features(diags *d, arena *a, family arch, const char *list)
         const char *name = arena_strndup(a, s, n);
         if (*name != '+' && *name != '-') {
             diag *g = diag_error(d, (span){0, 0}, "processor feature '%s' has neither '+' nor '-'", name);
+            diag_code(g, "target");
             diag_hint(g, "write '+%s' to use it, '-%s' to do without", name, name);
             return false;
         }
@@ -204,6 +206,7 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     family arch = arch_of(triple);
     if (arch == ARCH_OTHER || !strstr(triple, "linux")) {
         diag *g = diag_error(d, (span){0, 0}, "no code generator for target '%s'", triple);
+        diag_code(g, "target");
         diag_note(g, "targets are x86_64 and aarch64 with Linux");
         return false;
     }
@@ -212,7 +215,9 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     out->triple = triple;
     if (native || (!o->cpu && is_host)) {
         if (!is_host) {
-            diag_error(d, (span){0, 0}, "processor 'native' needs this machine's own architecture, not '%s'", triple);
+            diag_code(diag_error(d, (span){0, 0}, "processor 'native' needs this machine's own architecture, not '%s'",
+                                 triple),
+                      "target");
             return false;
         }
         out->cpu = take_message(a, LLVMGetHostCPUName());
@@ -250,7 +255,7 @@ LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d)
                                 : opt == 2 ? LLVMCodeGenLevelDefault
                                            : LLVMCodeGenLevelAggressive;
     LLVMTargetMachineRef tm = machine(t->triple, t->cpu, t->features, level);
-    if (!tm) diag_error(d, (span){0, 0}, "LLVM has no code generator for target '%s'", t->triple);
+    if (!tm) diag_code(diag_error(d, (span){0, 0}, "LLVM has no code generator for target '%s'", t->triple), "target");
     return tm;
 }
 

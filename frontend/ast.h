@@ -13,6 +13,8 @@
 
 /* How deep expressions and statements may nest. Later stages recurse over the tree, so the limit bounds their stack. */
 #define AST_MAX_DEPTH 256
+/* Of a signature. */
+#define AST_MAX_FORMALS 1024
 /* The largest source file accepted, in bytes: far above any model, far below what exhausts memory as a tree. */
 #define AST_MAX_FILE (1u << 20)
 

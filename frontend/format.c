@@ -412,7 +412,7 @@ bool format_file(ast_session *s, source_set *sources, const source_file *file, s
     if (text.len > AST_MAX_FILE) {
         diag *g = diag_error(s->diags, (span){0}, "formatted, this file would be too large");
         diag_in_file(g, file->name);
-        diag_code(g, "too-large");
+        diag_code(g, "limit");
         diag_note(g, "it would have %zu bytes; the limit is %u", text.len, AST_MAX_FILE);
         return false;
     }
@@ -423,7 +423,6 @@ bool format_file(ast_session *s, source_set *sources, const source_file *file, s
     if (!result || !same_program(&read, &again)) {
         diag *g = diag_error(s->diags, (span){0}, "the formatter would change this program, so it is left as it is");
         diag_in_file(g, file->name);
-        diag_code(g, "formatter");
         diag_note(g, "this is a mistake of tfxc, not of the program");
         return false;
     }

@@ -3,6 +3,7 @@
 #define FRONTEND_PARSE_H
 
 #include "frontend/ast.h"
+#include "support/intern.h"
 
 /* Names and strings end up in messages, so their length is bounded. */
 #define PARSE_MAX_NAME 128
@@ -25,6 +26,28 @@ typedef struct {
 typedef VEC(parse_piece) parse_pieces;
 enum { PARSE_COMMENT = -1 };
 
+/* A token as the parser saw it; token 0: the end, or none yet. */
+typedef struct {
+    int token;
+    span at;
+    bool first; /* on its line */
+} parse_token;
+
+/* A bracket that is open: '(' '[' '{'. */
+typedef struct {
+    int token;
+    span at;
+    bool follows_operand; /* "x[": an index or a type; "f(": a call */
+    uint32_t indent;      /* of the line that it stands on */
+    int head;             /* '{': what it belongs to: TOK_MODEL, TOK_FOR, ... */
+} parse_bracket;
+
+/* A comment that could have been meant as a division, with the name it begins with (NULL: a number). */
+typedef struct {
+    const char *name;
+    span at; /* of its "//"; begin 0: none */
+} lone_comment;
+
 typedef struct {
     ast_session *session;
     arena *arena; /* the session's */
@@ -34,8 +57,32 @@ typedef struct {
     uint32_t offset;    /* scanner: bytes consumed */
     bool line_start;    /* scanner: no token since the last newline */
     bool first_on_line; /* the last token was the first on its line */
-    bool skipping;      /* after a syntax error: drop tokens up to one at which a statement or declaration begins */
-    uint32_t skipped_braces;
+
+    /* What messages about syntax are made of. */
+    parse_token got, last; /* the token before the parser, and the one before that */
+    VEC(parse_bracket) open;
+    uint32_t braces;      /* among them */
+    int popped;           /* what `got` closed, as the table of syntax_error.c calls it */
+    uint32_t indent;      /* of the line: the column of its first token */
+    int head;             /* the word that the statement or declaration began with; TOK_ID for "x = ..." */
+    bool where_seen;      /* in this declaration */
+    bool weights_seen;    /* the same */
+    lone_comment divided; /* since the last token */
+    VEC(lone_comment) comments;
+    ptrmap *seen;              /* names of the file */
+    uint64_t misused;          /* reserved words that were used as names, a bit each */
+    parse_bracket misindented; /* closed by a bracket that seems to belong to an outer one; at.begin 0: none */
+    span misindented_end;
+
+    /* After a syntax error tokens are dropped up to one at which a statement or a declaration begins. */
+    bool skipping;
+    uint32_t base; /* braces open around the mistake */
+    bool fresh;    /* the last error was not at the token of the error before it */
+    uint32_t failed_at;
+    uint32_t closing; /* brackets that are closed for the user before `got` is handed out */
+    bool quiet;       /* while that lasts */
+    srcpos told;      /* where the scanner reported the last mistake */
+    bool too_deep;    /* has been reported */
 
     VEC(doc_comment) docs; /* in the order of the file */
     strbuf doc;            /* the lines of the last of docs so far */
@@ -48,6 +95,15 @@ typedef struct {
 
 /* ast_parse, which leaves in *ctx what else was found. ctx->pieces is set by the caller. */
 void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file);
+
+/* Whether an expression can end with this token. */
+bool parse_ends_operand(int token);
+bool parse_begins_statement(int token); /* with a word */
+bool parse_begins_declaration(int token);
+/* Where and how the token in ctx->got is wrong, as an error. `expected` tells of each token, by its number, whether it
+ * could stand there; `text` lists them; `what` is the wrong one (syntax_error.c). */
+void parse_report_syntax(parse_ctx *ctx, bool (*expected)(const void *set, int token), const void *set,
+                         const char *what, const char *text);
 
 /* Starts and ends scanning of ctx->file. */
 void parse_scan_open(parse_ctx *ctx);

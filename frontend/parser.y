@@ -36,6 +36,13 @@ static ast_stmt *let_stmt(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names
 static ast_names one_name(parse_ctx *ctx, ast_name name);
 static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
 #define PUSH(list, item) vec_push(ctx->arena, &(list), (item))
+/* Parsing goes on behind a mistake as if nothing had been wrong, so that the next one is reported, too: the wrong token is dropped,
+ * unless a statement begins with it. Two mistakes at one token are one, and bison then drops the token itself. */
+#define RESUME                         \
+    do {                               \
+        if (ctx->skipping) yyclearin;  \
+        if (ctx->fresh) yyerrok;       \
+    } while (0)
 }
 
 %union {
@@ -121,7 +128,7 @@ file: decls;
 
 decls: %empty
      | decls decl   { if ($decl) PUSH(ctx->result->decls, $decl); }
-     | decls error;
+     | decls error { RESUME; };
 
 decl: import | const | block | model | optimize;
 
@@ -177,6 +184,8 @@ sig: LPAREN RPAREN ARROW results {
             *$$ = (ast_sig){.present = true, .results = $results, .at = @$};
         }
    | LPAREN formals RPAREN ARROW results {
+            if ($formals.len > AST_MAX_FORMALS)
+                diag_code(parse_error(ctx, @formals, "more than %d arguments", AST_MAX_FORMALS), "limit");
             $$ = ARENA_NEW(ctx->arena, ast_sig);
             *$$ = (ast_sig){.present = true, .formals = $formals, .results = $results, .at = @$};
         };
@@ -231,7 +240,7 @@ strings: STRING                     { $$ = one_name(ctx, $STRING); }
 
 items: %empty            { $$ = (ast_body){0}; }
      | items[list] item  { $$ = $list; PUSH($$.stmts, $item); }
-     | items[list] error { $$ = $list; };
+     | items[list] error { $$ = $list; RESUME; };
 
 item: stmt
     | block {
@@ -249,7 +258,7 @@ body: LBRACE stmts RBRACE { $$ = $stmts; $$.at = @$; ast_body_seal(&$$); };
 
 stmts: %empty            { $$ = (ast_body){0}; }
      | stmts[list] stmt  { $$ = $list; PUSH($$.stmts, $stmt); }
-     | stmts[list] error { $$ = $list; };
+     | stmts[list] error { $$ = $list; RESUME; };
 
 names: ID                     { $$ = one_name(ctx, $ID); }
      | names[list] COMMA ID   { $$ = $list; PUSH($$, $ID); };
@@ -478,7 +487,7 @@ rules: %empty            { $$ = (ast_rules){0}; }
             $$ = $list;
             PUSH($$, *$rule);
         }
-     | rules[list] error { $$ = $list; };
+     | rules[list] error { $$ = $list; RESUME; };
 
 rule: ID[verb] relation STRING rule_args {
             $$ = ARENA_NEW(ctx->arena, ast_rule);
@@ -501,7 +510,12 @@ rule_args: %empty               { $$ = (ast_args){0}; }
 
 static ast_expr *too_deep(parse_ctx *ctx, span at)
 {
-    diag_note(parse_error(ctx, at, "nested too deeply"), "the limit is %d levels", AST_MAX_DEPTH);
+    if (!ctx->too_deep) {
+        diag *g = parse_error(ctx, at, "nested too deeply");
+        diag_code(g, "limit");
+        diag_note(g, "the limit is %d levels", AST_MAX_DEPTH);
+    }
+    ctx->too_deep = true; /* said once: what nests goes on to be too deep */
     return ast_expr_new(ctx->arena, EX_INT, at);
 }
 
@@ -577,45 +591,142 @@ static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message)
     too_deep(ctx, *at);
 }
 
-/* Tokens at which parsing resumes after a mistake: the start of a statement or declaration, or the end of a body. */
-static bool resumes(const parse_ctx *ctx, yysymbol_kind_t token)
+/* ---- tokens on their way to the parser ---- */
+
+static void open_bracket(parse_ctx *ctx)
 {
-    switch (token) {
-    case YYSYMBOL_YYEOF: case YYSYMBOL_IMPORT: case YYSYMBOL_CONST: case YYSYMBOL_BLOCK: case YYSYMBOL_MODEL:
-    case YYSYMBOL_OPTIMIZE: case YYSYMBOL_ENTRY: case YYSYMBOL_LET: case YYSYMBOL_POINT: case YYSYMBOL_PARAM:
-    case YYSYMBOL_STATE: case YYSYMBOL_FOR: case YYSYMBOL_SCOPE: case YYSYMBOL_IF: case YYSYMBOL_REQUIRE:
-    case YYSYMBOL_RETURN: case YYSYMBOL_YIELD: case YYSYMBOL_RBRACE: return true;
-    case YYSYMBOL_ID: return ctx->first_on_line;
-    default: return false;
+    const parse_token *t = &ctx->got;
+    parse_bracket b = {t->token, t->at, parse_ends_operand(ctx->last.token), ctx->indent, ctx->head};
+    vec_push(ctx->arena, &ctx->open, b);
+    ctx->braces += b.token == TOK_LBRACE;
+}
+
+/* The innermost bracket of that kind and those that were left open inside of it are no longer open. */
+static void close_bracket(parse_ctx *ctx, int token)
+{
+    uint32_t i = ctx->open.len;
+    while (i > 0 && ctx->open.data[i - 1].token != token && ctx->open.data[i - 1].token != TOK_LBRACE) i--;
+    if (!i || ctx->open.data[i - 1].token != token) return;
+    const parse_bracket *b = &ctx->open.data[i - 1];
+    if (token == TOK_LBRACE && ctx->got.first && !ctx->misindented.at.begin &&
+        ctx->indent < b->indent) {
+        ctx->misindented = *b;
+        ctx->misindented_end = ctx->got.at;
     }
+    ctx->popped = token == TOK_LBRACKET && b->follows_operand ? -1 : token;
+    ctx->open.len = i - 1; /* no brace but the one that is closed: the search ends at the first */
+    ctx->braces -= token == TOK_LBRACE;
+}
+
+/* What surrounds the token, for messages. */
+static void follow(parse_ctx *ctx)
+{
+    int token = ctx->got.token;
+    switch (token) {
+    case TOK_LPAREN: case TOK_LBRACKET: case TOK_LBRACE: open_bracket(ctx); break;
+    case TOK_RPAREN: close_bracket(ctx, TOK_LPAREN); break;
+    case TOK_RBRACKET: close_bracket(ctx, TOK_LBRACKET); break;
+    case TOK_RBRACE: close_bracket(ctx, TOK_LBRACE); break;
+    case TOK_WHERE: case TOK_WEIGHTS: break; /* after the parser has seen it */
+    default: break;
+    }
+    if (parse_begins_declaration(token) || token == TOK_ENTRY) ctx->where_seen = ctx->weights_seen = false;
+    if (parse_begins_declaration(token) || parse_begins_statement(token) || token == TOK_ENTRY) ctx->head = token;
+    if (token == TOK_ID && ctx->got.first && ctx->open.len && ctx->open.data[ctx->open.len - 1].token == TOK_LBRACE)
+        ctx->head = token;
+    if (ctx->last.token == TOK_WHERE) ctx->where_seen = true, ctx->head = TOK_WHERE;
+    if (ctx->last.token == TOK_WEIGHTS) ctx->weights_seen = true, ctx->head = TOK_WEIGHTS;
 }
 
 static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 {
+    ctx->divided = (lone_comment){0};
     int token = fe_scan_lex(val, at, ctx->scanner);
-    ctx->line_start = false;
-    doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
     if (token == TOK_END) *at = (span){ctx->file->base + ctx->file->size, ctx->file->base + ctx->file->size};
+    ctx->last = ctx->got;
+    ctx->got = (parse_token){token, *at, ctx->first_on_line || token == TOK_END};
+    ctx->line_start = false;
+    if (ctx->got.first) {
+        uint32_t begin = at->begin - ctx->file->base;
+        ctx->indent = 0;
+        while (ctx->indent < begin && ctx->file->text[begin - ctx->indent - 1] != '\n') ctx->indent++;
+    }
+    follow(ctx);
+    doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
     if (ctx->pieces) PUSH(*ctx->pieces, ((parse_piece){token, *at}));
     return token;
 }
 
-/* A group in braces whose head was dropped is dropped whole: its end must not close the body around it. */
+/* Where parsing can go on after a mistake: the start of a statement or declaration on a line of its own, the end of the body, the
+ * end. Outside of all braces only a declaration will do. */
+static bool resumes(const parse_ctx *ctx)
+{
+    const parse_token *t = &ctx->got;
+    uint32_t open = ctx->braces;
+    if (t->token == TOK_END) return true;
+    if (t->token == TOK_RBRACE) return open < ctx->base;
+    if (!t->first || open != ctx->base) return false;
+    if (parse_begins_declaration(t->token)) return true;
+    if (ctx->base == 0) return false;
+    bool in_brackets = ctx->open.len && ctx->open.data[ctx->open.len - 1].token != TOK_LBRACE;
+    return parse_begins_statement(t->token) || t->token == TOK_ENTRY || (t->token == TOK_ID && !in_brackets);
+}
+
+/* Brackets that a mistake left open are forgotten, up to the innermost brace. */
+static void forget_brackets(parse_ctx *ctx)
+{
+    while (ctx->open.len && ctx->open.data[ctx->open.len - 1].token != TOK_LBRACE) ctx->open.len--;
+}
+
+/* How many open brackets should have been closed before this token. */
+static uint32_t left_open(const parse_ctx *ctx)
+{
+    int token = ctx->got.token;
+    if (!ctx->braces) return 0;
+    if (token == TOK_END || token == TOK_IMPORT || token == TOK_MODEL || token == TOK_OPTIMIZE) return ctx->open.len;
+    if (!ctx->got.first || (token != TOK_BLOCK && token != TOK_ENTRY)) return 0;
+    if (ctx->open.data[0].head != TOK_MODEL && ctx->open.data[0].head != TOK_WHERE && ctx->open.data[0].head != TOK_WEIGHTS)
+        return ctx->open.len;
+    bool in_model = ctx->open.data[0].token == TOK_LBRACE && ctx->open.len == 1;
+    return in_model ? 0 : ctx->open.len - 1;
+}
+
+static void report_left_open(parse_ctx *ctx)
+{
+    const parse_bracket *b = &ctx->open.data[ctx->open.len - 1];
+    diags *d = ctx->session->diags;
+    if (ctx->misindented.at.begin) {
+        diag *g = parse_error(ctx, ctx->misindented.at, "this '{' is not closed");
+        diag_note(g, "the '}' at %s closes it, but stands further left than its line", diag_place(d, ctx->misindented_end));
+        return;
+    }
+    diag *g = parse_error(ctx, b->at, "this '%s' is not closed", b->token == TOK_LBRACE ? "{" : b->token == TOK_LPAREN ? "(" : "[");
+    if (ctx->got.token != TOK_END) diag_note(g, "a declaration begins at %s", diag_place(d, ctx->got.at));
+}
+
 static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 {
-    int token = scan_token(val, at, ctx);
-    while (ctx->skipping && token != TOK_END) {
-        if (ctx->skipped_braces == 0 && resumes(ctx, YYTRANSLATE(token))) break;
-        if (token == TOK_LBRACE) ctx->skipped_braces++;
-        if (token == TOK_RBRACE && --ctx->skipped_braces == 0) {
-            token = scan_token(val, at, ctx);
-            break;
-        }
-        token = scan_token(val, at, ctx);
+    static const int closer[] = {[TOK_LPAREN - TOK_LPAREN] = TOK_RPAREN,
+                                 [TOK_LBRACKET - TOK_LPAREN] = TOK_RBRACKET,
+                                 [TOK_LBRACE - TOK_LPAREN] = TOK_RBRACE};
+    if (!ctx->closing) {
+        ctx->quiet = false;
+        scan_token(val, at, ctx);
+        if (ctx->skipping)
+            while (!resumes(ctx)) scan_token(val, at, ctx);
+        if (ctx->skipping) forget_brackets(ctx);
+        ctx->skipping = false;
+        uint32_t n = left_open(ctx);
+        if (!n) return ctx->got.token;
+        report_left_open(ctx);
+        ctx->quiet = true;
+        ctx->closing = n + 1;
     }
-    ctx->skipping = false;
-    ctx->skipped_braces = 0;
-    return token;
+    *at = ctx->got.at; /* the brackets, and at last the token itself: it is a word or the end, and needs no value */
+    if (!--ctx->closing) return ctx->got.token;
+    const parse_bracket b = ctx->open.data[--ctx->open.len];
+    ctx->braces -= b.token == TOK_LBRACE;
+    return closer[b.token - TOK_LPAREN];
 }
 
 #define EXPECTED_MAX YYNTOKENS
@@ -656,6 +767,8 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
                        k == YYSYMBOL_AND || k == YYSYMBOL_OR || k == YYSYMBOL_DOT || k == YYSYMBOL_LPAREN ||
                        k == YYSYMBOL_LBRACKET || k == YYSYMBOL_AT))
             continue;
+        if (statement && (k == YYSYMBOL_BLOCK || k == YYSYMBOL_ENTRY || k == YYSYMBOL_RBRACE)) continue;
+        if (k == YYSYMBOL_ASSIGN && contains(set, n, YYSYMBOL_RPAREN)) continue; /* 'f(x = ': x is rather a value */
         if (statement && (k == YYSYMBOL_ID || (k >= YYSYMBOL_LET && k <= YYSYMBOL_YIELD && k != YYSYMBOL_IN) ||
                           k == YYSYMBOL_CONST))
             continue;
@@ -670,34 +783,49 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
     return b.s;
 }
 
-static bool is_keyword(yysymbol_kind_t k) { return k >= YYSYMBOL_IMPORT && k <= YYSYMBOL_EXPECT; }
-static bool is_comparison(yysymbol_kind_t k) { return k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT; }
+typedef struct {
+    yysymbol_kind_t kinds[EXPECTED_MAX];
+    int n;
+} expected_set;
+
+static bool is_expected(const void *set, int token)
+{
+    const expected_set *e = set;
+    return contains(e->kinds, e->n, YYTRANSLATE(token));
+}
 
 static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
 {
     yysymbol_kind_t got = yypcontext_token(where);
     span at = *yypcontext_location(where);
-    yysymbol_kind_t set[EXPECTED_MAX];
-    int n = yypcontext_expected_tokens(where, set, EXPECTED_MAX);
-    if (n < 0) n = 0;
+    ctx->fresh = at.begin != ctx->failed_at || !ctx->failed_at;
+    ctx->failed_at = at.begin;
+    if (ctx->quiet || !ctx->fresh) return 0;
+    bool told = ctx->told && ctx->told >= ctx->last.at.end && ctx->told <= at.begin; /* by the scanner, of characters here */
+    expected_set set;
+    set.n = yypcontext_expected_tokens(where, set.kinds, EXPECTED_MAX);
+    if (set.n < 0) set.n = 0;
 
     bool literal = got == YYSYMBOL_ID || got == YYSYMBOL_STRING || got == YYSYMBOL_INT || got == YYSYMBOL_FLOAT;
     const char *what = quoted(ctx, got);
     if (literal) what = arena_printf(ctx->arena, "'%.*s'", (int)(at.end - at.begin), ctx->file->text + (at.begin - ctx->file->base));
-    diag *g = parse_error(ctx, at, "unexpected %s", what);
-    const char *expected = expected_text(ctx, set, n);
-    if (*expected) diag_expected(g, "%s", expected);
-    if (is_keyword(got) && !ctx->first_on_line && contains(set, n, YYSYMBOL_ID))
-        diag_note(g, "'%s' is a reserved word and cannot be a name", yysymbol_name(got));
-    if (is_comparison(got) && contains(set, n, YYSYMBOL_PLUS))
-        diag_hint(g, "comparisons do not chain: write 'a < b and b < c'");
-    if (got == YYSYMBOL_ASSIGN && contains(set, n, YYSYMBOL_PLUS)) diag_hint(g, "'==' compares");
+    if (!told) parse_report_syntax(ctx, is_expected, &set, what, expected_text(ctx, set.kinds, set.n));
 
-    if (!resumes(ctx, got)) {
-        ctx->skipping = true;
-        ctx->skipped_braces = got == YYSYMBOL_LBRACE;
-    }
+    ctx->base = ctx->braces - (got == YYSYMBOL_LBRACE) + (got == YYSYMBOL_RBRACE);
+    ctx->skipping = !resumes(ctx);
+    if (!ctx->skipping) forget_brackets(ctx);
     return 0;
+}
+
+/* A comment that can be read as a divisor, and whose name the file knows, was most likely meant as one. */
+static void warn_of_comments(const parse_ctx *ctx)
+{
+    vec_foreach (lone_comment, c, &ctx->comments) {
+        if (c->name && !ptrmap_has(ctx->seen, c->name)) continue;
+        diag *g = diag_warning(ctx->session->diags, c->at, "'//' begins a comment: nothing is divided here");
+        diag_code(g, "comment");
+        diag_hint(g, "divide with '/', which must come out even, or floordiv(a, b)");
+    }
 }
 
 /* UTF-8 is checked once for the whole file, so that every later stage and every message may assume it. */
@@ -712,7 +840,7 @@ static bool check_encoding(parse_ctx *ctx)
         if (ok && n == 4) ok = !(s[i] == 0xF0 && s[i + 1] < 0x90) && !(s[i] == 0xF4 && s[i + 1] > 0x8F);
         if (!ok) {
             span at = {ctx->file->base + i, ctx->file->base + i + 1};
-            parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]);
+            diag_code(parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]), "cannot-read");
             return false;
         }
         i += n;
@@ -727,8 +855,10 @@ void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
     ctx->file = file;
     ctx->result = ARENA_NEW(s->arena, ast_file);
     ctx->result->source = file;
+    ctx->seen = ptrmap_new(s->arena);
     if (file->size > AST_MAX_FILE) {
         diag *g = parse_error(ctx, (span){file->base, file->base + 1}, "this file is too large");
+        diag_code(g, "limit");
         diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
         return;
     }
@@ -736,6 +866,7 @@ void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
     parse_scan_open(ctx);
     fe_yyparse(ctx);
     parse_scan_close(ctx);
+    warn_of_comments(ctx);
     if (!ctx->result->failed) doc_check(ctx);
 }
 

@@ -27,17 +27,58 @@ void sema_close_error(sema *s)
     s->open = NULL;
 }
 
+bool sema_in_library(const sema *s, span at)
+{
+    const source_file *here = source_of(s->o->sources, at.begin);
+    vec_foreach (sema_file *, f, &s->files)
+        if ((*f)->source == here) return (*f)->embedded;
+    return false;
+}
+
+/* The call, in a file of the user's, that led into the part of the standard library where `at` is; NULL when `at` is in
+ * a file of the user's. Its `caller` is the user's block. */
+static const frame *user_frame(const sema *s, span at)
+{
+    if (!sema_in_library(s, at)) return NULL;
+    for (const frame *f = s->frame; f && f->caller; f = f->caller)
+        if (!f->caller->file->embedded) return f->call.begin ? f : NULL;
+    return NULL;
+}
+
+/* "in 'linear' at std/prelude.tfx:6:11", and how the user's block was reached. */
+static const char *inside_text(const sema *s, const frame *user, span inner)
+{
+    const char *outer = trace_text(s, user->call);
+    const char *name = s->frame->decl ? s->frame->decl->name.name : user->in->written;
+    return arena_printf(s->a, "in '%s' at %s%s%s", name, sema_where(s, inner), outer ? ", " : "", outer ? outer : "");
+}
+
+/* Where a dim has no bound, which has been said, these say the same again. */
+static bool depends_on_bounds(const char *code)
+{
+    static const char *const codes[] = {"index-range", "limit", "does-not-fit", "overflow"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(code, codes[i]) == 0) return true;
+    return false;
+}
+
 static diag *report(sema *s, diag_severity severity, span at, const char *code, const char *fmt, va_list ap)
 {
     sema_close_error(s);
     const char *message = arena_vprintf(s->a, fmt, ap);
+    const span inner = at;
+    const frame *user = user_frame(s, at);
+    if (user) at = user->call;
     const void *place = (const void *)(((uintptr_t)at.begin << 32 | at.end) * 2 + (severity == DIAG_ERROR));
     bool again = ptrmap_has(s->reported, place) || (severity == DIAG_WARNING && s->warnings++ >= SEMA_MAX_WARNINGS);
     ptrmap_set(s->reported, place, s);
+    if (again && ++s->repeats >= SEMA_MAX_REPEATS) s->stopped = true;
+    if (s->unbounded && depends_on_bounds(code)) again = true;
     diag *g = diag_add(again ? s->sink : s->diags, severity, at, "%s", message);
     diag_code(g, code);
     s->open = g;
     s->open_trace = trace_text(s, at);
+    if (user) s->open_trace = inside_text(s, user, inner);
     return g;
 }
 
@@ -65,8 +106,7 @@ bool sema_step(sema *s, span at)
 {
     if (s->stopped) return false;
     if (++s->steps <= SEMA_MAX_STEPS && s->program->n_nodes <= SEMA_MAX_NODES) return true;
-    diag *g =
-        sema_error(s, at, "program-too-large", "the model grows too large when its loops and blocks are unrolled");
+    diag *g = sema_error(s, at, "limit", "the model grows too large when its loops and blocks are unrolled");
     diag_note(g, "the limits are %u steps and %u operations", SEMA_MAX_STEPS, SEMA_MAX_NODES);
     s->stopped = true;
     return false;
@@ -75,7 +115,7 @@ bool sema_step(sema *s, span at)
 bool sema_enter(sema *s, span at)
 {
     if (s->recursion < SEMA_MAX_RECURSION) return ++s->recursion;
-    sema_error(s, at, "nesting", "blocks and expressions nest too deeply here");
+    sema_error(s, at, "limit", "blocks and expressions nest too deeply here");
     s->stopped = true;
     return false;
 }
@@ -83,9 +123,9 @@ bool sema_enter(sema *s, span at)
 span sema_user_call(const sema *s, bool *inside_library)
 {
     span at = {0};
-    *inside_library = s->frame && s->frame->file != s->root;
+    *inside_library = s->frame && s->frame->file->embedded;
     for (const frame *f = s->frame; f; f = f->caller)
-        if (f->caller && f->caller->file == s->root && f->call.begin) return f->call;
+        if (f->caller && !f->caller->file->embedded && f->call.begin) return f->call;
     return at;
 }
 

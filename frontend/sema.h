@@ -31,6 +31,7 @@ typedef struct sema_instance {
     const char *written; /* the callee as the caller wrote it, for messages */
     const char *path;    /* absolute scope path, "" at the root */
     span call;           /* the call's callee */
+    span named;          /* the string after its '@'; begin 0: none */
 } sema_instance;
 
 /* ---- weights ---- */

@@ -149,7 +149,7 @@ value eval_builder(sema *s, const ast_expr *e)
 {
     const ast_axes *axes = &e->builder.axes;
     if (s->frame->builder) {
-        sema_error(s, e->at, "nesting", "a set-builder cannot stand inside another");
+        sema_error(s, e->at, "unsupported", "a set-builder cannot stand inside another");
         return sema_error_value();
     }
     if (axes->len > SEMA_MAX_RANK) {

@@ -6,6 +6,7 @@
 enum { MAX_PARAMS = 6 };
 
 typedef struct {
+    const builtin *b;
     const ast_expr *call;
     bool given[MAX_PARAMS];
     value v[MAX_PARAMS];
@@ -109,9 +110,15 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
             for (i = 0; param_at(b->params, i, &name, &n, &optional); i++)
                 if (strlen(arg->key.name) == n && memcmp(arg->key.name, name, n) == 0) break;
             if (!param_at(b->params, i, &name, &n, &optional)) {
-                show_signature(
-                    sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", b->name, arg->key.name),
-                    b);
+                diag *g =
+                    sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", b->name, arg->key.name);
+                name_list names = {0};
+                for (i = 0; param_at(b->params, i, &name, &n, &optional); i++) {
+                    const char *known = arena_strndup(s->a, name, n);
+                    vec_push(s->a, &names, known);
+                }
+                show_signature(g, b);
+                hint_argument(g, arg->key.name, &names);
                 ok = false;
                 continue;
             }
@@ -123,7 +130,7 @@ static bool read_args(sema *s, const builtin *b, const ast_expr *e, args *out)
             return false;
         }
         if (out->given[i]) {
-            sema_error(s, arg->at, "argument-twice", "argument '%.*s' is given twice", (int)n, name);
+            sema_error(s, arg->at, "arguments", "argument '%.*s' is given twice", (int)n, name);
             ok = false;
             continue;
         }
@@ -167,7 +174,7 @@ value call_builtin(sema *s, const builtin *b, const ast_expr *e)
 {
     if (b->raw) return b->raw(s, e);
     if (!b->fn) return call_scalar(s, b, e);
-    args a = {0};
+    args a = {.b = b};
     return read_args(s, b, e, &a) ? b->fn(s, &a) : sema_error_value();
 }
 
@@ -178,13 +185,26 @@ static span callee_at(const args *a)
     return a->call->call.callee->at;
 }
 
+/* Argument i is not the kind of value that the function takes. */
+static diag *wrong_kind(sema *s, const args *a, uint32_t i, const char *needed)
+{
+    diag *g = sema_error(s, a->at[i], "wrong-type", "%s", needed);
+    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+    show_signature(g, a->b);
+    return g;
+}
+
 /* Argument i as a whole tensor; NULL after reporting. */
 static sema_node *need_tensor(sema *s, const args *a, uint32_t i)
 {
     if (a->v[i].kind == V_TENSOR) return a->v[i].node;
-    diag *g = sema_error(s, a->at[i], "wrong-type", "a tensor is needed here");
-    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+    wrong_kind(s, a, i, "a tensor is needed here");
     return NULL;
+}
+
+static void hint_cast(sema *s, diag *g, span at)
+{
+    diag_hint(g, "write f32(%s)", sema_hint_text(s, at));
 }
 
 static sema_node *need_floats(sema *s, const args *a, uint32_t i)
@@ -193,7 +213,7 @@ static sema_node *need_floats(sema *s, const args *a, uint32_t i)
     if (!x || dtype_is_float(x->ty.dt)) return x;
     diag *g = sema_error(s, a->at[i], "wrong-type", "'%s' takes floats", sema_source_text(s, callee_at(a)));
     diag_got(g, "%s", sema_type_text(s, &x->ty));
-    diag_hint(g, "cast it: f32(...)");
+    hint_cast(s, g, a->at[i]);
     return NULL;
 }
 
@@ -203,7 +223,7 @@ static sema_node *need_numbers(sema *s, const args *a, uint32_t i)
     if (!x || x->ty.dt != DT_BOOL) return x;
     diag *g = sema_error(s, a->at[i], "wrong-type", "'%s' takes numbers", sema_source_text(s, callee_at(a)));
     diag_got(g, "%s", sema_type_text(s, &x->ty));
-    diag_hint(g, "cast it: f32(...)");
+    hint_cast(s, g, a->at[i]);
     return NULL;
 }
 
@@ -220,7 +240,7 @@ static bool to_axis(sema *s, const value *v, span at, const sema_type *t, uint32
         *axis = (uint32_t)(k < 0 ? k + t->rank : k);
         return true;
     }
-    diag *g = sema_error(s, at, "axis-range", "there is no axis %lld", (long long)k);
+    diag *g = sema_error(s, at, "axis", "there is no axis %lld", (long long)k);
     diag_got(g, "%s", sema_type_text(s, t));
     if (t->rank) diag_note(g, "its axes are 0 .. %d, or -%d .. -1", t->rank - 1, t->rank);
     return false;
@@ -237,8 +257,7 @@ static bool bool_or(sema *s, const args *a, uint32_t i, bool otherwise, bool *ou
     *out = otherwise;
     if (!a->given[i]) return true;
     if (a->v[i].kind == V_BOOL) return *out = a->v[i].flag, true;
-    diag *g = sema_error(s, a->at[i], "wrong-type", "true or false is needed here");
-    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+    wrong_kind(s, a, i, "true or false is needed here");
     return false;
 }
 
@@ -247,8 +266,7 @@ static bool need_number(sema *s, const args *a, uint32_t i, double *out)
     int64_t k;
     if (a->v[i].kind == V_FLOAT) return *out = a->v[i].real, true;
     if (a->v[i].kind == V_INT && dim_is_const(s->dims, a->v[i].size, &k)) return *out = (double)k, true;
-    diag *g = sema_error(s, a->at[i], "wrong-type", "a compile-time number is needed here");
-    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+    wrong_kind(s, a, i, "a compile-time number is needed here");
     return false;
 }
 
@@ -267,7 +285,7 @@ static value reduce(sema *s, args *a, sema_reduce kind, uint32_t axis_arg)
         if (!to_axis(s, v->kind == V_LIST ? &v->list.items[i] : v, a->at[axis_arg], &x->ty, &axis))
             return sema_error_value();
         if (reduced[axis]) {
-            sema_error(s, a->at[axis_arg], "axis-twice", "axis %u is named twice", axis);
+            sema_error(s, a->at[axis_arg], "axis", "axis %u is named twice", axis);
             return sema_error_value();
         }
         reduced[axis] = true;
@@ -302,7 +320,7 @@ static value builtin_argmax(sema *s, args *a)
         return sema_error_value();
     dim one = dim_const(s->dims, 1), size = x->ty.shape[axis], dropped[SEMA_MAX_RANK], kept[SEMA_MAX_RANK];
     if (!sema_dim_le(s, one, size)) {
-        diag *g = sema_error(s, a->at[0], "empty-axis", "'argmax' over axis %u, which may be empty", axis);
+        diag *g = sema_error(s, a->at[0], "out-of-range", "'argmax' over axis %u, which may be empty", axis);
         diag_got(g, "%s", sema_type_text(s, &x->ty));
         if (!dim_is_const(s->dims, size, NULL)) diag_hint(g, "bound it: where %s >= 1", sema_dim_text(s, size));
         return sema_error_value();
@@ -444,6 +462,23 @@ static bool same_dim(sema *s, const args *a, uint32_t p, uint32_t axis, dim want
     return false;
 }
 
+/* [B, K], [B, 1, 1, K]: the usual masks over keys, as bools of [B, 1, K]; and integers. */
+static void hint_mask(sema *s, diag *g, const args *a, const sema_type *m, const dim *want)
+{
+    const char *text = sema_hint_text(s, a->at[3]);
+    dim one = dim_const(s->dims, 1);
+    if (m->dt != DT_BOOL) text = arena_printf(s->a, "%s != 0", text);
+    bool keys = m->rank == 2 && sema_dims_equal(s, m->shape[0], want[0]) && sema_dims_equal(s, m->shape[1], want[2]);
+    bool four = m->rank == 4 && m->shape[1] == one &&
+                (m->shape[0] == one || sema_dims_equal(s, m->shape[0], want[0])) &&
+                sema_dims_equal(s, m->shape[3], want[2]);
+    if (keys) diag_hint(g, "write rearrange(%s, \"b k -> b 1 k\")", text);
+    else if (four) diag_hint(g, "write rearrange(%s, \"b 1 s k -> b s k\")", text);
+    else if (m->dt != DT_BOOL && dtype_is_float(m->dt))
+        diag_hint(g, "the mask says which keys count; numbers that are added to the scores are not taken");
+    else if (m->dt != DT_BOOL) diag_hint(g, "write '%s'", text);
+}
+
 static value builtin_attend(sema *s, args *a)
 {
     sema_node *in[4];
@@ -466,7 +501,7 @@ static value builtin_attend(sema *s, args *a)
     int64_t heads, groups;
     if (!dim_is_const(s->dims, q[1], &heads) || !dim_is_const(s->dims, k[1], &groups) || groups < 1 ||
         heads % groups != 0) {
-        diag *g = sema_error(s, a->at[1], "heads", "the heads of q must be a multiple of those of k and v");
+        diag *g = sema_error(s, a->at[1], "requirement", "the heads of q must be a multiple of those of k and v");
         diag_line(g, "q", "%s heads", sema_dim_text(s, q[1]));
         diag_line(g, "k", "%s heads", sema_dim_text(s, k[1]));
         return sema_error_value();
@@ -490,6 +525,7 @@ static value builtin_attend(sema *s, args *a)
             sema_type wanted = sema_type_of(DT_BOOL, 3, want);
             diag_expected(g, "%s   (axes of size 1 stretch)", sema_type_text(s, &wanted));
             diag_got(g, "%s", sema_type_text(s, &m->ty));
+            hint_mask(s, g, a, &m->ty, want);
             return sema_error_value();
         }
         in[n++] = sn_stretch(s, m, 3, want, a->at[3]);
@@ -543,8 +579,7 @@ static value builtin_gather(sema *s, args *a)
 static bool need_list(sema *s, const args *a, uint32_t i)
 {
     if (a->v[i].kind == V_LIST && a->v[i].list.n) return true;
-    diag *g = sema_error(s, a->at[i], "wrong-type", "a list is needed here: [a, b]");
-    diag_got(g, "%s", sema_value_text(s, &a->v[i]));
+    wrong_kind(s, a, i, "a list is needed here: [a, b]");
     return false;
 }
 
@@ -654,8 +689,7 @@ static value filled(sema *s, args *a, uint32_t dtype_arg, const value *with, spa
     dtype dt = DT_F32;
     if (a->given[dtype_arg]) {
         if (a->v[dtype_arg].kind != V_DTYPE) {
-            diag *g = sema_error(s, a->at[dtype_arg], "wrong-type", "a dtype is needed here, such as f32");
-            diag_got(g, "%s", sema_value_text(s, &a->v[dtype_arg]));
+            wrong_kind(s, a, dtype_arg, "a dtype is needed here, such as f32");
             return sema_error_value();
         }
         dt = a->v[dtype_arg].dt;

@@ -1,4 +1,5 @@
 /* Calls of blocks: arguments to formals, dims and dtype variables found from tensors, one instance per call. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
 
 const char *signature_text(sema *s, const char *name, const ast_sig *sig)
@@ -10,7 +11,7 @@ sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *blo
                                  const char *path, span call)
 {
     sema_instance *in = ARENA_NEW(s->a, sema_instance);
-    *in = (sema_instance){s->program->instances.len, parent, block, written, path, call};
+    *in = (sema_instance){s->program->instances.len, parent, block, written, path, call, {0}};
     vec_push(s->a, &s->program->instances, in);
     return in;
 }
@@ -38,7 +39,7 @@ value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *
     if (strcmp(want, "string") == 0 && v.kind == V_STRING) return v;
     if (strcmp(want, "dtype") == 0 && v.kind == V_DTYPE) return v;
     if (v.kind == V_ERROR || (v.kind == V_NONE && is_optional(s, f))) return v;
-    diag *g = sema_error(s, at, "wrong-type", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
+    diag *g = sema_error(s, at, "wrong-argument", "argument '%s' of '%s' has the wrong type", f->name.name, callee);
     diag_expected(g, "%s", want);
     diag_got(g, "%s", sema_value_text(s, &v));
     if (v.kind == V_INT && strcmp(want, "int") == 0)
@@ -68,6 +69,17 @@ static int find_formal(const ast_sig *sig, const char *name)
     return -1;
 }
 
+void hint_argument(diag *g, const char *name, const name_list *names)
+{
+    const char *meant = alias_hint(ALIAS_ARG, name);
+    vec_foreach (const char *, n, names)
+        if (meant && strcmp(*n, meant) == 0) {
+            hint_near(g, meant);
+            return;
+        }
+    hint_near(g, suggest(name, names->data, names->len));
+}
+
 static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const char *callee, slot *slots)
 {
     bool ok = true, keyword_seen = false;
@@ -82,15 +94,14 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
                     sema_error(s, arg->key.at, "unknown-argument", "'%s' has no argument '%s'", callee, arg->key.name);
                 name_list names = {0};
                 vec_foreach (ast_formal, f, &sig->formals) vec_push(s->a, &names, f->name.name);
-                const char *near = suggest(arg->key.name, names.data, names.len);
                 diag_line(g, "signature", "%s", signature_text(s, callee, sig));
-                if (near) diag_hint(g, "did you mean '%s'?", near);
+                hint_argument(g, arg->key.name, &names);
                 ok = false;
                 continue;
             }
         } else {
             if (keyword_seen) {
-                sema_error(s, arg->at, "argument-order", "an argument without a name cannot follow one with a name");
+                sema_error(s, arg->at, "arguments", "an argument without a name cannot follow one with a name");
                 ok = false;
                 continue;
             }
@@ -102,7 +113,7 @@ static bool match_args(sema *s, const ast_expr *e, const ast_sig *sig, const cha
             }
         }
         if (slots[i].arg) {
-            sema_error(s, arg->at, "argument-twice", "argument '%s' is given twice", sig->formals.data[i].name.name);
+            sema_error(s, arg->at, "arguments", "argument '%s' is given twice", sig->formals.data[i].name.name);
             ok = false;
             continue;
         }
@@ -142,7 +153,8 @@ static bool is_dtype_variable(const sema *s, const frame *f, const ast_sig *sig,
     dtype dt;
     (void)s;
     const char *name = t->name.name;
-    return name[0] >= 'A' && name[0] <= 'Z' && !sema_dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f;
+    return name[0] >= 'A' && name[0] <= 'Z' && !sema_dtype_by_name(name, &dt) && find_formal(sig, name) < 0 && f &&
+           !alias_hint(ALIAS_TYPE, name); /* Tensor */
 }
 
 /* "   (B, S = 12 from argument 'x')": the variables of a formal's type that other arguments decided. */
@@ -191,8 +203,7 @@ static diag *wrong_argument(sema *s, const ast_formal *f, const value *v, span a
 
 static void hint_dtype(sema *s, diag *g, dtype want, const value *v, span at)
 {
-    const char *text = sema_source_text(s, at);
-    if (strlen(text) > 40) text = "...";
+    const char *text = sema_hint_text(s, at);
     dtype got = v->node->ty.dt;
     if (want == DT_BOOL && !dtype_is_float(got)) diag_hint(g, "write '%s != 0'", text);
     else if (want != DT_BOOL) diag_hint(g, "write '%s(%s)'", dtype_name(want), text);
@@ -323,7 +334,11 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
         }
         if (!is_compile_time_type(&formal->type)) continue;
         value v = coerce_formal(s, formal, slots[i].v, slots[i].arg->value->at, callee);
-        if (v.kind == V_ERROR) return false;
+        if (v.kind == V_ERROR) {
+            if (s->open && slots[i].v.kind != V_ERROR)
+                diag_line(s->open, "signature", "%s", signature_text(s, callee, sig));
+            return false;
+        }
         b->v = v;
         b->state = BIND_READY;
     }
@@ -435,7 +450,7 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
     span at = e->call.callee->at;
     const char *callee = sema_source_text(s, at);
     if (s->frame->depth >= SEMA_MAX_CALL_DEPTH || s->program->instances.len >= SEMA_MAX_INSTANCES) {
-        diag *g = sema_error(s, at, "nesting",
+        diag *g = sema_error(s, at, "limit",
                              s->frame->depth >= SEMA_MAX_CALL_DEPTH ? "blocks call one another too deeply"
                                                                     : "too many block calls");
         diag_note(g, "the limits are %d levels and %u calls", SEMA_MAX_CALL_DEPTH, SEMA_MAX_INSTANCES);
@@ -468,6 +483,7 @@ static value call_block(sema *s, const ast_expr *e, const block_ref *b)
                .call = at,
                .depth = caller->depth + 1};
     f.in = sema_instance_new(s, caller->in, b->canonical, callee, path, at);
+    f.in->named = e->call.path.name ? e->call.path.at : (span){0};
     if (!bind_args(s, &f, sig, callee, e, slots)) return sema_error_value();
 
     s->frame = &f;

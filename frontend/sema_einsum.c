@@ -50,17 +50,43 @@ static bool agree(sema *s, const label_table *t, int label, dim got, span at, co
     return false;
 }
 
-static bool label_operand(sema *s, const pattern *p, const pattern_side *side, const sema_node *x, span at,
-                          label_table *t, axis_labels *out)
+/* "bsd,btd->bst", as NumPy writes it. */
+static bool written_without_blanks(const pattern *p)
+{
+    bool all = p->output.n <= 1;
+    for (uint32_t i = 0; i < p->n_inputs; i++) all &= p->input[i].n <= 1;
+    return all;
+}
+
+static void add_letters(const pattern_side *side, strbuf *out)
+{
+    for (const char *c = side->n ? side->axis[0].name : ""; *c; c++)
+        strbuf_addf(out, "%s%c", c > side->axis[0].name ? " " : "", *c);
+}
+
+static const char *with_blanks(sema *s, const pattern *p)
+{
+    strbuf b = strbuf_new(s->a);
+    for (uint32_t i = 0; i < p->n_inputs; i++) {
+        if (i) strbuf_adds(&b, ", ");
+        add_letters(&p->input[i], &b);
+    }
+    strbuf_adds(&b, " -> ");
+    add_letters(&p->output, &b);
+    return b.s;
+}
+
+static bool label_operand(sema *s, const pattern *p, const pattern_side *side, const sema_node *x, label_table *t,
+                          axis_labels *out)
 {
     uint32_t dots = pattern_ellipses(p, side), named = side->n - dots;
     if (dots ? x->ty.rank < named : x->ty.rank != named) {
         diag *g = sema_error(s, side->at, "rank", "this operand has %u axes", x->ty.rank);
         diag_expected(g, "%u axes%s", named, dots ? " or more" : "");
         diag_got(g, "%s", sema_type_text(s, &x->ty));
+        if (written_without_blanks(p)) diag_hint(g, "names stand apart: \"%s\"", with_blanks(s, p));
         return false;
     }
-    (void)at;
     uint32_t filler = x->ty.rank - named, axis = 0;
     for (uint32_t i = 0; i < side->n; i++) {
         const pattern_axis *a = &side->axis[i];
@@ -176,6 +202,12 @@ value builtin_einsum(sema *s, const ast_expr *e)
         return sema_error_value();
     }
     value text = eval(s, args->data[0].value);
+    if (text.kind != V_STRING && text.kind != V_ERROR && args->data[args->len - 1].value->kind == EX_STRING) {
+        diag *g =
+            sema_error(s, args->data[args->len - 1].value->at, "arguments", "the pattern of 'einsum' comes first");
+        diag_hint(g, "write einsum(%s, x, ...)", sema_source_text(s, args->data[args->len - 1].value->at));
+        return sema_error_value();
+    }
     if (!pattern_parse(s, &text, args->data[0].value->at, false, &p)) return sema_error_value();
     uint32_t n = args->len - 1;
     if (n != p.n_inputs) {
@@ -197,7 +229,7 @@ value builtin_einsum(sema *s, const ast_expr *e)
             return sema_error_value();
         }
         x[i] = v.node;
-        if (!label_operand(s, &p, &p.input[i], x[i], arg->at, &t, &l[i])) return sema_error_value();
+        if (!label_operand(s, &p, &p.input[i], x[i], &t, &l[i])) return sema_error_value();
     }
     if (!output_labels(s, &p, &t, &output)) return sema_error_value();
     for (uint32_t i = 0; i < n; i++) { /* sizes equal by a required fact become one expression */

@@ -1,5 +1,18 @@
 /* Expressions: dispatch, names, lists, and indexing of tensors outside set-builders. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
+
+/* x.view(...), x.shape, x.relu(): what to write instead. */
+static void hint_member(sema *s, diag *g, const ast_expr *e)
+{
+    const char *name = e->field.name.name, *meant = alias_hint(ALIAS_MEMBER, name);
+    bool found = builtin_find(name) != NULL;
+    if (!found && s->prelude) sema_file_lookup(s, s->prelude, name, &found);
+    if (found)
+        diag_hint(g, "functions take the tensor as an argument: %s(%s, ...)", name,
+                  sema_source_text(s, e->field.base->at));
+    else if (meant) diag_hint(g, "%s", meant);
+}
 
 static value eval_field(sema *s, const ast_expr *e)
 {
@@ -8,6 +21,7 @@ static value eval_field(sema *s, const ast_expr *e)
     if (base.kind != V_MODULE) {
         diag *g = sema_error(s, e->field.name.at, "wrong-type", "only an imported file has members");
         diag_got(g, "%s", sema_value_text(s, &base));
+        hint_member(s, g, e);
         return sema_error_value();
     }
     bool found;
@@ -19,7 +33,7 @@ static value eval_field(sema *s, const ast_expr *e)
     for (uint32_t i = 0; i < ptrmap_len(base.module->decls); i++)
         vec_push(s->a, &names, (const char *)ptrmap_key_at(base.module->decls, i));
     const char *near = suggest(e->field.name.name, names.data, names.len);
-    if (near) diag_hint(g, "did you mean '%s'?", near);
+    hint_near(g, near);
     return sema_error_value();
 }
 
@@ -194,6 +208,39 @@ bool sema_index_box(sema *s, const ast_indices *list, const sema_type *t, span a
     return true;
 }
 
+static bool is_new_axis(const ast_index *x)
+{
+    return x->kind == INDEX_POINT && x->begin->kind == EX_NAME &&
+           (!strcmp(x->begin->name.name, "None") || !strcmp(x->begin->name.name, "newaxis"));
+}
+
+static bool has_new_axis(const ast_indices *list)
+{
+    vec_foreach (ast_index, x, list)
+        if (is_new_axis(x)) return true;
+    return false;
+}
+
+/* x[:, None, :], as NumPy puts axes in. */
+static void refuse_new_axis(sema *s, const ast_expr *e, const sema_type *t)
+{
+    const char *const *names = axis_names(s, t);
+    strbuf left = strbuf_new(s->a), right = strbuf_new(s->a);
+    uint32_t axis = 0, written = 0;
+    span at = e->at;
+    vec_foreach (ast_index, x, &e->index.indices) written += x->kind != INDEX_ELLIPSIS && !is_new_axis(x);
+    for (uint32_t i = 0; i < t->rank; i++) strbuf_addf(&left, "%s%s", i ? " " : "", names[i]);
+    vec_foreach (ast_index, x, &e->index.indices) {
+        uint32_t n = x->kind != INDEX_ELLIPSIS ? 1 : t->rank > written ? t->rank - written : 0;
+        if (is_new_axis(x)) strbuf_adds(&right, right.len ? " 1" : "1"), at = x->at, n = 0;
+        for (; n && axis < t->rank; n--) strbuf_addf(&right, "%s%s", right.len ? " " : "", names[axis++]);
+    }
+    while (axis < t->rank) strbuf_addf(&right, " %s", names[axis++]);
+    diag *g = sema_error(s, at, "rank", "an index takes positions; it puts no axis in");
+    diag_got(g, "%s", sema_type_text(s, t));
+    diag_hint(g, "write rearrange(%s, \"%s -> %s\")", sema_source_text(s, e->index.base->at), left.s, right.s);
+}
+
 value eval_index(sema *s, const ast_expr *e, value base)
 {
     if (base.kind == V_LIST || base.kind == V_TUPLE) return index_list(s, e, &base);
@@ -206,6 +253,10 @@ value eval_index(sema *s, const ast_expr *e, value base)
 
     static const int64_t steps[SEMA_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
     index_box box;
+    if (has_new_axis(&e->index.indices)) {
+        refuse_new_axis(s, e, &base.node->ty);
+        return sema_error_value();
+    }
     if (!sema_index_box(s, &e->index.indices, &base.node->ty, e->at, &box)) return sema_error_value();
     sema_node *n = sn_slice(s, base.node, box.start, steps, box.size, e->at);
     return sema_tensor_value(sn_reshape(s, n, box.part.rank, box.part.shape, e->at));

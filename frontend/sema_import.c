@@ -129,13 +129,13 @@ static sema_file *load(sema *s, const sema_file *from, ast_name import)
     }
     if (f) return f;
     if (s->files.len >= SEMA_MAX_IMPORTS) {
-        sema_error(s, import.at, "too-many-imports", "more than %d files are imported", SEMA_MAX_IMPORTS);
+        sema_error(s, import.at, "limit", "more than %d files are imported", SEMA_MAX_IMPORTS);
         return NULL;
     }
     if (embedded) {
         const std_file *std = std_lookup(path);
         if (!std) {
-            diag *g = sema_error(s, import.at, "unknown-import", "the standard library has no '%s'", path);
+            diag *g = sema_error(s, import.at, "cannot-read", "the standard library has no '%s'", path);
             name_list names = {0};
             for (size_t i = 0; i < std_file_count; i++) vec_push(s->a, &names, std_files[i].name);
             const char *near = suggest(path, names.data, names.len);

@@ -8,7 +8,7 @@
 #include "frontend/sema.h"
 
 /* Limits on what elaboration may grow to: reached only by mistakes (or malice), and reported, never suffered. */
-#define SEMA_MAX_STEPS 4000000u /* statements executed and expressions evaluated */
+#define SEMA_MAX_STEPS 1000000u /* statements executed and expressions evaluated */
 #define SEMA_MAX_NODES 1000000u
 #define SEMA_MAX_ELEMENTS (INT64_C(1) << 46) /* of one tensor, at the bounds of its dims */
 #define SEMA_MAX_INSTANCES 100000u
@@ -17,6 +17,8 @@
 #define SEMA_MAX_IMPORTS 64
 #define SEMA_MAX_LIST 65536u
 #define SEMA_MAX_WARNINGS 50u
+#define SEMA_MAX_CHECKS 1024u   /* requirements that the run checks */
+#define SEMA_MAX_REPEATS 10000u /* of errors that have been reported: a loop that is wrong is not run to its end */
 
 typedef VEC(const char *) name_list;
 typedef struct sema sema;
@@ -212,8 +214,9 @@ struct sema {
     uint32_t recursion; /* of eval and exec */
     uint32_t entries;   /* of the model; 0: it has a signature of its own */
     uint32_t owners;    /* counter for frame.path_owner */
-    uint32_t warnings;
+    uint32_t warnings, repeats;
     bool failed;      /* an error was reported */
+    bool unbounded;   /* a dim without an upper bound was reported */
     bool stopped;     /* a limit was reached: everything unwinds */
     ptrmap *reported; /* places of errors: one error a place */
     diags *sink;      /* receives what is not to be shown */
@@ -242,8 +245,9 @@ bool sema_step(sema *s, span at);
 /* Bounds the C stack: across blocks, defaults and constants the syntax tree's own limit does not. The caller counts
  * s->recursion down again after true. */
 bool sema_enter(sema *s, span at);
-/* The innermost call made in the model's own file that led here, and whether here is in another file. */
+/* The innermost call made in a file of the user's that led here, and whether here is in the standard library. */
 span sema_user_call(const sema *s, bool *inside_library);
+bool sema_in_library(const sema *s, span at);   /* in a file that is inside the compiler */
 const char *sema_where(const sema *s, span at); /* "std/bert.tfx:3:11" */
 value sema_error_value(void);
 
@@ -257,6 +261,10 @@ value sema_lookup(sema *s, ast_name name);
 binding *sema_lookup_binding(sema *s, const char *name);
 value sema_file_lookup(sema *s, sema_file *f, const char *name, bool *found);
 const char *sema_suggest(sema *s, const char *name);
+/* "did you mean 'near'?" when there is a near one. */
+void hint_near(diag *g, const char *near);
+/* "b s d": names for the axes of a tensor in a pattern, from its dims; up to rank letters. */
+const char *const *axis_names(sema *s, const sema_type *t);
 value binding_value(sema *s, binding *b);
 
 /* ---- files (sema_import.c) ---- */
@@ -270,6 +278,7 @@ const char *sema_type_text(sema *s, const sema_type *t);
 const char *sema_dim_text(sema *s, dim d);
 const char *sema_value_text(sema *s, const value *v); /* what it is, for "got:" lines: "f32[B, S]", "the integer 3" */
 const char *sema_source_text(sema *s, span at);       /* as written, on one line */
+const char *sema_hint_text(sema *s, span at);         /* the same where it can be repeated in a hint, else "..." */
 bool sema_dims_equal(sema *s, dim a, dim b);          /* provably, with the facts */
 bool sema_dims_equal_plain(sema *s, dim a, dim b);    /* without the facts */
 /* An axis of size `got` can stand where `want` is: it is the same expression, or equal by a fact and can be cut to it.
@@ -356,6 +365,8 @@ value *check_results(sema *s, const ast_sig *sig, const ast_body *body, const ch
 value call_builtin(sema *s, const builtin *b, const ast_expr *call);
 const builtin *builtin_find(const char *name);
 void builtin_names(sema *s, name_list *out);
+/* Which of the arguments `names` an unknown one may have been meant to be. */
+void hint_argument(diag *g, const char *name, const name_list *names);
 value builtin_einsum(sema *s, const ast_expr *call);
 value builtin_rearrange(sema *s, const ast_expr *call);
 

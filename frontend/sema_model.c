@@ -12,6 +12,7 @@ typedef struct {
 
 typedef struct {
     VEC(bound *) bounds;
+    ast_names unbounded;
     ast_exprs others; /* conditions that are no bounds: required once the dims exist */
 } constraints;
 
@@ -123,9 +124,8 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
     bound *b = bound_of(s, c, name);
     b->used = true;
     if (!b->has_max) {
-        diag *g = sema_error(s, name.at, "unbounded-dim", "dim '%s' has no upper bound", name.name);
-        diag_hint(g, "add 'where %s <= 512'", name.name);
-        b->has_max = true; /* said once */
+        vec_push(s->a, &c->unbounded, name);
+        b->has_max = true; /* said once, of all */
         b->max = INT32_MAX;
     }
     dim old = dim_find(s->dims, name.name);
@@ -136,7 +136,7 @@ static dim make_symbol(sema *s, constraints *c, ast_name name, int64_t least)
     }
     int64_t min = b->has_min ? b->min : least, max = b->max;
     if (min < 0 || min > max || max > INT32_MAX || max / b->multiple * b->multiple < min) {
-        diag *g = sema_error(s, b->at, "empty-dim", "no value is left for dim '%s'", name.name);
+        diag *g = sema_error(s, b->at, "dim-bounds", "no value is left for dim '%s'", name.name);
         diag_note(g, "%lld <= %s <= %lld%s", (long long)min, name.name, (long long)max,
                   b->multiple > 1 ? arena_printf(s->a, ", a multiple of %lld", (long long)b->multiple) : "");
         if (max > INT32_MAX) diag_note(g, "the largest size is %d", INT32_MAX);
@@ -204,6 +204,11 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
                 ok = false;
                 continue;
             }
+            if (x->size->kind == EX_UNARY && x->size->op.op == AST_NEG && x->size->op.right->kind == EX_INT) {
+                diag *g = sema_error(s, x->at, "negative-dim", "this dim is negative");
+                diag_hint(g, "a size that varies has a name: f32[B, S]");
+                ok = false;
+            }
             if (!is_dim_name(s, x->size) || !binds_dim(s, f, sig, x->size->name.name)) continue;
             if (scope_find_here(f->names, x->size->name.name)) continue;
             dim d = make_symbol(s, c, x->size->name, 1);
@@ -216,6 +221,25 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
         vec_foreach (ast_dim, x, &formal->type.dims)
             if (x->size) ok &= check_findable(s, c, x->size);
     return ok;
+}
+
+static void report_unbounded(sema *s, const constraints *c, const ast_decl *d)
+{
+    const ast_names *list = &c->unbounded;
+    if (!list->len) return;
+    strbuf names = strbuf_new(s->a), bounds = strbuf_new(s->a);
+    for (uint32_t i = 0; i < list->len; i++) {
+        const char *name = list->data[i].name;
+        strbuf_addf(&names, "%s'%s'", !i ? "" : i + 1 == list->len ? " and " : ", ", name);
+        strbuf_addf(&bounds, "%s%s <= 512", i ? ", " : "", name);
+    }
+    diag *g = sema_error(s, list->data[0].at, "unbounded-dim", "dim%s %s ha%s no upper bound", list->len > 1 ? "s" : "",
+                         names.s, list->len > 1 ? "ve" : "s");
+    for (uint32_t i = 1; i < list->len; i++) diag_underline(g, list->data[i].at);
+    if (strcmp(list->data[0].name, "None") == 0) diag_hint(g, "a size that varies has a name of its own: f32[B, S]");
+    else if (d->code.where.len) diag_hint(g, "add '%s' to 'where'", bounds.s);
+    else diag_hint(g, "add 'where %s' %s", bounds.s, d->code.weights.present ? "before 'weights'" : "before the body");
+    s->unbounded = true;
 }
 
 static bool declare_inputs(sema *s, const ast_sig *sig)
@@ -242,7 +266,7 @@ static void warn_unused_inputs(sema *s, const scope *names)
 {
     vec_foreach (binding *, b, &names->names)
         if ((*b)->kind == BIND_FORMAL && !(*b)->used && (*b)->v.kind == V_TENSOR)
-            sema_warning(s, (*b)->at, "unused-input", "input '%s' is never used", (*b)->name);
+            sema_warning(s, (*b)->at, "unused-name", "input '%s' is never used", (*b)->name);
 }
 
 /* ---- functions ---- */
@@ -276,8 +300,11 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     vec_foreach (bound *, b, &c.bounds) (*b)->shared = true;
     vec_foreach (ast_expr *, e, &d->code.where) read_where(s, &c, *e);
     bool ok = declare_dims(s, &c, sig);
+    report_unbounded(s, &c, d);
+    bool misnamed = c.unbounded.len && !strcmp(c.unbounded.data[0].name, "None");
     vec_foreach (bound *, b, &c.bounds) {
-        if ((*b)->used || (*b)->shared) continue;
+        if ((*b)->used || (*b)->shared || !ok || misnamed)
+            continue; /* an input's dims are wrong: that is the mistake */
         sema_error(s, (*b)->at, "unknown-name", "no input has a dim '%s'", (*b)->name);
         ok = false;
     }
@@ -324,8 +351,7 @@ static void declare_shared(sema *s, scope *statics, const ast_stmt *st)
 {
     if (st->kind == ST_BLOCK || st->kind == ST_ENTRY) return;
     if (st->kind != ST_CONST) {
-        diag *g =
-            sema_error(s, st->at, "no-signature", "a model without a signature holds blocks, constants and entries");
+        diag *g = sema_error(s, st->at, "entries", "a model without a signature holds blocks, constants and entries");
         diag_hint(g, "give the model inputs and a result, or move this into an entry");
         return;
     }
@@ -363,7 +389,7 @@ void elaborate_model(sema *s)
         if ((*st)->kind != ST_ENTRY) continue;
         s->entries++;
         if (m->code.sig.present)
-            sema_error(s, (*st)->decl->name.at, "entry", "a model with a signature of its own has no entries");
+            sema_error(s, (*st)->decl->name.at, "entries", "a model with a signature of its own has no entries");
     }
     if (m->code.sig.present) {
         elaborate_function(s, m, NULL, statics);
@@ -373,7 +399,7 @@ void elaborate_model(sema *s)
             if ((*st)->kind == ST_ENTRY && !s->stopped) elaborate_function(s, (*st)->decl, &m->code.where, statics);
         if (!s->failed) check_shared_bounds(s, statics);
         if (s->entries == 0) {
-            diag *g = sema_error(s, m->name.at, "no-entry", "model '%s' has no signature and no entries", m->name.name);
+            diag *g = sema_error(s, m->name.at, "entries", "model '%s' has no signature and no entries", m->name.name);
             diag_hint(g, "write model %s(x: f32[B, 4]) -> y: f32[B, 4]", m->name.name);
         }
     }

@@ -11,7 +11,7 @@ static void check_size(sema *s, const sema_type *t, span at)
         fits &= !__builtin_mul_overflow(elements, hi > 1 ? hi : 1, &elements);
     }
     if (fits && elements <= SEMA_MAX_ELEMENTS) return;
-    diag *g = sema_error(s, at, "tensor-too-large", "this tensor is too large");
+    diag *g = sema_error(s, at, "limit", "this tensor is too large");
     diag_got(g, "%s", sema_type_text(s, t));
     diag_note(g, "at the largest dims it would have more than 2^46 elements");
 }

@@ -67,6 +67,27 @@ static const char *op_title(sema_scalar op)
 
 /* ---- shapes ---- */
 
+/* Where the axes of the smaller operand stand among those of the larger one, from the last: a mask [B, S] meets [B, S,
+ * D] as [B, S, 1]. False when some have no place. */
+static bool hint_axes(sema *s, diag *g, const sema_type *a, const sema_type *b, span a_at, span b_at)
+{
+    const sema_type *small = a->rank < b->rank ? a : b, *large = small == a ? b : a;
+    const char *text = sema_hint_text(s, small == a ? a_at : b_at), *const *names = axis_names(s, large);
+    bool stands[SEMA_MAX_RANK] = {0};
+    uint32_t k = small->rank;
+    for (uint32_t i = large->rank; i-- > 0 && k > 0;)
+        if (small->shape[k - 1] == large->shape[i]) stands[i] = true, k--;
+    if (k > 0 || small->rank == large->rank || small->rank == 0) return false;
+    strbuf left = strbuf_new(s->a), right = strbuf_new(s->a);
+    for (uint32_t i = 0; i < large->rank; i++) {
+        strbuf_addf(&right, "%s%s", i ? " " : "", stands[i] ? names[i] : "1");
+        if (stands[i]) strbuf_addf(&left, "%s%s", left.len ? " " : "", names[i]);
+    }
+    diag_note(g, "shapes are aligned at their last axes");
+    diag_hint(g, "write rearrange(%s, \"%s -> %s\")", text, left.s, right.s);
+    return true;
+}
+
 bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at, span b_at, span op_at, sema_type *out)
 {
     uint32_t rank = a->rank > b->rank ? a->rank : b->rank;
@@ -96,7 +117,7 @@ bool sema_join_shapes(sema *s, const sema_type *a, const sema_type *b, span a_at
             diag_underline(g, b_at);
             diag_line(g, "left", "%s", sema_type_text(s, a));
             diag_line(g, "right", "%s", sema_type_text(s, b));
-            sema_explain_dims(s, g, x, y, true);
+            if (!hint_axes(s, g, a, b, a_at, b_at)) sema_explain_dims(s, g, x, y, true);
             return false;
         }
     }
@@ -287,7 +308,7 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
         double r = rows[op].fold(v[0], v[1], v[2]);
         if (rows[op].result == R_BOOL) return (value){.kind = V_BOOL, .flag = r != 0};
         if (r == r && rows[op].operands != S_INT) return (value){.kind = V_FLOAT, .real = r};
-        sema_error(s, whole, "not-a-number", "'%s' of these numbers is not a number", op_title(op));
+        sema_error(s, whole, "out-of-range", "'%s' of these numbers is not a number", op_title(op));
         return sema_error_value();
     }
 
@@ -304,6 +325,7 @@ value apply_scalar(sema *s, sema_scalar op, value *args, const span *at, uint32_
     if (first && is_array(&args[0]) && args[0].node->ty.dt != DT_BOOL) {
         diag *g = sema_error(s, at[0], "wrong-type", "'select' chooses by bools");
         diag_got(g, "%s", sema_value_text(s, &args[0]));
+        diag_hint(g, "write '%s != 0'", sema_hint_text(s, at[0]));
         return sema_error_value();
     }
 

@@ -9,9 +9,9 @@ typedef struct {
 
 span param_place(const sema *s, const sema_param *p)
 {
-    if (source_of(s->o->sources, p->declared.begin) == s->root->source) return p->declared;
+    if (!sema_in_library(s, p->declared)) return p->declared;
     for (const sema_instance *in = p->in; in; in = in->parent)
-        if (in->call.begin && source_of(s->o->sources, in->call.begin) == s->root->source) return in->call;
+        if (in->call.begin && !sema_in_library(s, in->call)) return in->call;
     return p->declared;
 }
 
@@ -57,8 +57,8 @@ void report_ambiguous(sema *s, const ast_stmt *st, const char *path, const sema_
     const char *what = st->kind == ST_PARAM ? "param" : "state";
     diag *g = sema_error(s,
                          library && call.begin ? call
-                         : f->call.begin       ? f->call
-                                               : st->at,
+                         : f->call.begin && first_in != f->in ? f->call
+                                                              : st->at,
                          "ambiguous-parameter", "two %s have the path '%s'",
                          st->kind == ST_PARAM ? "parameters" : "states", path);
     diag_note(g, "the first is made at %s", sema_where(s, first));
@@ -140,5 +140,5 @@ void warn_unused_params(sema *s)
         if ((*b)->used) ptrmap_set(used, (const void *)(uintptr_t)(*b)->at.begin, s);
     vec_foreach (binding *, b, &s->param_bindings)
         if (!ptrmap_has(used, (const void *)(uintptr_t)(*b)->at.begin))
-            sema_warning(s, (*b)->at, "unused-parameter", "parameter '%s' is never used", (*b)->name);
+            sema_warning(s, (*b)->at, "unused-name", "parameter '%s' is never used", (*b)->name);
 }

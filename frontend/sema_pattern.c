@@ -80,6 +80,8 @@ static bool read_side(reader *r, pattern_side *side)
         } else {
             diag *g = sema_error(r->s, place(r, from, from + 1), "pattern", "unexpected '%c' in a pattern", c);
             if (c == '(' && !r->groups) diag_hint(g, "einsum has no groups: rearrange first");
+            if (c == '*') diag_hint(g, "axes that are one stand in parentheses: (h d)");
+            if (is_digit(c)) diag_hint(g, "axes have names, and the size of one is given beside the pattern: h = 12");
             return false;
         }
         if (!add_axis(r, side, name, from)) return false;

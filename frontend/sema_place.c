@@ -370,7 +370,7 @@ bool find_place(place_finder *f, const ast_rule *r, sema_rule *out)
     bool as_expected = !r->has_expect || r->expect == n;
     if (n && as_expected) collect(f, &w, out);
     if (f->work > MAX_WORK) {
-        diag *g = sema_error(s, r->place.at, "policy-too-large", "the rules of this file name too much");
+        diag *g = sema_error(s, r->place.at, "limit", "the rules of this file name too much");
         diag_note(g, "the limit is %llu paths looked at", (unsigned long long)MAX_WORK);
         s->stopped = true;
         return false;

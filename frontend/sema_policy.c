@@ -36,7 +36,7 @@ static const policy_verb *check_verb(sema *s, const ast_rule *r)
         vec_push(s->a, &names, all->rows[i].name);
         strbuf_addf(&known, "%s%s", i ? ", " : "", all->rows[i].name);
     }
-    diag *g = sema_error(s, r->verb.at, "unknown-verb", "there is no rule '%s'", r->verb.name);
+    diag *g = sema_error(s, r->verb.at, "unknown-name", "there is no rule '%s'", r->verb.name);
     const char *near = suggest(r->verb.name, names.data, names.len);
     if (near) diag_hint(g, "did you mean '%s'?", near);
     else if (known.len) diag_note(g, "the rules are %s", known.s);
@@ -49,7 +49,7 @@ static bool check_relation(sema *s, const ast_rule *r, const policy_verb *v, pol
         *out = (policy_relation)i;
         if (strcmp(policy_relation_name(*out), r->relation.name) != 0) continue;
         if (v->relations >> i & 1) return true;
-        diag *g = sema_error(s, r->relation.at, "relation", "'%s' is not followed by '%s'", v->name, r->relation.name);
+        diag *g = sema_error(s, r->relation.at, "rule", "'%s' is not followed by '%s'", v->name, r->relation.name);
         diag_expected(g, "%s", usage_text(s, v));
         return false;
     }
@@ -61,13 +61,13 @@ static bool check_subject(sema *s, const ast_rule *r, const policy_verb *v)
     const char *word = r->subject.name;
     if (!word || policy_has_word(v->subjects, word)) return true;
     if (!v->subjects) {
-        diag *g = sema_error(s, r->subject.at, "subject", "'%s' takes no name of a block", v->name);
+        diag *g = sema_error(s, r->subject.at, "rule", "'%s' takes no name of a block", v->name);
         diag_expected(g, "%s", usage_text(s, v));
         return false;
     }
     strbuf b = strbuf_new(s->a);
     policy_words_print(v->subjects, &b);
-    diag *g = sema_error(s, r->subject.at, "subject", "'%s' is not about '%s'", v->name, word);
+    diag *g = sema_error(s, r->subject.at, "rule", "'%s' is not about '%s'", v->name, word);
     diag_expected(g, "%s, or nothing for whatever stands at the place", b.s);
     name_list names = {0};
     split_words(s, v->subjects, &names);
@@ -195,7 +195,7 @@ static const policy_value *check_args(sema *s, const ast_rule *r, const policy_v
         const policy_param *p = check_name(s, a, v);
         size_t i = p ? (size_t)(p - v->params) : 0;
         if (p && given[i]) {
-            diag *g = sema_error(s, a->key.at, "given-twice", "argument '%s' is given twice", p->name);
+            diag *g = sema_error(s, a->key.at, "arguments", "argument '%s' is given twice", p->name);
             diag_note(g, "first at %s", sema_where(s, given[i]->key.at));
         }
         ok &= p && !given[i] && check_value(s, a, v, p, &values[i]);
@@ -208,7 +208,7 @@ static const policy_value *check_args(sema *s, const ast_rule *r, const policy_v
         if (!p->required) continue;
         if (ok) {
             diag *g =
-                sema_error(s, r->verb.at, "missing-argument", "argument '%s' of '%s' is missing", p->name, v->name);
+                sema_error(s, r->verb.at, "arity", "argument '%s' of '%s' is missing", p->name, v->name);
             diag_expected(g, "%s", usage_text(s, v));
         }
         ok = false;

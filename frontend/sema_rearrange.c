@@ -85,7 +85,7 @@ static bool check_sides(sema *s, const work *w)
     for (uint32_t i = 0; i < right->n; i++) {
         const char *name = right->axis[i].name;
         if (name == w->p.one || pattern_find(left, name) >= 0) continue;
-        diag *g = sema_error(s, right->axis[i].at, "axis-unknown", "axis '%s' is not on the left", name);
+        diag *g = sema_error(s, right->axis[i].at, "pattern", "axis '%s' is not on the left", name);
         diag_hint(g, "write 1 for a new axis");
         return false;
     }
@@ -172,6 +172,12 @@ value builtin_rearrange(sema *s, const ast_expr *e)
         return sema_error_value();
     }
     value x = eval(s, args->data[0].value), text = eval(s, args->data[1].value);
+    if (x.kind == V_STRING && text.kind != V_STRING) {
+        diag *g = sema_error(s, args->data[0].value->at, "arguments", "the pattern of 'rearrange' comes second");
+        diag_hint(g, "write rearrange(%s, %s)", sema_source_text(s, args->data[1].value->at),
+                  sema_source_text(s, args->data[0].value->at));
+        return sema_error_value();
+    }
     if (x.kind == V_ERROR || !pattern_parse(s, &text, args->data[1].value->at, true, &w->p)) return sema_error_value();
     if (x.kind != V_TENSOR) {
         diag_got(sema_error(s, args->data[0].value->at, "wrong-type", "a tensor is needed here"), "%s",
@@ -191,8 +197,11 @@ value builtin_rearrange(sema *s, const ast_expr *e)
     if (r.kind == V_ERROR) return r;
     for (uint32_t i = 2; i < args->len; i++) {
         if (w->used[i]) continue;
-        sema_error(s, args->data[i].key.at, "unknown-argument", "the pattern has no axis '%s' on its left",
-                   args->data[i].key.name);
+        diag *g = sema_error(s, args->data[i].key.at, "unknown-argument", "the pattern has no axis '%s' on its left",
+                             args->data[i].key.name);
+        name_list axes = {0};
+        for (uint32_t k = 0; k < w->p.input[0].n; k++) vec_push(s->a, &axes, w->p.input[0].axis[k].name);
+        hint_near(g, suggest(args->data[i].key.name, axes.data, axes.len));
         return sema_error_value();
     }
     return r;

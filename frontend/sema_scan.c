@@ -7,7 +7,7 @@
 bool sema_not_in_scan(sema *s, span at, const char *what)
 {
     if (!s->scan_indices.len) return false;
-    sema_error(s, at, "in-scan", "%s cannot be declared inside a scan", what);
+    sema_error(s, at, "scan", "%s cannot be declared inside a scan", what);
     return true;
 }
 
@@ -89,12 +89,12 @@ void exec_yield(sema *s, const ast_stmt *st)
 {
     scan_ctx *c = s->frame->scan;
     if (!c) {
-        diag *g = sema_error(s, st->at, "yield-outside", "'yield' stands in a scan");
+        diag *g = sema_error(s, st->at, "scan", "'yield' stands in a scan");
         diag_hint(g, "a block gives its results with 'return'");
         return;
     }
     if (c->yield) {
-        diag *g = sema_error(s, st->at, "yield-twice", "a scan yields once a step");
+        diag *g = sema_error(s, st->at, "scan", "a scan yields once a step");
         diag_note(g, "the first yield is at %s", sema_where(s, c->yield->at));
         diag_hint(g, "yield several values at once: yield a, b");
         return;

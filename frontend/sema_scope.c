@@ -1,4 +1,5 @@
 /* Names: scopes, lookup, suggestions for misspelt ones. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
 
 enum { LINEAR_SCOPE = 8 }; /* scopes are mostly tiny: only larger ones get a map */
@@ -94,8 +95,7 @@ static value const_value(sema *s, sema_file *file, decl_entry *e)
     f.depth = here ? here->depth + 1 : 0;
     s->frame = &f;
     value v = f.depth > AST_MAX_DEPTH ? sema_error_value() : eval(s, e->decl->value);
-    if (f.depth > AST_MAX_DEPTH)
-        sema_error(s, e->decl->name.at, "nesting", "constants depend on one another too deeply");
+    if (f.depth > AST_MAX_DEPTH) sema_error(s, e->decl->name.at, "limit", "constants depend on one another too deeply");
     s->frame = here;
     if (e->state == BIND_EVALUATING) {
         e->v = v;
@@ -118,7 +118,7 @@ value sema_lookup(sema *s, ast_name name)
     binding *b = sema_lookup_binding(s, name.name);
     if (b) {
         if (b->state == BIND_PENDING && !b->formal) {
-            sema_error(s, name.at, "not-known-yet", "'%s' is not known yet here", name.name);
+            sema_error(s, name.at, "cyclic", "'%s' is not known yet here", name.name);
             return sema_error_value();
         }
         return binding_value(s, b);
@@ -142,9 +142,15 @@ value sema_lookup(sema *s, ast_name name)
     if (name.name == intern_z(s->names, "none")) return (value){.kind = V_NONE};
 
     diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
-    const char *near = sema_suggest(s, name.name);
-    if (near) diag_hint(g, "did you mean '%s'?", near);
+    const char *meant = alias_hint(ALIAS_NAME, name.name);
+    if (meant) diag_hint(g, "%s", meant);
+    else hint_near(g, sema_suggest(s, name.name));
     return sema_error_value();
+}
+
+void hint_near(diag *g, const char *near)
+{
+    if (near) diag_hint(g, "did you mean '%s'?", near);
 }
 
 static void push_scope_names(sema *s, const scope *sc, name_list *out)

@@ -65,7 +65,7 @@ void exec_state(sema *s, const ast_stmt *st)
         report_ambiguous(s, st, path, u->in, u->st->declared);
         return;
     } else if (!equal_types(&u->st->ty, &bounds)) {
-        diag *g = sema_error(s, st->at, "state-types", "state '%s' is shared, but with two types", path);
+        diag *g = sema_error(s, st->at, "parameter-types", "state '%s' is shared, but with two types", path);
         diag_expected(g, "%s   (from %s)", sema_type_text(s, &u->st->ty), sema_where(s, u->st->declared));
         diag_got(g, "%s", sema_type_text(s, &bounds));
         diag_note(g, "a state is allocated at the bounds of its dims");

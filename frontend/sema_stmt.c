@@ -6,7 +6,12 @@ static void exec(sema *s, const ast_stmt *st);
 static void run_stmts(sema *s, const ast_body *b)
 {
     vec_foreach (ast_stmt *, p, &b->stmts) {
-        if (s->stopped || s->frame->returned) return;
+        if (s->stopped) return;
+        if (s->frame->returned) {
+            if (p != b->stmts.data && p[-1]->kind == ST_RETURN && !s->frame->aborted)
+                sema_warning(s, (*p)->at, "never-runs", "this is never reached: a return stands before it");
+            return;
+        }
         if (!sema_step(s, (*p)->at) || !sema_enter(s, (*p)->at)) return;
         exec(s, *p);
         s->recursion--;
@@ -188,13 +193,24 @@ static void exec_for(sema *s, const ast_stmt *st)
 {
     int64_t from, to;
     if (!st->loop.end) {
-        value v = eval(s, st->loop.begin);
+        const ast_expr *e = st->loop.begin; /* range(12), as Python has it */
+        bool python = e->kind == EX_CALL && e->call.callee->kind == EX_NAME && e->call.args.len &&
+                      strcmp(e->call.callee->name.name, "range") == 0;
+        value v = python ? sema_error_value() : eval(s, e);
         diag *g = sema_error(s, st->loop.begin->at, "missing-range", "a loop runs over a range");
+        if (python && e->call.args.len == 1)
+            diag_hint(g, "write '0..%s'", sema_source_text(s, e->call.args.data[0].value->at));
+        else if (python) diag_hint(g, "write 'a..b', half open as well");
         if (v.kind == V_INT) diag_hint(g, "write '0..%s'", sema_source_text(s, st->loop.begin->at));
         return;
     }
     value a = eval_int_const(s, st->loop.begin, &from), b = eval_int_const(s, st->loop.end, &to);
     if (a.kind == V_ERROR || b.kind == V_ERROR) return;
+    if (to < from) {
+        diag *g =
+            sema_warning(s, span_join(st->loop.begin->at, st->loop.end->at), "never-runs", "this loop never runs");
+        diag_note(g, "its range goes from %lld up to %lld", (long long)from, (long long)to);
+    }
     frame *f = s->frame;
     scope *outer = f->names;
     for (int64_t i = from; i < to && !f->returned && sema_step(s, st->at); i++) {
@@ -300,6 +316,11 @@ static void require_at_run_time(sema *s, const ast_expr *e, const value *v)
     }
     vec_foreach (sema_check, c, &s->entry->checks)
         if (c->op == check.op && c->left == check.left && c->right == check.right) return;
+    if (s->entry->checks.len >= SEMA_MAX_CHECKS) {
+        sema_error(s, e->at, "limit", "more than %u requirements are left to the run", SEMA_MAX_CHECKS);
+        s->stopped = true;
+        return;
+    }
     vec_push(s->a, &s->entry->checks, check);
     sema_fact fact = {check.left, check.right};
     if (check.op == SEMA_CHECK_EQ) vec_push(s->a, &s->facts, fact);
@@ -338,7 +359,7 @@ static void exec_return(sema *s, const ast_stmt *st)
 {
     frame *f = s->frame;
     if (f->scan) {
-        diag *g = sema_error(s, st->at, "return-in-scan", "a scan has no return");
+        diag *g = sema_error(s, st->at, "scan", "a scan has no return");
         diag_hint(g, "write 'yield' for what each step gives");
         f->scan->failed = true;
         return;

@@ -1,4 +1,5 @@
 /* Types and dims: evaluating them, comparing them, and saying why they do not fit. */
+#include "frontend/aliases.h"
 #include "frontend/sema_internal.h"
 
 sema_type sema_type_of(dtype dt, uint32_t rank, const dim *shape)
@@ -28,6 +29,28 @@ const char *sema_type_text(sema *s, const sema_type *t)
     strbuf b = strbuf_new(s->a);
     sema_type_print(s->dims, t, &b);
     return b.s;
+}
+
+const char *const *axis_names(sema *s, const sema_type *t)
+{
+    const char **names = ARENA_ARRAY(s->a, const char *, SEMA_MAX_RANK);
+    static const char *const fallback[SEMA_MAX_RANK] = {"a", "c", "e", "f", "g", "i", "j", "k"};
+    for (uint32_t i = 0; i < t->rank; i++) {
+        int32_t symbol = t->shape[i] == DIM_BAD ? -1 : dim_is_symbol(s->dims, t->shape[i]);
+        names[i] = fallback[i];
+        if (symbol < 0) {
+            if (i + 1 == t->rank) names[i] = "d";
+            continue;
+        }
+        char *low = arena_printf(s->a, "%s", dim_symbol_at(s->dims, (uint32_t)symbol)->name);
+        for (char *p = low; *p; p++)
+            if (*p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);
+        names[i] = low;
+    }
+    for (uint32_t i = 0, next = 0; i < t->rank; i++) /* no name twice */
+        for (uint32_t k = 0; k < t->rank; k++)
+            if (k != i && strcmp(names[k], names[i]) == 0) names[i] = fallback[next++ % SEMA_MAX_RANK], k = UINT32_MAX;
+    return names;
 }
 
 const char *sema_dim_text(sema *s, dim d)
@@ -88,6 +111,20 @@ const char *sema_source_text(sema *s, span at)
     return b.s;
 }
 
+/* Spans leave out parentheses around the whole, so that what is left need not be an expression. */
+const char *sema_hint_text(sema *s, span at)
+{
+    enum { LONGEST = 60 };
+    const char *text = sema_source_text(s, at);
+    int depth = 0, least = 0;
+    for (const char *p = text; *p; p++) {
+        depth += *p == '(' || *p == '[';
+        depth -= *p == ')' || *p == ']';
+        if (depth < least) least = depth;
+    }
+    return strlen(text) > LONGEST || depth || least ? "..." : text;
+}
+
 /* ---- dtypes ---- */
 
 bool sema_dtype_in_language(dtype t)
@@ -122,7 +159,9 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
     if (b && b->v.kind == V_ERROR) {
         s->failed = true;
     } else if (is_compile_time_type(t)) {
-        sema_error(s, t->at, "wrong-type", "'%s' is a compile-time type: it has no place here", name);
+        diag *g = sema_error(s, t->at, "wrong-type", "'%s' is a compile-time type: it has no place here", name);
+        const char *meant = alias_hint(ALIAS_TYPE, name);
+        if (meant) diag_hint(g, "%s", meant);
     } else if (dtype_parse(name, strlen(name), &stored)) {
         sema_error(s, t->name.at, "wrong-type", "'%s' is a storage format: nothing is computed in it", name);
     } else {
@@ -130,7 +169,9 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
         static const char *const candidates[] = {"bool", "i8",  "u8",   "i16", "u16", "i32", "u32",   "i64",
                                                  "u64",  "f16", "bf16", "f32", "f64", "int", "float", "dim"};
         const char *near = suggest(name, candidates, sizeof candidates / sizeof *candidates);
-        if (near) diag_hint(g, "did you mean '%s'?", near);
+        const char *meant = alias_hint(ALIAS_TYPE, name);
+        if (meant) diag_hint(g, "%s", meant);
+        else if (near) hint_near(g, near);
         else if (name[0] >= 'A' && name[0] <= 'Z') diag_note(g, "a dtype variable is found from an argument's type");
     }
     return false;
@@ -160,7 +201,8 @@ bool sema_eval_type(sema *s, const ast_type *t, sema_type *out)
         if (!d->size) {
             binding *pack = sema_lookup_binding(s, intern_z(s->names, "..."));
             if (!pack || pack->v.kind != V_LIST) {
-                if (!pack) sema_error(s, d->at, "unknown-dims", "'...' stands for no axes here: no argument has them");
+                if (!pack)
+                    sema_error(s, d->at, "unfindable-dim", "'...' stands for no axes here: no argument has them");
                 return false;
             }
             n = pack->v.list.n;
@@ -312,10 +354,12 @@ void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides)
                   (long long)sym->min, sym->name, (long long)sym->max);
         int64_t lo, hi;
         dim_bounds(s->dims, d, &lo, &hi);
+        /* A size that is written as a number is rarely meant to bind a dim. */
+        bool number = dim_is_const(s->dims, left, NULL) || dim_is_const(s->dims, right, NULL);
         const char *larger = lo >= 0 ? "right" : hi <= 0 ? "left" : NULL;
-        if (sides && larger)
+        if (sides && larger && !number)
             diag_hint(g, "slice the %s side, or add 'require %s == %lld'", larger, sym->name, (long long)(-k / coef));
-        else diag_hint(g, "add 'require %s == %lld'", sym->name, (long long)(-k / coef));
+        else if (!number) diag_hint(g, "add 'require %s == %lld'", sym->name, (long long)(-k / coef));
         return;
     }
     diag_note(g, "equal only if %s == %s", sema_dim_text(s, left), sema_dim_text(s, right));

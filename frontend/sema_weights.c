@@ -160,6 +160,7 @@ static const char *nearest(work *w, const char *name)
         size_t m = strlen(e);
         if (m > n && e[m - n - 1] == '.' && strcmp(e + m - n, name) == 0) return e;
         if (n > m && name[n - m - 1] == '.' && strcmp(name + n - m, e) == 0) return e;
+        if (m > n && strncmp(e, name, n) == 0 && strcmp(e + n, ".weight") == 0) return e;
         vec_push(w->s->a, &names, e);
     }
     return names.len <= 4096 ? suggest(name, names.data, names.len) : NULL;
@@ -349,6 +350,8 @@ static const sema_weight *fit(work *w, const sema_param *p, const sema_weight *x
         if (reversed && plain) {
             const char *any = generalise(s, p->path);
             diag_hint(g, "stored transposed; add: map \"%s\" = transpose(\"%s\")", any, any);
+        } else {
+            diag_note(g, "%s", param_story(s, p));
         }
         return NULL;
     }
@@ -444,6 +447,36 @@ static const char *surplus_prefix(work *w)
     return NULL;
 }
 
+/* Bytes of `name` up to the first segment that no tensor has there. */
+static size_t known_prefix(const work *w, const char *name)
+{
+    size_t best = 0;
+    for (uint32_t i = 0; i < w->view->count; i++) {
+        const char *e = w->view->entries[i].name;
+        size_t k = 0, whole = 0;
+        for (; name[k] && name[k] == e[k]; k++)
+            if (name[k] == '.') whole = k + 1;
+        if (!name[k] && (!e[k] || e[k] == '.')) whole = k;
+        if (whole > best) best = whole;
+    }
+    return best;
+}
+
+/* What made the part of the name that the file does not know: the '@' of a call in a file of the user's, or that call.
+ */
+static span name_place(const work *w, const sema_param *p, const char *name)
+{
+    size_t known = known_prefix(w, name);
+    const sema_instance *wrong = NULL;
+    for (const sema_instance *in = p->in; in; in = in->parent)
+        if (strlen(in->path) > known) wrong = in;
+    if (!wrong) return param_place(w->s, p);
+    bool made_here = !sema_in_library(w->s, wrong->call);
+    for (; wrong && sema_in_library(w->s, wrong->call); wrong = wrong->parent) made_here = false;
+    if (!wrong || !wrong->call.begin) return param_place(w->s, p);
+    return made_here && wrong->named.begin ? wrong->named : wrong->call;
+}
+
 static void report_missing(work *w)
 {
     sema *s = w->s;
@@ -454,7 +487,7 @@ static void report_missing(work *w)
     for (uint32_t i = 0; i < shown; i++) {
         const sema_param *p = w->missing.data[i];
         const char *name = w->missing_names.data[i];
-        diag *g = sema_error(s, param_place(s, p), "missing-tensor", "the weights file has no tensor '%s'", name);
+        diag *g = sema_error(s, name_place(w, p, name), "missing-tensor", "the weights file has no tensor '%s'", name);
         diag_expected(g, "%s, %s", sema_type_text(s, &p->ty), param_story(s, p));
         const char *near = nearest(w, name);
         if (near) diag_note(g, "nearest in %s: '%s'", w->view->file, near);

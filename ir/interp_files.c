@@ -18,7 +18,9 @@ typedef struct {
 
 static bool fail(const run *r, const char *fmt, const char *what)
 {
-    diag_in_file(diag_error(r->d, NOWHERE, fmt, what), "tfxc");
+    diag *g = diag_error(r->d, NOWHERE, fmt, what);
+    diag_in_file(g, "tfxc");
+    diag_code(g, "usage");
     return false;
 }
 
@@ -28,6 +30,7 @@ static bool unknown(const run *r, const char *fmt, const char *name, const char 
 {
     diag *g = diag_error(r->d, NOWHERE, fmt, name);
     diag_in_file(g, "tfxc");
+    diag_code(g, "usage");
     const char *near = suggest(name, known, n);
     if (near) diag_hint(g, "did you mean '%s'?", near);
     return false;

@@ -14,7 +14,8 @@
 
 #include "support/vec.h"
 
-#define HEADER_MAX UINT64_C(100000000) /* the limit of the format's reference implementation */
+#define HEADER_FORMAT UINT64_C(100000000) /* the longest header, by the format's reference implementation */
+#define HEADER_MAX UINT64_C(16000000)     /* the longest that is read: 150,000 tensors with common names */
 #define NO_PLACE ((span){0, 0})
 
 typedef struct {
@@ -84,9 +85,11 @@ static bool read_shape(const reader *r, const char *name, const json_t *shape, w
     t->rank = (uint8_t)json_array_size(shape);
     for (uint32_t i = 0; i < t->rank; i++) {
         const json_t *size = json_array_get(shape, i);
-        if (!json_is_integer(size) || json_integer_value(size) < 0)
-            return refuse(r, "tensor '%s': size %u of its shape is not an integer that is zero or more", name, i),
-                   false;
+        if (!json_is_integer(size) || json_integer_value(size) < 0) {
+            diag *g = refuse(r, "tensor '%s': size %u of its shape is not an integer that is zero or more", name, i);
+            if (json_is_integer(size)) diag_got(g, "%lld", (long long)json_integer_value(size));
+            return false;
+        }
         t->shape[i] = json_integer_value(size);
     }
     return true;
@@ -143,6 +146,9 @@ static bool read_tensor(const reader *r, const char *key, json_t *entry, uint64_
 {
     const char *name = shown(r, key);
     *t = (weights_tensor){.name = arena_strndup(r->a, key, strlen(key))};
+    for (const char *c = key; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return refuse(r, "tensor '%s': its name has a control character", name), false;
     if (!json_is_object(entry)) return refuse(r, "tensor '%s': its entry is not a JSON object", name), false;
     const char *field;
     json_t *value;
@@ -250,23 +256,55 @@ static bool read_entries(const reader *r, json_t *root, uint64_t data_bytes, wei
     return true;
 }
 
+/* What people take for a safetensors file. */
+static bool refuse_other_format(const reader *r, const uint8_t *bytes, uint64_t size, uint64_t header)
+{
+    static const struct {
+        const char *begins, *is, *hint;
+    } formats[] = {
+        {"PK\3\4", "a PyTorch checkpoint",
+         "convert it: safetensors.torch.save_file(torch.load(path), \"model.safetensors\")"},
+        {"\x80\2", "a PyTorch checkpoint",
+         "convert it: safetensors.torch.save_file(torch.load(path), \"model.safetensors\")"},
+        {"version https://git-lfs", "a pointer of Git LFS, not the file itself", "fetch it: git lfs pull"},
+        {"<", "a web page", "the download went wrong"},
+        {"GGUF", "a GGUF file", "take the model's safetensors file"},
+        {"\x89HDF", "an HDF5 file", "take the model's safetensors file"},
+        {"\x93NUMPY", "a NumPy array", "weights are read from safetensors files"},
+    };
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        size_t n = strlen(formats[i].begins);
+        if (size < n || memcmp(bytes, formats[i].begins, n) != 0) continue;
+        diag_hint(refuse(r, "not a safetensors file: it looks like %s", formats[i].is), "%s", formats[i].hint);
+        return false;
+    }
+    diag *g = refuse(r, "not a safetensors file: its header would be too long");
+    diag_expected(g, "at most %llu bytes", (unsigned long long)HEADER_FORMAT);
+    diag_got(g, "%llu", (unsigned long long)header);
+    return false;
+}
+
 static bool parse(const reader *r, const uint8_t *bytes, uint64_t size, weights_file *w)
 {
     if (size == 0) return refuse(r, "the file is empty"), false;
     if (size < 8) return refuse(r, "the file is cut off: it has %llu bytes", (unsigned long long)size), false;
     uint64_t n = 0;
     for (int i = 0; i < 8; i++) n |= (uint64_t)bytes[i] << 8 * i;
+    if (n > HEADER_FORMAT) return refuse_other_format(r, bytes, size, n);
     if (n > HEADER_MAX || n > size - 8) {
-        diag *g = refuse(r, n > HEADER_MAX ? "not a safetensors file: its header would be too long"
-                                           : "the file is cut off within its header");
-        diag_expected(g, n > HEADER_MAX ? "at most %llu bytes" : "%llu bytes",
-                      (unsigned long long)(n > HEADER_MAX ? HEADER_MAX : n));
-        diag_got(g, "%llu", (unsigned long long)(n > HEADER_MAX ? n : size - 8));
+        bool cut = n > size - 8;
+        diag *g = refuse(r, cut ? "the file is cut off within its header" : "the header is too long");
+        diag_expected(g, cut ? "%llu bytes" : "at most %llu bytes", (unsigned long long)(cut ? n : HEADER_MAX));
+        diag_got(g, "%llu", (unsigned long long)(cut ? size - 8 : n));
         return false;
     }
     if (n == 0 || bytes[8] != '{') return refuse(r, "the header does not begin with '{'"), false;
     json_error_t error;
     json_t *root = json_loadb((const char *)bytes + 8, (size_t)n, JSON_REJECT_DUPLICATES, &error);
+    if (!root && json_error_code(&error) == json_error_duplicate_key) {
+        const char *at = strstr(error.text, "near '");
+        return refuse(r, "two entries have the name %s", at ? shown(r, at + strlen("near ")) : "of one tensor"), false;
+    }
     if (!root) {
         /* No tensor can be named yet, but the text near the place often holds its name. */
         return refuse(r, "the header is not valid JSON at byte %d: %s", error.position, shown(r, error.text)), false;

@@ -110,7 +110,7 @@ static diag *wrong(checker *c, const policy_rule *r, const char *fmt, ...)
     va_end(ap);
     c->ok = false;
     diag *g = diag_error(c->d, r->at, "%s", message);
-    diag_code(g, "policy");
+    diag_code(g, "rule");
     return g;
 }
 

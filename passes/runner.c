@@ -95,6 +95,7 @@ static flag_result pass_list(arena *a, diags *d, const char *flag, const char *s
             for (int i = 0; i < PASS_COUNT; i++) names[i] = pass_row((pass_id)i)->name;
             const char *word = arena_strndup(a, s, len), *near = suggest(word, names, PASS_COUNT);
             diag *g = diag_error(d, (span){0}, "%s: no pass is named '%s'", flag, word);
+            diag_code(g, "usage");
             if (near) diag_hint(g, "did you mean '%s'?", near);
             return FLAG_WRONG;
         }
@@ -136,7 +137,7 @@ flag_result pass_options_flag(pass_options *o, arena *a, diags *d, const char *a
     if ((s = after(arg, "--stop-after="))) {
         r = pass_list(a, d, "--stop-after", s, &ids, &n);
         if (r == FLAG_TAKEN && n != 1) {
-            diag_error(d, (span){0}, "--stop-after: takes one pass");
+            diag_code(diag_error(d, (span){0}, "--stop-after: takes one pass"), "usage");
             r = FLAG_WRONG;
         }
         if (r == FLAG_TAKEN) o->stop_after = (int)ids[0];

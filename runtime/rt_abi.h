@@ -60,7 +60,7 @@ typedef void rt_kernel_fn(void *const *bufs, const int64_t *dims, void *scratch,
 struct rt_fault_source {
     int64_t arg;      /* rt_fault.arg */
     int64_t input;    /* the entry's input that it is (elements numbered as there), or -1: an intermediate tensor */
-    const char *name; /* of the intermediate tensor; NULL for an input */
+    const char *name; /* of the intermediate tensor; NULL for an input, and where it has none */
 };
 
 /* One place of a plan that launches a kernel. Several launches may share a kernel. */

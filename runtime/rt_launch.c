@@ -68,8 +68,10 @@ static int32_t report(const struct rt_call *call, struct rt_handle *h, const str
         add_position(&t, h, info, call->dims, f->index);
         wide = info->dtype == TFX_U64;
     } else {
-        rt_text_add(&t, "tensor '%s' (%s:%u:%u): element %lld", from && from->name ? from->name : "?",
-                    launch->info.file, launch->info.line, launch->info.column, (long long)f->index);
+        if (from && from->name) rt_text_add(&t, "tensor '%s'", from->name);
+        else rt_text_add(&t, "a computed index");
+        rt_text_add(&t, " (%s:%u:%u): element %lld", launch->info.file, launch->info.line, launch->info.column,
+                    (long long)f->index);
     }
     if (wide) rt_text_add(&t, " is %llu", (unsigned long long)f->value);
     else rt_text_add(&t, " is %lld", (long long)f->value);

@@ -1,6 +1,8 @@
 /* tfxrun MODEL.so: describes a model, runs it on files or made-up inputs, compares, times and profiles. */
 #include "runtime/tfxrun.h"
 
+#include <string.h>
+
 /* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
 static int work(session *s, const options *o, json *j)
 {
@@ -47,6 +49,16 @@ static int run(const options *o, tfx_model *m)
     return o->json ? end_json(&j, status) : status;
 }
 
+/* A model that has not been compiled. */
+static void hint_source(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    bool source = dot && (!strcmp(dot, ".tfx") || !strcmp(dot, ".tir"));
+    if (source) hint("compile it first: tfxc %s -o %.*s.so", path, (int)(dot - path), path);
+    else if (dot && (!strcmp(dot, ".o") || !strcmp(dot, ".a")))
+        hint("it is linked into a program; what tfxrun opens is made by -o %.*s.so", (int)(dot - path), path);
+}
+
 /* Needs neither the weights nor the processor that the model was compiled for. */
 static int describe(const options *o)
 {
@@ -58,6 +70,7 @@ static int describe(const options *o)
     void *library;
     if (tfx_load(o->model, &to, &api, &library) != TFX_OK) {
         complain("%s", message);
+        hint_source(o->model);
         return RUN_FILE;
     }
     if (o->json) {
@@ -94,6 +107,7 @@ static int open_and_run(const options *o)
         status = run(o, m);
     } else {
         complain("%s", message);
+        hint_source(o->model);
         if (opened == TFX_ERR_WEIGHTS && !o->weights) hint("give --weights FILE");
     }
     tfx_close(m);

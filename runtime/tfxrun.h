@@ -61,7 +61,7 @@ typedef struct {
     named_list inputs, outputs, expects, dims, ranges;
     bool describe, json, cast, random, bench, profile;
     uint64_t seed;
-    double rtol, atol;
+    double rtol, atol;       /* -1: those of the output's type */
     int64_t warmup, repeats; /* -1: chosen by the time a run takes */
     uint32_t threads;
     char *names; /* storage */

@@ -1,5 +1,5 @@
 /* --expect: outputs against files, element by element, in double precision. */
-#include "runtime/tfxrun.h"
+#include "runtime/tfxrun_session.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -113,7 +113,9 @@ static int compare_one(const tensor *t, const npy_array *want, const char *file,
             return RUN_USAGE;
         }
     }
-    difference d = compare(t, dtype, want, o->rtol, o->atol);
+    bool half = t->info->dtype == TFX_F16 || t->info->dtype == TFX_BF16;
+    double rtol = o->rtol >= 0 ? o->rtol : half ? 1e-2 : 1e-4, atol = o->atol >= 0 ? o->atol : half ? 1e-3 : 1e-5;
+    difference d = compare(t, dtype, want, rtol, atol);
     if (j) json_difference(j, t, dtype, want, &d);
     else print_difference(t, dtype, want, &d);
     return d.beyond ? RUN_DIFFERS : RUN_OK;
@@ -130,8 +132,7 @@ static int compare_file(const session *s, const named *n, const options *o, json
 {
     const tensor *t = n->name ? find_output(s, n->name) : NULL;
     if (n->name && !t) {
-        complain("--expect: the model has no output '%s'", n->name);
-        return RUN_USAGE;
+        return unknown_tensor("output", n->name, s->e->outputs, s->e->n_outputs);
     }
     npy_array *arrays;
     size_t count, used = 0;

@@ -148,8 +148,9 @@ static const struct {
     {"--cast", NULL, "let values of an input file be rounded to the input's type", set_cast},
     {"--output", "NAME=FILE", "write an output as .npy; FILE.npz alone: all outputs", set_output},
     {"--expect", "NAME=FILE", "compare an output with a file; FILE alone: every output it has by name", set_expect},
-    {"--rtol", "R", "tolerated: |got - expected| <= ATOL + R * |expected| (default 1e-5)", set_rtol},
-    {"--atol", "A", "(default 1e-6)", set_atol},
+    {"--rtol", "R", "tolerated: |got - expected| <= A + R * |expected| (default 1e-4;\noutputs of f16 and bf16: 1e-2)",
+     set_rtol},
+    {"--atol", "A", "(default 1e-5; outputs of f16 and bf16: 1e-3)", set_atol},
     {"--bench", NULL, "time runs: median, 90th percentile, minimum", set_bench},
     {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup},
     {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats},
@@ -230,7 +231,7 @@ static int check_combination(const options *o)
 
 int options_read(int argc, char **argv, options *o)
 {
-    *o = (options){.rtol = 1e-5, .atol = 1e-6, .warmup = -1, .repeats = -1, .threads = 1};
+    *o = (options){.rtol = -1, .atol = -1, .warmup = -1, .repeats = -1, .threads = 1};
     named_list *const lists[] = {&o->inputs, &o->outputs, &o->expects, &o->dims, &o->ranges};
     size_t text = 1;
     for (int i = 1; i < argc; i++) text += strlen(argv[i]) + 1;

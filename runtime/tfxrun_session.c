@@ -15,8 +15,18 @@ int unknown_tensor(const char *what, const char *name, const tfx_tensor_info *t,
     for (uint32_t i = 0; i < count; i++) names[i] = t[i].name;
     complain("the model has no %s '%s'", what, name);
     const char *meant = nearest(name, names, count);
-    if (meant) hint("did you mean '%s'?", meant);
-    else if (count == 1) hint("its only %s is '%s'", what, names[0]);
+    if (meant) {
+        hint("did you mean '%s'?", meant);
+        return RUN_USAGE;
+    }
+    fprintf(stderr, "  hint: its %s%s:", what, count == 1 ? " is" : "s are");
+    for (uint32_t i = 0; i < count; i++) {
+        fputs(i ? ", " : " ", stderr);
+        fputs(names[i], stderr);
+        fputs(": ", stderr);
+        print_type(stderr, &t[i]);
+    }
+    fputs(count < n ? ", ...\n" : "\n", stderr);
     return RUN_USAGE;
 }
 
@@ -41,6 +51,7 @@ static int find_entry(session *s, const char *name)
     complain("the model has no entry '%s'", name ? name : "");
     const char *meant = name ? nearest(name, names, n) : NULL;
     if (meant) hint("did you mean '%s'?", meant);
+    else if (n) hint("its first entry is '%s'; --describe shows them all", names[0]);
     return RUN_USAGE;
 }
 
@@ -133,12 +144,12 @@ int session_run(session *s)
     tfx_status status = tfx_run(s->model, s->entry, &s->args);
     if (status == TFX_OK) return RUN_OK;
     complain("%s", tfx_error(s->model));
-    if (status == TFX_ERR_VALUE)
-        for (uint32_t i = 0; i < s->e->n_inputs; i++)
-            if (!s->inputs[i].given && !value_is_float(s->inputs[i].info->dtype)) {
-                hint("--range %s=LO..HI keeps made-up values within bounds", s->inputs[i].info->name);
-                break;
-            }
+    for (uint32_t i = 0; i < s->e->n_inputs && status == TFX_ERR_VALUE; i++) {
+        const char *name = s->inputs[i].info->name, *told = strstr(tfx_error(s->model), "input '");
+        size_t n = strlen(name);
+        if (!told || s->inputs[i].given || strncmp(told + 7, name, n) != 0 || told[7 + n] != '\'') continue;
+        hint("--range %s=LO..HI keeps made-up values within bounds", name);
+    }
     return RUN_REFUSED;
 }
 

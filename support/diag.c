@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define ELLIPSIS "..."
+enum { LONGEST_LINE = 200 }; /* bytes of a source line that are shown */
 enum { DEFAULT_LIMIT = 20, TAB_STOP = 8, GUTTER = 3 /* digits of a line number that need no wider gutter */ };
 
 typedef enum { LINE_EXPECTATION, LINE_LABEL, LINE_REMARK } line_kind; /* a run is made of lines of one kind */
@@ -117,8 +119,25 @@ void diag_underline(diag *g, span also)
     vec_push(g->owner->a, &g->underlines, also);
 }
 
+#ifdef TFXC_DEBUG
+static bool is_code(const char *code)
+{
+    static const char *const codes[] = {
+#define DIAG_CODE(name, meaning) name,
+#include "support/diag_codes.def"
+#undef DIAG_CODE
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(codes[i], code) == 0) return true;
+    return false;
+}
+#endif
+
 void diag_code(diag *g, const char *code)
 {
+#ifdef TFXC_DEBUG
+    assert(is_code(code)); /* in every build tests/run_catalogue.sh compares the table with the source */
+#endif
     g->code = arena_strndup(g->owner->a, code, strlen(code));
 }
 
@@ -234,6 +253,20 @@ static void trim_end(strbuf *b)
     b->s[b->len] = 0;
 }
 
+/* The part of a long line that is shown: around the place. */
+static void find_window(const char *text, uint32_t n, uint32_t place, uint32_t *first, uint32_t *last)
+{
+    *first = 0;
+    *last = n;
+    if (n <= LONGEST_LINE) return;
+    uint32_t before = LONGEST_LINE / 2, room = LONGEST_LINE;
+    if (place > before) *first = place - before;
+    if (*first + room > n) *first = n - room;
+    *last = *first + room;
+    while (*first > 0 && ((unsigned char)text[*first] & 0xc0) == 0x80) --*first; /* whole code points */
+    while (*last < n && ((unsigned char)text[*last] & 0xc0) == 0x80) ++*last;
+}
+
 /* The line of g->at and below it the row of marks. Tabs are widened in both, each code point is one column, and what a
  * terminal could act on (control bytes, invalid UTF-8) is shown as '?'. */
 static void render_source(const diags *d, const diag *g, strbuf *out)
@@ -242,6 +275,8 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     source_line_col(d->sources, g->at.begin, &line, &col);
     const char *text = source_line_text(d->sources, g->at.begin, &n);
     srcpos begin = g->at.begin - (col - 1);
+    uint32_t first, last;
+    find_window(text, n, col - 1, &first, &last);
 
     strbuf marks = strbuf_new(out->a);
     const char *number = arena_printf(out->a, "%*u", GUTTER, line);
@@ -249,7 +284,11 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     strbuf_addf(&marks, "%*s | ", (int)strlen(number), "");
 
     uint32_t column = 0;
-    for (uint32_t i = 0; i < n;) {
+    if (first > 0) {
+        strbuf_adds(out, ELLIPSIS);
+        strbuf_pad(&marks, strlen(ELLIPSIS), ' ');
+    }
+    for (uint32_t i = first; i < last;) {
         uint32_t len = utf8_length(text + i, n - i);
         char mark = mark_at(g, begin + i);
         uint32_t width = 1;
@@ -267,6 +306,7 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
         column += width;
         i += len;
     }
+    if (last < n) strbuf_adds(out, ELLIPSIS);
     /* Positions at the end of the line: a token that is missing there, the end of the file. */
     if (g->at.begin >= begin + n) strbuf_addc(&marks, '^');
     trim_end(out);
@@ -276,9 +316,23 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
     strbuf_addc(out, '\n');
 }
 
+/* Without what a terminal could act on. */
+static const char *harmless(arena *a, const char *text)
+{
+    char *copy = NULL;
+    for (size_t i = 0; text[i]; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c >= 0x20 || c == '\n' || c == '\t') && c != 0x7f) continue;
+        if (!copy) copy = arena_strndup(a, text, strlen(text));
+        copy[i] = '?';
+    }
+    return copy ? copy : text;
+}
+
 /* Text whose further lines are indented to stand under its first. */
 static void add_indented(strbuf *out, const char *text, size_t indent)
 {
+    text = harmless(out->a, text);
     for (const char *nl; (nl = strchr(text, '\n')); text = nl + 1) {
         strbuf_add(out, text, (size_t)(nl - text) + 1);
         if (nl[1]) strbuf_pad(out, indent, ' ');
@@ -314,9 +368,9 @@ static void render_one(const diags *d, const diag *g, strbuf *out)
     if (f) {
         uint32_t line, col;
         source_line_col(d->sources, g->at.begin, &line, &col);
-        strbuf_addf(out, "%s:%u:%u: ", f->name, line, col);
+        strbuf_addf(out, "%s:%u:%u: ", harmless(out->a, f->name), line, col);
     } else if (g->file) {
-        strbuf_addf(out, "%s: ", g->file);
+        strbuf_addf(out, "%s: ", harmless(out->a, g->file));
     }
     strbuf_addf(out, "%s: ", severity_name[g->severity]);
     add_indented(out, g->message, 2);

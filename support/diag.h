@@ -31,7 +31,7 @@ diag *diag_warning(diags *d, span at, const char *fmt, ...) __attribute__((forma
 /* Location of a message without source text: "model.safetensors: error: ..." */
 void diag_in_file(diag *g, const char *file);
 void diag_underline(diag *g, span also);   /* further tildes on the caret's line (operands of an operator) */
-void diag_code(diag *g, const char *code); /* stable kebab-case name for JSON, e.g. "dims-not-equal" */
+void diag_code(diag *g, const char *code); /* stable name for JSON, a row of diag_codes.def: "dims-not-equal" */
 /* The labelled lines below the caret, in the order added. In a run of expected/got the labels are right-aligned on
  * their colons; in a run of diag_line the texts are aligned; notes and hints stand alone. */
 void diag_expected(diag *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -242,6 +242,82 @@ printf abc >w.safetensors
 bad "three bytes" "the file is cut off: it has 3 bytes"
 rm w.safetensors && mkdir w.safetensors
 bad "a directory" "is a directory"
+rmdir w.safetensors
+
+# ---- what is no weights file, and names and numbers that no tensor has ----
+mkfifo w.safetensors
+bad "a pipe" "is not a regular file"
+rm w.safetensors
+for what in nowhere w.safetensors; do # a link that leads nowhere, a link to itself
+    ln -s $what w.safetensors
+    why="No such file or directory"
+    [ $what = nowhere ] || why="Too many levels of symbolic links"
+    says "a link to $what" 1 "w.tfx:3:11: error: cannot read 'w.safetensors': $why
+  3 |   weights \"w.safetensors\"
+    |           ^~~~~~~~~~~~~~~
+  hint: name another file with --weights=FILE, or compile with --weights=random" w.tfx -o x.so
+    rm w.safetensors
+done
+weights "$both" 40
+mv w.safetensors real && ln -s real w.safetensors
+says "a link to a file" 0 "" w.tfx --emit=nothing
+rm w.safetensors
+if [ "$(id -u)" != 0 ]; then
+    chmod 000 real && mv real w.safetensors
+    says "no right to read" 1 "w.tfx:3:11: error: cannot read 'w.safetensors': Permission denied
+  3 |   weights \"w.safetensors\"
+    |           ^~~~~~~~~~~~~~~
+  hint: name another file with --weights=FILE, or compile with --weights=random" w.tfx -o x.so
+    rm -f w.safetensors
+fi
+rm -f real
+weights "{\"bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[32,40]},${tensor#\{}}" 40
+says "entries in another order than their data" 0 "" w.tfx --emit=nothing
+weights "$both" 0
+yes $'\377' | tr -d '\n' | head -c 40 >>w.safetensors
+says "weights that are NaN" 0 "" w.tfx --emit=nothing
+weights "${both/32,40/36,44}" 44
+bad "a gap" "tensor 'bias': there is a gap between its data and that of 'weight'
+  expected: data from byte 32
+       got: data from byte 36"
+weights "${both/bias/weight}" 40
+bad "a name twice" "two entries have the name '\"weight\"'"
+weights "{${tensor/\[2/[-2}}" 32
+bad "a negative size" "tensor 'weight': size 0 of its shape is not an integer that is zero or more
+  got: -2"
+weights "{${tensor/\[2/[2.5}}" 32
+bad "a size that is no integer" "tensor 'weight': size 0 of its shape is not an integer that is zero or more"
+weights "{${tensor/\[2/[99999999999999999999}}" 32
+bad "a size beyond 64 bits" "the header is not valid JSON at byte 54: too big integer near '99999999999999999999'"
+weights "{${tensor/0,32/32,0}}" 32
+bad "an end before the beginning" "tensor 'weight': its data lies from byte 32 to byte 0"
+weights "{${tensor/weight/$(printf 'we\377ght')}}" 32
+bad "a name that is not UTF-8" "the header is not valid JSON at byte 4: unable to decode byte 0xff near '\"we'"
+weights "{${tensor/weight/we\\u001bght}}" 32
+bad "a name with a control character" "tensor 'we?ght': its name has a control character"
+weights "{${tensor/weight/we\\u0000ght}}" 32
+bad "a name with a NUL" "the header is not valid JSON at byte 14: NUL byte in object key not supported near '\"we\u0000ght\"'"
+weights "{${tensor/dtype/type}}" 32
+bad "a field of another name" "tensor 'weight': the format has no field 'type'"
+weights '{"weight":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}' 4
+bad "nine axes" "tensor 'weight': 9 axes; at most 8 are supported"
+weights '[1]' 0
+bad "a list" "the header does not begin with '{'"
+weights "$(printf '{"a":%.0s' {1..20000})" 0
+bad "depth" "the header is not valid JSON at byte 10241: maximum parsing depth reached near '{'"
+{ printf '\000\044\364\001\000\000\000\000{' && head -c 33000000 /dev/zero | tr '\0' ' '; } >w.safetensors # 32,777,216 bytes of header
+bad "a header of 33 MB" "the header is too long
+  expected: at most 16000000 bytes
+       got: 32777216"
+for case in 'PK\003\004:a PyTorch checkpoint:convert it: safetensors.torch.save_file(torch.load(path), "model.safetensors")' \
+    'version https//git-lfs.:a pointer of Git LFS, not the file itself:fetch it: git lfs pull' \
+    '<!DOCTYPE html>:a web page:the download went wrong' 'GGUF:a GGUF file:take the model'"'"'s safetensors file'; do
+    IFS=: read -r begins is hint <<<"$case"
+    printf "${begins/https/https:}"' and some more text' >w.safetensors
+    bad "$is" "not a safetensors file: it looks like $is
+  hint: $hint"
+done
+rm w.safetensors
 
 # ---- interpreters ----
 says "interpreter" 2 "tfxc: error: --interpret takes tir or kir, not 'x'" a.tfx --interpret=x

@@ -23,6 +23,20 @@ for program in "$work"/*.tfx; do
 done
 [ "$programs" -ge 4 ] || { echo "FAIL: only $programs programs found"; failed=1; }
 
+# What the table for those who come from PyTorch says to write stands in the program below it, word for word.
+section=$(sed -n '/^## Coming from PyTorch/,/^## Grammar/p' "$doc")
+tour=$(sed -n '/^```tfx$/,/^```$/p' <<<"$section")
+rows=0
+while IFS= read -r row; do
+    row=${row//'\|'/$'\x01'}
+    cell=$(cut -d'|' -f3 <<<"$row")
+    while IFS= read -r code; do
+        rows=$((rows + 1))
+        grep -qF -- "${code//$'\x01'/|}" <<<"$tour" || { echo "FAIL: the program for the table lacks ${code//$'\x01'/|}"; failed=1; }
+    done < <(grep -oE '`[^`]+`' <<<"$cell" | tr -d '`')
+done < <(grep '^| `' <<<"$section")
+[ "$rows" -ge 25 ] || { echo "FAIL: only $rows pieces of code found in the table"; failed=1; }
+
 names=$(cd "$root/frontend" && ls std/*.tfx; sed -n 's/^BUILTIN(\([a-z]*\),.*/\1/p' "$root/frontend/builtins.def")
 for name in $names; do
     grep -q "\b$name\b" "$doc" || { echo "FAIL: docs/language.md does not mention $name"; failed=1; }

@@ -2,7 +2,7 @@
 # tfxrun on the toy model of tests/unit/runtime: what it prints, writes, compares and refuses. Argument: the build directory.
 set -u
 root=$PWD
-run=$1/tfxrun
+run=$(cd "$1" && pwd)/tfxrun
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 ${CC:-cc} -shared -fPIC -O1 -I. tests/unit/runtime/toy_model.c runtime/rt_*.c -o "$tmp/toy.so" || exit 1
@@ -56,17 +56,31 @@ for n in 100 4096 $((size / 2)) $((size - 1)); do
 done
 check "weights inside" 3 "tfxrun: error: weights_path 'w': this model's weights are inside it" toy.so --weights w
 
+cp toy.so x.tfx && printf 'model m { }' >x.tfx
+check "source" 3 "tfxrun: error: ./x.tfx: file too short
+  hint: compile it first: tfxc x.tfx -o x.so" x.tfx
+printf 'not an object at all, but long enough for the loader to look at its first bytes and find that they are none of its own' >x.o
+check "object file" 3 "tfxrun: error: ./x.o: invalid ELF header
+  hint: it is linked into a program; what tfxrun opens is made by -o x.so" x.o
+
 check "describe" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" toy.so --describe
 check "describe as JSON" 0 "$(cat "$root/tests/golden/runtime/describe.json")" toy.so --describe --json
 
 check "entry" 2 "tfxrun: error: the model has no entry 'wimdow'
   hint: did you mean 'window'?" toy.so --entry wimdow
+check "entry unlike any" 2 "tfxrun: error: the model has no entry 'q'
+  hint: its first entry is 'embed'; --describe shows them all" toy.so --entry q
+check "input unlike any" 2 "tfxrun: error: the model has no input 'token_numbers'
+  hint: its input is: ids: i64[B, S]" toy.so --input token_numbers=a.npy
+check "inputs unlike any" 2 "tfxrun: error: the model has no input 'token_numbers'
+  hint: its inputs are: x: f32[S, M], y: f32[2 * S + 1], on: bool[]" toy.so --entry window --input token_numbers=a.npy
 check "input missing" 2 "tfxrun: error: input 'ids' is missing
   hint: give --input ids=FILE, or --random SEED to make it up" toy.so
 check "no such input" 2 "tfxrun: error: the model has no input 'idz'
   hint: did you mean 'ids'?" toy.so --input idz=a.npy
 check "no such file" 3 "tfxrun: error: a.npy: No such file or directory" toy.so --input ids=a.npy
 check "no such dim" 2 "tfxrun: error: entry 'embed' has no dim 'Q'" toy.so --dim Q=1
+check "dim that is no number" 2 "tfxrun: error: --dim B: expected a whole number, got 'x'" toy.so --dim B=x
 check "dim too large" 4 "tfxrun: error: dim 'S': expected 0..16, got 17" toy.so --random 1 --dim S=17
 check "dim not a multiple" 4 "tfxrun: error: dim 'M': expected a multiple of 8, got 9" toy.so --entry window --random 1 --dim M=9
 check "id out of range" 4 "tfxrun: error: input 'ids': element [0, 0] is 96, allowed 0..9
@@ -94,6 +108,13 @@ check "double to float" 2 "tfxrun: error: input 'a': element [0, 0, 0] of double
 check "double to float, rounded" 0 "b: f32[1, 1, 3] 0.1 0 0" toy.so --entry ident --input a=double.npy --cast
 npy flat.npy '<i8' '(2,)' '\x00\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0'
 check "rank" 4 "tfxrun: error: input 'ids': expected rank 2 [B, S], got rank 1 [2]" toy.so --input ids=flat.npy
+npy nine.npy '<i8' '(1, 1, 1, 1, 1, 1, 1, 1, 1)' '\x00\0\0\0\0\0\0\0'
+check "nine axes" 2 "tfxrun: error: input 'ids': nine.npy has 9 axes, expected 2" toy.so --input ids=nine.npy
+npy bool.npy '|b1' '(1, 2)' '\x01\x01'
+check "none of an archive's arrays" 2 "tfxrun: error: float.npy has nothing that an input is called like
+  hint: write --input NAME=FILE" toy.so --entry window --input float.npy
+check "every input" 2 "tfxrun: error: input 'x' is missing
+  hint: give --input x=FILE, or --random SEED to make it up" toy.so --entry window
 npy complex.npy '<c8' '(1,)' '\0\0\0\0\0\0\0\0'
 "$run" toy.so --input ids=complex.npy >/dev/null 2>err && { echo "FAILED: complex numbers were read"; failures=$((failures + 1)); }
 
@@ -107,10 +128,14 @@ n: equal" $w --expect all.npz
 cmp -s all.npz two.npz || { echo "FAILED: all.npz and two.npz differ"; failures=$((failures + 1)); }
 check "by name" 0 "z: equal
 n: equal" $w --expect z=z.npy --expect n=two.npz
+check "another array of an archive" 2 "tfxrun: error: all.npz has several arrays, and none is called 'ids'
+  hint: write --input NAME=FILE" toy.so --input ids=all.npz
 check "two outputs in a .npy" 2 "tfxrun: error: z.npy: 2 outputs need an .npz" $w --output z.npy
-check "no such output" 2 "tfxrun: error: the model has no output 'y'" $w --output y=y.npy
+check "no such output" 2 "tfxrun: error: the model has no output 'y'
+  hint: its outputs are: z: f32[S + P], n: i32[]" $w --output y=y.npy
 check "cannot write" 3 "tfxrun: error: no/z.npy: No such file or directory" $w --output z=no/z.npy
-check "no such expectation" 2 "tfxrun: error: --expect: the model has no output 'q'" $w --expect q=z.npy
+check "no such expectation" 2 "tfxrun: error: the model has no output 'q'
+  hint: its outputs are: z: f32[S + P], n: i32[]" $w --expect q=z.npy
 check "nothing to expect" 2 "tfxrun: error: --expect: z.npy has nothing that an output is called like" $w --expect z.npy
 e="toy.so --random 3 --range ids=0..9 --dim B=4 --dim S=16"
 check "large" 0 "" $e --output emb=big.npy

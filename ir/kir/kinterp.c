@@ -38,7 +38,7 @@ void kreport(kmachine *m, const kagent_state *g, const kop *o, kreport_kind kind
     const char *message = arena_vprintf(m->a, fmt, ap);
     va_end(ap);
     diag *d = diag_error(in->d, o ? o->source : (span){0}, "@%s: %s", m->f->name, message);
-    diag_code(d, "kernel-interpreter");
+    diag_code(d, "invalid-ir");
     strbuf b = strbuf_new(m->a);
     if (o) {
         if (!m->names) m->names = kvalue_names(m->f, m->a);
@@ -74,7 +74,7 @@ static void report_fault(kinterp *in, const kfunction *f)
     const kfault *t = &in->result->fault;
     diag *d = diag_error(in->d, in->fault_op->source, "@%s: element %lld of buffer argument %lld is out of range",
                          f->name, (long long)t->index, (long long)t->arg);
-    diag_code(d, "kernel-check");
+    diag_code(d, "invalid-ir");
     diag_expected(d, "0..%lld", (long long)t->limit - 1);
     diag_got(d, "%lld", (long long)t->value);
     in->failed = true;

@@ -12,7 +12,7 @@ bool kverify_error(kverifier *v, const kop *o, const char *fmt, ...)
     va_end(ap);
     v->ok = false;
     diag *g = diag_error(v->d, o ? o->source : (span){0}, "kernel IR @%s: %s", v->f->name, message);
-    diag_code(g, "kernel-ir");
+    diag_code(g, "invalid-ir");
     if (!o || !v->names) return false;
     strbuf text = strbuf_new(v->a);
     kop_print_with(o, v->names, &text);

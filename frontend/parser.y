@@ -658,7 +658,7 @@ static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 }
 
 /* Where parsing can go on after a mistake: the start of a statement or declaration on a line of its own, the end of the body, the
- * end. Outside of all braces only a declaration will do. */
+ * end. Outside of all braces that is a declaration, or what stands at the margin as one does. */
 static bool resumes(const parse_ctx *ctx)
 {
     const parse_token *t = &ctx->got;
@@ -667,8 +667,8 @@ static bool resumes(const parse_ctx *ctx)
     if (t->token == TOK_RBRACE) return open < ctx->base;
     if (!t->first || open != ctx->base) return false;
     if (parse_begins_declaration(t->token)) return true;
-    if (ctx->base == 0) return false;
     bool in_brackets = ctx->open.len && ctx->open.data[ctx->open.len - 1].token != TOK_LBRACE;
+    if (ctx->base == 0) return ctx->indent == 0 && !in_brackets && (t->token == TOK_ID || parse_begins_statement(t->token));
     return parse_begins_statement(t->token) || t->token == TOK_ENTRY || (t->token == TOK_ID && !in_brackets);
 }
 
@@ -752,6 +752,7 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
 {
     bool value = contains(set, n, YYSYMBOL_FLOAT), statement = contains(set, n, YYSYMBOL_LET);
     bool infix = contains(set, n, YYSYMBOL_PLUS);
+    if (contains(set, n, YYSYMBOL_IMPORT)) return "a declaration: import, const, block, model or optimize";
     const char *parts[EXPECTED_MAX];
     int count = 0;
     if (statement) parts[count++] = "a statement";
@@ -812,7 +813,8 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
     if (!told) parse_report_syntax(ctx, is_expected, &set, what, expected_text(ctx, set.kinds, set.n));
 
     ctx->base = ctx->braces - (got == YYSYMBOL_LBRACE) + (got == YYSYMBOL_RBRACE);
-    ctx->skipping = !resumes(ctx);
+    bool stands_there = got == YYSYMBOL_YYEOF || parse_begins_declaration(ctx->got.token);
+    ctx->skipping = !resumes(ctx) || (ctx->base == 0 && !stands_there);
     if (!ctx->skipping) forget_brackets(ctx);
     return 0;
 }

@@ -225,6 +225,10 @@ static bool bind_tensor(sema *s, const call_ctx *c, const ast_formal *formal, co
         wrong_argument(s, formal, v, at, c->callee, names);
         return false;
     }
+    if (alias_hint(ALIAS_TYPE, ft->name.name) && !scope_find_here(names, ft->name.name)) { /* Tensor, float32 */
+        sema_unknown_type(s, ft);
+        return false;
+    }
     const sema_type *t = &v->node->ty;
     value dt = {.kind = V_DTYPE, .dt = t->dt};
     if (is_dtype_variable(s, c->f, c->sig, ft)) {

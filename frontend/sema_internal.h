@@ -290,7 +290,8 @@ bool sema_dim_le(sema *s, dim a, dim b);
 /* "equal only if P == 0; 0 <= P <= 4095" and what to do about it. */
 void sema_explain_dims(sema *s, diag *g, dim left, dim right, bool sides);
 bool sema_dtype_by_name(const char *name, dtype *out);
-bool sema_dtype_in_language(dtype t); /* can be computed with: not a storage-only format */
+bool sema_dtype_in_language(dtype t);               /* can be computed with: not a storage-only format */
+void sema_unknown_type(sema *s, const ast_type *t); /* reports it */
 /* A type in the current frame: dtype variables and dims evaluated. False after reporting. `...` must be bound there. */
 bool sema_eval_type(sema *s, const ast_type *t, sema_type *out);
 bool sema_eval_dim(sema *s, const ast_expr *e, dim *out);

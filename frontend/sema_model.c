@@ -179,7 +179,10 @@ static bool declare_dims(sema *s, constraints *c, const ast_sig *sig)
             sema_error(s, formal->init->at, "wrong-type", "an input of a model has no default");
             ok = false;
         }
-        if (scope_find_here(f->names, formal->name.name)) {
+        bool again = scope_find_here(f->names, formal->name.name) != NULL;
+        for (const ast_formal *before = sig->formals.data; before < formal; before++)
+            again |= before->name.name == formal->name.name;
+        if (again) {
             sema_error(s, formal->name.at, "declared-twice", "'%s' is declared twice", formal->name.name);
             ok = false;
             continue;

@@ -56,7 +56,7 @@ void report_ambiguous(sema *s, const ast_stmt *st, const char *path, const sema_
     const frame *f = s->frame;
     const char *what = st->kind == ST_PARAM ? "param" : "state";
     diag *g = sema_error(s,
-                         library && call.begin ? call
+                         library && call.begin                ? call
                          : f->call.begin && first_in != f->in ? f->call
                                                               : st->at,
                          "ambiguous-parameter", "two %s have the path '%s'",

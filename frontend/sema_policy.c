@@ -207,8 +207,7 @@ static const policy_value *check_args(sema *s, const ast_rule *r, const policy_v
         values[i] = p->preset;
         if (!p->required) continue;
         if (ok) {
-            diag *g =
-                sema_error(s, r->verb.at, "arity", "argument '%s' of '%s' is missing", p->name, v->name);
+            diag *g = sema_error(s, r->verb.at, "arity", "argument '%s' of '%s' is missing", p->name, v->name);
             diag_expected(g, "%s", usage_text(s, v));
         }
         ok = false;

@@ -220,10 +220,7 @@ value eval_scan(sema *s, const ast_expr *e)
     const ast_carries *carries = &e->scan.carries;
     sema_node **initial = ARENA_ARRAY(s->a, sema_node *, carries->len);
     dim extent;
-    if (!s->frame->in) {
-        sema_error(s, e->at, "wrong-type", "a constant is known at compile time: it cannot be made by a scan");
-        return sema_error_value();
-    }
+    assert(s->frame->in); /* a scan stands behind 'let' */
     if (!sema_eval_dim(s, e->scan.extent, &extent) || !read_carries(s, carries, initial)) return sema_error_value();
     if (!sema_dim_le(s, dim_const(s->dims, 0), extent)) {
         diag *g = sema_error(s, e->scan.extent->at, "negative-dim", "cannot show that this extent is not negative");

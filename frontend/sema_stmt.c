@@ -201,7 +201,11 @@ static void exec_for(sema *s, const ast_stmt *st)
         if (python && e->call.args.len == 1)
             diag_hint(g, "write '0..%s'", sema_source_text(s, e->call.args.data[0].value->at));
         else if (python) diag_hint(g, "write 'a..b', half open as well");
-        if (v.kind == V_INT) diag_hint(g, "write '0..%s'", sema_source_text(s, st->loop.begin->at));
+        if (v.kind == V_INT && !dim_is_const(s->dims, v.size, NULL))
+            diag_note(
+                g,
+                "loops are unrolled: their bounds are compile-time integers; over positions go set-builders and scans");
+        else if (v.kind == V_INT) diag_hint(g, "write '0..%s'", sema_source_text(s, st->loop.begin->at));
         return;
     }
     value a = eval_int_const(s, st->loop.begin, &from), b = eval_int_const(s, st->loop.end, &to);

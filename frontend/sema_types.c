@@ -165,16 +165,22 @@ static bool eval_dtype(sema *s, const ast_type *t, dtype *out)
     } else if (dtype_parse(name, strlen(name), &stored)) {
         sema_error(s, t->name.at, "wrong-type", "'%s' is a storage format: nothing is computed in it", name);
     } else {
-        diag *g = sema_error(s, t->name.at, "unknown-name", "unknown type '%s'", name);
-        static const char *const candidates[] = {"bool", "i8",  "u8",   "i16", "u16", "i32", "u32",   "i64",
-                                                 "u64",  "f16", "bf16", "f32", "f64", "int", "float", "dim"};
-        const char *near = suggest(name, candidates, sizeof candidates / sizeof *candidates);
-        const char *meant = alias_hint(ALIAS_TYPE, name);
-        if (meant) diag_hint(g, "%s", meant);
-        else if (near) hint_near(g, near);
-        else if (name[0] >= 'A' && name[0] <= 'Z') diag_note(g, "a dtype variable is found from an argument's type");
+        sema_unknown_type(s, t);
     }
     return false;
+}
+
+void sema_unknown_type(sema *s, const ast_type *t)
+{
+    const char *name = t->name.name;
+    diag *g = sema_error(s, t->name.at, "unknown-name", "unknown type '%s'", name);
+    static const char *const candidates[] = {"bool", "i8",  "u8",   "i16", "u16", "i32", "u32",   "i64",
+                                             "u64",  "f16", "bf16", "f32", "f64", "int", "float", "dim"};
+    const char *near = suggest(name, candidates, sizeof candidates / sizeof *candidates);
+    const char *meant = alias_hint(ALIAS_TYPE, name);
+    if (meant) diag_hint(g, "%s", meant);
+    else if (near) hint_near(g, near);
+    else if (name[0] >= 'A' && name[0] <= 'Z') diag_note(g, "a dtype variable is found from an argument's type");
 }
 
 /* ---- dims ---- */

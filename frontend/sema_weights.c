@@ -241,8 +241,8 @@ static const sema_weight *concat_view(work *w, const ast_expr *e, const captures
     const ast_args *args = &e->call.args;
     int64_t axis = 0;
     const ast_expr *list = args->len ? args->data[0].value : NULL;
-    if (!list || list->kind != EX_LIST || args->len > 2 ||
-        (args->len == 2 && eval_int_const(s, args->data[1].value, &axis).kind == V_ERROR)) {
+    if (args->len == 2 && eval_int_const(s, args->data[1].value, &axis).kind == V_ERROR) return NULL;
+    if (!list || list->kind != EX_LIST || args->len > 2) {
         sema_error(s, e->at, "arity", "'concat' takes a list of tensors and an axis");
         return NULL;
     }

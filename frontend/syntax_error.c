@@ -106,7 +106,6 @@ static const hint_row rows[] = {
     {TOK_COLON, ANY, ANY, ANY, TOK_ARROW, RETURNS},
     {TOK_RPAREN, TOK_COMMA, ANY, ANY, ANY, "remove the last comma"},
     {TOK_RBRACKET, TOK_COMMA, ANY, ANY, ANY, "remove the last comma"},
-    {TOK_WHERE, ANY, ANY, ANY, TOK_FLOAT, "to choose by element write select(cond, x, y)"},
     {TOK_ASSIGN, ANY, ANY, TOK_RETURN, ANY, "results have names in the signature only: return x"},
     {TOK_ASSIGN, ANY, ANY, ANY, TOK_PLUS, "'==' compares"},
     {TOK_LET, ANY, TOP, ANY, ANY, "outside of blocks and models a value is a const: const heads = 12"},
@@ -239,6 +238,8 @@ void parse_report_syntax(parse_ctx *ctx, bool (*test)(const void *set, int token
     if (ctx->divided.at.begin && next_line) {
         diag_hint(g, "'//' begins a comment: divide with '/', which must come out even, or floordiv(a, b)");
         ctx->comments.len--;
+    } else if (got->token == TOK_WHERE && expects(&e, TOK_FLOAT)) {
+        diag_hint(g, "to choose by element write select(cond, x, y)");
     } else if (got->token == TOK_WHERE && ctx->weights_seen) {
         diag_hint(g, "'where' stands before 'weights'");
     } else if (got->token == TOK_WHERE && ctx->where_seen) {

@@ -350,12 +350,12 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
         }
     }
     *exit_status = EXIT_USAGE;
+    if (o->inputs.len > 1 && !o->format) ok = usage_error(s, "a second input file, '%s'", o->inputs.data[1]);
     if (!ok) return false;
     if (o->print_blocks) return true;
     if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
     o->input = o->inputs.data[0];
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
-    if (o->inputs.len > 1) return usage_error(s, "a second input file, '%s'", o->inputs.data[1]), false;
     const interpretation *run = &o->interpretation;
     if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len || run->dims.len || run->states))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;

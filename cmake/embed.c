@@ -11,8 +11,8 @@ static void fail(const char *what, const char *file)
     exit(1);
 }
 
-/* The elements of an array initializer, with a final 0, and the size without it. In text, what is no ASCII is written as
- * characters, which have the sign that char has. */
+/* The elements of an array initializer, with a final 0, and the size without it. In text, what is no ASCII is written
+ * as characters, which have the sign that char has. */
 static size_t write_bytes(FILE *out, const char *file, bool text)
 {
     size_t size = 0;

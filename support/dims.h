@@ -37,7 +37,7 @@ dim dim_const(dim_ctx *c, int64_t v);
 /* A symbol; the same name twice returns the first (asserts that the facts agree). Some multiple must lie in min..max.
  */
 dim dim_sym(dim_ctx *c, const char *name, dim_origin origin, int64_t min, int64_t max, int64_t multiple);
-dim dim_find(const dim_ctx *c, const char *name); /* DIM_BAD when there is none */
+dim dim_find(const dim_ctx *c, const char *name);           /* DIM_BAD when there is none */
 void dim_document(dim_ctx *c, dim symbol, const char *doc); /* keeps the first; doc is borrowed */
 uint32_t dim_symbol_count(const dim_ctx *c);
 const dim_symbol *dim_symbol_at(const dim_ctx *c, uint32_t i); /* in order of creation: the order of the dims table */

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run_format.sh BUILD_DIR [--update] [CASE]...: tfxc --format and --print-blocks; where documentation (///) ends up.
 #
-#   - tests/golden/format/*.txt: text in and out (sections "== in.tfx" and "== out.tfx"; --update rewrites the second)
+#   - tests/golden/format/*.txt: text in and out (sections "== in.tfx" and "== out.tfx"; --update rewrites the
+#     second, the programs of docs/language.md, and docs/stdlib.md)
 #   - every program in the tree: formatting twice changes nothing, and the formatted program has the same tensor IR
 #   - every .tfx file and the programs of docs/language.md are formatted; docs/stdlib.md is up to date
 #   - files: rewritten whole or not at all, with their permissions; several at once; standard input
@@ -50,6 +51,18 @@ for case in "${cases[@]}"; do
     check "$name" diff -u --label expected --label got "$dir/out.tfx" "$dir/got.tfx"
     check "$name: formatted again" "$tfxc" --format=check "$dir/out.tfx"
 done
+if [ -n "$update" ] && [ $# -eq 0 ]; then # the programs of the documentation, and the page of the library
+    while IFS= read -r line; do
+        case $line in
+        '```tfx') inside=yes && : >"$work/doc.tfx" && echo "$line" && continue ;;
+        '```') [ -n "${inside-}" ] && { "$tfxc" --format - <"$work/doc.tfx" || cat "$work/doc.tfx"; } && inside= ;;
+        esac
+        if [ -n "${inside-}" ]; then printf '%s\n' "$line" >>"$work/doc.tfx"; else printf '%s\n' "$line"; fi
+    done <"$root/docs/language.md" >"$work/language.md"
+    cmp -s "$work/language.md" "$root/docs/language.md" || { cp "$work/language.md" "$root/docs/language.md" && echo "updated docs/language.md"; }
+    "$tfxc" --print-blocks >"$work/stdlib.md"
+    cmp -s "$work/stdlib.md" "$root/docs/stdlib.md" || { cp "$work/stdlib.md" "$root/docs/stdlib.md" && echo "updated docs/stdlib.md"; }
+fi
 [ -n "$update" ] && exit 0
 [ $# -eq 0 ] || { echo "format: $passed passed, $failed failed"; exit $((failed > 0)); }
 
@@ -118,7 +131,7 @@ printf 'const a=\nconst b=1\n' >broken.tfx
 cp broken.tfx kept.tfx
 printf 'const c=1\n' >c.tfx
 check "a syntax error is an error" not formats broken.tfx c.tfx
-says "it is said where" "broken.tfx:2:1: error: unexpected 'const'"
+says "it is said where" "broken.tfx:1:9: error: unexpected end of line"
 check "a file with a syntax error stays" cmp broken.tfx kept.tfx
 check "the other files are formatted" same c.tfx 'const c = 1'
 check "no file" not formats missing.tfx

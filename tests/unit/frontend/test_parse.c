@@ -202,7 +202,7 @@ static void bytes(void **state)
     BYTES("const x = 1\r\nconst y = 2\r\n", NULL);
     BYTES("const x = 0x10", "malformed number");
     BYTES("const x = 1_000", "malformed number");
-    BYTES("const x = 1.", "unexpected the end of the file");
+    BYTES("const x = 1.", "unexpected end of line");
     BYTES("const x = 9223372036854775808", "does not fit");
 #undef BYTES
 }

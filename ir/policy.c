@@ -3,6 +3,8 @@
 
 #include "ir/internal.h"
 
+#include <math.h>
+
 const char *policy_relation_name(policy_relation r)
 {
     static const char *const names[POLICY_RELATIONS] = {
@@ -44,7 +46,7 @@ bool policy_accepts(const policy_param *p, const policy_value *v)
     if (v->kind != p->kind) return false;
     switch (v->kind) {
     case POLICY_INT: return in_range(p, (double)v->i);
-    case POLICY_FLOAT: return v->real == v->real && in_range(p, v->real);
+    case POLICY_FLOAT: return !isnan(v->real) && in_range(p, v->real);
     case POLICY_BOOL: return true;
     case POLICY_WORD: return policy_has_word(p->words, v->word);
     case POLICY_INTS:

@@ -153,6 +153,7 @@ static void print_help(strbuf *b)
     }
     strbuf_adds(b, "\npasses:\n");
     pass_options_help(b);
+    strbuf_adds(b, "\nExit status: 0 done (there may be warnings); 1 errors; 2 wrong usage; 3 out of memory.\n");
 }
 
 static bool starts(const char *s, const char *with, const char **rest)
@@ -689,8 +690,9 @@ static void show_diagnostics(session *s)
 /* Nothing that runs at exit can be relied on: what ran out of memory was left where it stood. */
 static _Noreturn void end_without_memory(session *s)
 {
-    static const char json[] = "[{\"severity\":\"error\",\"code\":null,\"message\":\"out of memory\",\"file\":null,"
-                               "\"line\":null,\"column\":null,\"end_line\":null,\"end_column\":null,\"lines\":[]}]\n";
+    static const char json[] =
+        "[{\"severity\":\"error\",\"code\":null,\"message\":\"out of memory\",\"file\":null,"
+        "\"line\":null,\"column\":null,\"end_line\":null,\"end_column\":null,\"underlines\":[],\"lines\":[]}]\n";
     fputs(s->o.json ? json : "tfxc: error: out of memory\n", stderr);
     arena_free(s->a); /* removes temporary files */
     _Exit(EXIT_MEMORY);

@@ -548,6 +548,24 @@ static value builtin_attend(sema *s, args *a)
 
 /* ---- moving elements ---- */
 
+/* Ids that are positions, [s: S | s], are known when the model is compiled: they are held against the table like an
+ * index. */
+static bool check_positions(sema *s, const args *a, const sema_node *ids, const sema_type *rows, uint32_t axis)
+{
+    while (ids->op == SN_RESHAPE || ids->op == SN_BROADCAST || ids->op == SN_CAST) ids = ids->args[0];
+    if (ids->op != SN_IOTA) return true;
+    dim end = ids->ty.shape[ids->axis], size = rows->shape[axis];
+    if (sema_dim_le(s, end, size)) return true;
+    int64_t lo, hi;
+    diag *g = sema_error(s, a->at[1], "index-range", "cannot show that these positions are inside of axis %u", axis);
+    diag_got(g, "0..%s", sema_dim_text(s, end));
+    diag_note(g, "axis %u of %s has the indices 0..%s", axis, sema_type_text(s, rows), sema_dim_text(s, size));
+    dim_bounds(s->dims, end, &lo, &hi);
+    if (!dim_is_const(s->dims, end, NULL))
+        diag_note(g, "%lld <= %s <= %lld", (long long)lo, sema_dim_text(s, end), (long long)hi);
+    return false;
+}
+
 static value builtin_gather(sema *s, args *a)
 {
     sema_node *in[2] = {need_tensor(s, a, 0), NULL};
@@ -562,6 +580,7 @@ static value builtin_gather(sema *s, args *a)
         return sema_error_value();
     }
     const sema_type *t = &in[0]->ty, *ids = &in[1]->ty;
+    if (!check_positions(s, a, in[1], t, axis)) return sema_error_value();
     if (t->rank - 1u + ids->rank > SEMA_MAX_RANK) {
         sema_error(s, a->call->at, "rank", "a tensor has at most %d axes", SEMA_MAX_RANK);
         return sema_error_value();

@@ -92,7 +92,13 @@ bool sema_interpolate(sema *s, ast_name text, const char **out)
             return false;
         }
     }
-    const char *r = b.s;
+    const char *r = b.s, *percent = strchr(text.name, '%');
+    if (percent) { /* "layer.%d", as C and Python have it */
+        span at = {first + (uint32_t)(percent - text.name), first + (uint32_t)(percent - text.name) + 1};
+        diag *g = sema_error(s, at, "path", "unexpected '%%' in a path");
+        diag_hint(g, "names stand in braces: \"layer.{l}\"");
+        return false;
+    }
     bool bad = r[0] == '.' || r[b.len - 1] == '.' || strstr(r, "..") != NULL;
     if (bad || strlen(s->frame->path) > 4096) {
         sema_error(s, text.at, "path", bad ? "a path is a list of names with dots between" : "this path is too long");
@@ -268,6 +274,10 @@ static void tell_names(sema *s, const ast_expr *e, strbuf *out, name_list *seen)
     vec_push(s->a, seen, e->name.name);
     value v = sema_lookup(s, e->name);
     if (v.kind == V_INT) strbuf_addf(out, "%s%s = %s", out->len ? ", " : "", e->name.name, sema_dim_text(s, v.size));
+    if (v.kind == V_FLOAT) {
+        strbuf_addf(out, "%s%s = ", out->len ? ", " : "", e->name.name);
+        strbuf_add_double(out, v.real);
+    }
 }
 
 /* What is required of a block is a mistake of its caller, so the caret goes to the call when the block is a library's.

@@ -458,6 +458,15 @@ static void json_position(const diags *d, strbuf *out, srcpos p, const char *lin
     else strbuf_addf(out, ", \"%s\": null, \"%s\": null", line_key, column_key);
 }
 
+static void json_span(const diags *d, strbuf *out, span at)
+{
+    uint32_t line, col, end_line, end_col;
+    source_line_col(d->sources, at.begin, &line, &col);
+    source_line_col(d->sources, at.end, &end_line, &end_col);
+    strbuf_addf(out, "{\"line\": %u, \"column\": %u, \"end_line\": %u, \"end_column\": %u}", line, col, end_line,
+                end_col);
+}
+
 static void json_one(const diags *d, const diag *g, strbuf *out)
 {
     const source_file *f = source_of(d->sources, g->at.begin);
@@ -471,7 +480,12 @@ static void json_one(const diags *d, const diag *g, strbuf *out)
     srcpos end = !f ? 0 : g->at.end < g->at.begin ? g->at.begin : g->at.end;
     if (f && end > f->base + f->size) end = f->base + f->size;
     json_position(d, out, end, "end_line", "end_column");
-    strbuf_adds(out, ", \"lines\": [");
+    strbuf_adds(out, ", \"underlines\": [");
+    for (uint32_t i = 0; i < g->underlines.len; i++) {
+        strbuf_adds(out, i ? ", " : "");
+        json_span(d, out, g->underlines.data[i]);
+    }
+    strbuf_adds(out, "], \"lines\": [");
     for (uint32_t i = 0; i < g->lines.len; i++) {
         strbuf_adds(out, i ? ", {\"label\": " : "{\"label\": ");
         json_string(out, g->lines.data[i].label);

@@ -301,6 +301,30 @@ weights "{${tensor/dtype/type}}" 32
 bad "a field of another name" "tensor 'weight': the format has no field 'type'"
 weights '{"weight":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}' 4
 bad "nine axes" "tensor 'weight': 9 axes; at most 8 are supported"
+weights '{"weight":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,4]}}' 4
+bad "bits that overflow" "tensor 'weight': the product of its sizes overflows"
+weights '{"weight":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}}' 1
+bad "half a byte" "tensor 'weight': its f4 elements do not fill whole bytes"
+weights '{"weight":{"dtype":"F32","shape":[1],"data_offsets":[0]}}' 4
+bad "one offset" "tensor 'weight': 'data_offsets' is not a list of two integers"
+weights '{"weight":{"dtype":3,"shape":[1],"data_offsets":[0,4]}}' 4
+bad "a number for a type" "tensor 'weight': 'dtype' is not a string"
+weights '{"weight":{"dtype":"F32","shape":1,"data_offsets":[0,4]}}' 4
+bad "a number for a shape" "tensor 'weight': 'shape' is not a list"
+weights '{"weight":{"shape":[1],"data_offsets":[0,4]}}' 4
+bad "no type" "tensor 'weight': 'dtype' is missing"
+weights '{"weight":[0,4]}' 4
+bad "a list for an entry" "tensor 'weight': its entry is not a JSON object"
+weights '{"weight":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' 8
+bad "a gap at the beginning" "tensor 'weight': there is a gap before its data
+  expected: data from byte 0
+       got: data from byte 4"
+weights '{}' 4
+bad "data without tensors" "there are 4 bytes of data, but no tensor"
+weights '{"__metadata__":3}' 0
+bad "metadata that is a number" "'__metadata__' is not a JSON object"
+weights '{"__metadata__":{"format":3}}' 0
+bad "metadata that holds a number" "'__metadata__': 'format' is not a string"
 weights '[1]' 0
 bad "a list" "the header does not begin with '{'"
 weights "$(printf '{"a":%.0s' {1..20000})" 0
@@ -413,16 +437,27 @@ if starts_with 4000000; then # not so with sanitizers, which reserve more than t
 fi
 
 # ---- JSON ----
-# json NAME ARGUMENTS...: what comes out on stderr is one JSON array
+# json NAME ARGUMENTS...: what comes out on stderr is one JSON array that says all that the text says
+cat >"$work/check.py" <<'END'
+import json, sys
+place = {"line", "column", "end_line", "end_column"}
+with open(sys.argv[2], encoding="utf-8", errors="replace") as f: shown = f.read()
+def plain(text): return "".join("?" if (c < " " and c not in "\t\n") or c == "\x7f" else c for c in text)
+for d in json.load(open(sys.argv[1], encoding="utf-8")):
+    assert set(d) == {"severity", "code", "message", "file", "underlines", "lines"} | place, d
+    assert d["severity"] in ("error", "warning", "remark") and d["message"] and (d["code"] or "memory" in d["message"]), d
+    assert all(set(u) == place and all(u.values()) for u in d["underlines"]), d
+    said = [d["message"]] + [part for line in d["lines"] for part in (line["label"] + ":", line["text"])]
+    for text in said if len(sys.argv) < 4 else []:
+        assert plain(text.split("\n")[0]) in shown, text
+END
 json() {
     local name=$1
     shift
     "$tfxc" "$@" --diagnostics=json >"$work/stdout" 2>"$work/json"
+    "$tfxc" "$@" >"$work/stdout" 2>"$work/text"
     if command -v python3 >"$work/stdout"; then
-        python3 -c 'import json, sys
-for d in json.load(open(sys.argv[1])):
-    assert set(d) == {"severity", "code", "message", "file", "line", "column", "end_line", "end_column", "lines"}, d
-    assert d["severity"] in ("error", "warning", "remark") and d["message"], d' "$work/json" 2>"$work/stderr" && pass || fail "JSON: $name" "not valid" "$work/json"
+        python3 "$work/check.py" "$work/json" "$work/text" ${json_alone-} 2>"$work/stderr" && pass || fail "JSON: $name" "not valid" "$work/stderr"
     else
         [ "$(head -c 1 "$work/json")" = '[' ] && [ "$(tail -c 2 "$work/json")" = ']' ] && pass || fail "JSON: $name" "not an array" "$work/json"
     fi
@@ -432,10 +467,27 @@ json "arguments" a.tfx -o x.so --emti=tir
 json "source" two.tfx -o x.so
 json "file" none.tfx -o x.so
 json "odd name" $'a"\\\n\x01\xff.tfx' -o x.so
+printf 'model m(x: f32[B]) -> y: f32[B] where B <= 8 {\n  let a = x \001 \033[31m "\002" \n  let b = x + (1\n  return x\n}\n' >hostile.tfx
+json "control characters" hostile.tfx -o x.so
+printf 'model m(x: f32[B]) -> y: f32[B] where B <= 8 {\n  let a = "\377\300\200\355\240\200"\n}\n' >hostile.tfx
+json "text that is not UTF-8" hostile.tfx -o x.so
+printf 'model m(x: f32[B]) -> y: f32[B] where B <= 8 {\n  let a = "\\\\ quote \342\202\254" + x + "<b>\\u0000"\n  return x * (x + zork)\n}\n' >hostile.tfx
+json "quotes and backslashes" hostile.tfx -o x.so
+weights "{${tensor/weight/we\\u001b\\u0007ght}}" 32
+json "odd names of tensors" w.tfx -o x.so
+weights "{${tensor/weight/$(printf 'we\377ght')}}" 32
+json "names that are not UTF-8" w.tfx -o x.so
+rm w.safetensors
+json "values that are odd" a.tfx -o x.so $'--emit=\001\377"' $'--frob\033=\377'
+for case in "$root"/tests/diag/*.txt; do # underlines, expected and got, signatures, notes and hints
+    awk '/^== / { inside = $0 == "== a.tfx"; next } inside' "$case" >case.tfx
+    json "$(basename "$case")" case.tfx --weights=random --emit=nothing
+done
+rm case.tfx hostile.tfx
 json "linker" a.tfx -o x.so --linker=./linker
 if [ -f "$work/oom.json" ]; then
     printf '#!/bin/sh\ncat "%s" >&2\n' "$work/oom.json" >say && chmod +x say
-    tfxc=./say json "out of memory"
+    json_alone=yes tfxc=./say json "out of memory"
 fi
 
 echo "driver: $passed passed, $failed failed"

@@ -83,7 +83,7 @@ static void test_legal_headers(void **state)
     accepted("{\"b\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[2,10]},"
              "\"e\":{\"dtype\":\"F32\",\"shape\":[3,0,4],\"data_offsets\":[2,2]},"
              "\"\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[10,10]},"
-             "\"\\u00e9\\n\":{\"data_offsets\":[0,2],\"dtype\":\"BF16\",\"shape\":[1,1,1,1,1,1,1,1]}}",
+             "\"\\u00e9\":{\"data_offsets\":[0,2],\"dtype\":\"BF16\",\"shape\":[1,1,1,1,1,1,1,1]}}",
              10);
     /* every dtype, sub-byte ones in whole bytes */
     const char *names[] = {"BOOL", "I8",  "U8",  "I16",     "U16",     "I32",     "U32", "I64",     "U64",    "F16",
@@ -181,6 +181,7 @@ static void test_lies_about_the_header(void **state)
     refused("{\"\xff\":{}}", 0, "not valid JSON");
     refused("{\"\xc3\":{}}", 0, "not valid JSON");
     refused("{\"a\\u0000b\":{}}", 0, "not valid JSON");
+    refused("{" T("a\\nb", "U8", "[1]", "[0,1]") "}", 1, "its name has a control character");
     refused("{\"__metadata__\":[]}", 0, "'__metadata__' is not a JSON object");
     refused("{\"__metadata__\":{\"n\":1}}", 0, "'__metadata__': 'n' is not a string");
     char deep[6000];

@@ -4,7 +4,8 @@
 
 #include "ir/constant.h"
 
-/* By parameter id: the nodes that read it, in all entries and bodies. With room for `more` parameters that will be made. */
+/* By parameter id: the nodes that read it, in all entries and bodies. With room for `more` parameters that will be
+ * made. */
 uint32_t *param_readers(const module *m, arena *a, size_t more);
 /* By parameter id: the uses of those nodes. */
 uint32_t *param_uses(const module *m, arena *a);

@@ -49,8 +49,8 @@ bool diags_full(const diags *d); /* the limit is reached: stages may stop early 
 /* Messages are rendered in source order of their file then position, stable, those without a position last; duplicates
  * (same place and text) once; then how many errors passed the limit. Columns count bytes; tabs are shown 8 wide. */
 void diags_render_text(const diags *d, strbuf *out);
-/* One JSON array of objects: severity, code, message, file, line, column, end_line, end_column, underlines[{line, column,
- * end_line, end_column}], lines[{label, text}]; null where there is none. The end is exclusive. */
+/* One JSON array of objects: severity, code, message, file, line, column, end_line, end_column, underlines[{line,
+ * column, end_line, end_column}], lines[{label, text}]; null where there is none. The end is exclusive. */
 void diags_render_json(const diags *d, strbuf *out);
 
 #endif

@@ -70,10 +70,13 @@ static void fuzz_splice(fuzz_input *b, size_t at, size_t gone, const uint8_t *wi
 
 static void fuzz_mutate(uint64_t *state, fuzz_input *b, const fuzz_input *files, size_t count)
 {
-    static const char *const words[] = {
-        "0",   "1", "-1", "9223372036854775807", "4294967296", "1e308", "...", "..",    "(",     ")",  "[",  "]",
-        "{",   "}", "\"", "@ \"a.{l}\"",         "|",          "->",    "0..", " and ", " not ", "\n", "//", "\xC3\xA9",
-        "\xFF", "\n/// "};
+    static const char *const words[] = {"0",          "1",     "-1",  "9223372036854775807",
+                                        "4294967296", "1e308", "...", "..",
+                                        "(",          ")",     "[",   "]",
+                                        "{",          "}",     "\"",  "@ \"a.{l}\"",
+                                        "|",          "->",    "0..", " and ",
+                                        " not ",      "\n",    "//",  "\xC3\xA9",
+                                        "\xFF",       "\n/// "};
     size_t at = fuzz_below(state, b->size + 1), n = fuzz_below(state, 24);
     const fuzz_input *other = &files[fuzz_below(state, count)];
     switch (fuzz_below(state, 7)) {

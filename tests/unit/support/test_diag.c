@@ -300,16 +300,17 @@ static void test_json(void **state)
     strbuf b = strbuf_new(f.a);
     diags_render_json(f.d, &b);
     assert_string_equal(
-        b.s,
-        "[\n {\"severity\": \"error\", \"code\": \"dims-not-equal\", "
-        "\"message\": \"tab\\t quote\\\" back\\\\ bell\\u0007 bad\\ufffd \xe2\x82\xac\", \"file\": \"a "
-        "\\\"b\\\".tfx\", "
-        "\"line\": 1, \"column\": 10, \"end_line\": 2, \"end_column\": 4, "
-        "\"underlines\": [], \"lines\": [{\"label\": \"expected\", \"text\": \"one\\ntwo\"}, {\"label\": \"got\", \"text\": \"three\"}]},\n"
-        " {\"severity\": \"remark\", \"code\": null, \"message\": \"end\", \"file\": \"a \\\"b\\\".tfx\", "
-        "\"line\": 2, \"column\": 10, \"end_line\": 2, \"end_column\": 10, \"underlines\": [], \"lines\": []},\n"
-        " {\"severity\": \"warning\", \"code\": null, \"message\": \"unused\", \"file\": \"w.safetensors\", "
-        "\"line\": null, \"column\": null, \"end_line\": null, \"end_column\": null, \"underlines\": [], \"lines\": []}\n]\n");
+        b.s, "[\n {\"severity\": \"error\", \"code\": \"dims-not-equal\", "
+             "\"message\": \"tab\\t quote\\\" back\\\\ bell\\u0007 bad\\ufffd \xe2\x82\xac\", \"file\": \"a "
+             "\\\"b\\\".tfx\", "
+             "\"line\": 1, \"column\": 10, \"end_line\": 2, \"end_column\": 4, "
+             "\"underlines\": [], \"lines\": [{\"label\": \"expected\", \"text\": \"one\\ntwo\"}, {\"label\": \"got\", "
+             "\"text\": \"three\"}]},\n"
+             " {\"severity\": \"remark\", \"code\": null, \"message\": \"end\", \"file\": \"a \\\"b\\\".tfx\", "
+             "\"line\": 2, \"column\": 10, \"end_line\": 2, \"end_column\": 10, \"underlines\": [], \"lines\": []},\n"
+             " {\"severity\": \"warning\", \"code\": null, \"message\": \"unused\", \"file\": \"w.safetensors\", "
+             "\"line\": null, \"column\": null, \"end_line\": null, \"end_column\": null, \"underlines\": [], "
+             "\"lines\": []}\n]\n");
     arena_free(f.a);
 }
 

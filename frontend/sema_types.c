@@ -312,8 +312,13 @@ bool sema_dim_le(sema *s, dim a, dim b)
     if (dim_le(s->dims, a, b)) return true;
     dim d = dim_sub(s->dims, b, a);
     if (not_negative(s, d, s->scan_indices.len)) return true;
-    vec_foreach (sema_fact, f, &s->orders) /* b - a is at least right - left, which is not negative */
+    /* b - a is at least right - left, which is not negative. What was required last is tried first; a program of
+     * thousands of requirements must not take their square. */
+    enum { TRIED = 64 };
+    for (uint32_t i = s->orders.len, tried = 0; i-- > 0 && tried < TRIED; tried++) {
+        const sema_fact *f = &s->orders.data[i];
         if (not_negative(s, dim_sub(s->dims, d, dim_sub(s->dims, f->right, f->left)), s->scan_indices.len)) return true;
+    }
     return false;
 }
 

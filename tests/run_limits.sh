@@ -43,7 +43,7 @@ body 'for a in 0..1000000000 { let q = a + 1 }' && is "a loop of numbers" "$unro
 body 'for a in 0..1000000000 { x = x + 1 }' && is "a loop of operations" "$unrolled"
 body 'for a in 0..1000000000 { x = linear(x) @ "l.{a}" }' && is "a loop of layers" "$unrolled"
 body 'for a in 0..1000000000 { let q = zork }' && is "a loop of mistakes" "unknown name 'zork'"
-body 'let k = 1 for a in 0..1000000000 { k = k * 3 }' && is "a loop of overflows" "$unrolled"
+body 'let k = 1 for a in 0..1000000000 { k = k * 3 }' && is "a loop of overflows" "this integer is too large"
 { echo "$block { return f(x, n + 1) }"; body 'x = f(x, 0)'; } >b && cat b a.tfx >c && mv c a.tfx && is "endless calls" "blocks call one another too deeply"
 body 'x = f(x, 40)' && { echo "$block { if n == 0 { return x + 1 } return f(f(x, n - 1), n - 1) }"; cat a.tfx; } >c && mv c a.tfx
 is "exponentially many calls" "$unrolled"
@@ -76,7 +76,7 @@ body 'param w: f32[100000000, 4] @ "l.{*}"' && is "a stack of 10^8" "'{*}' stand
 body "let q = einsum(\"$(lines 'a#' 150 | tr '\n' ' ') -> a0\", x)" && is "150 axes" "this pattern has too many axes"
 body "let q = einsum(\"$(again a, 400)a -> a\", x)" && is "401 operands" "this pattern has too many operands"
 body 'let k = B for i in 0..40 { k = k * k + S * k + 1 }' && is "sizes that grow" "this integer is too large"
-body "$(lines 'require B + # <= S * # + 3' 20000)" && is "20,000 requirements" "more than 1024 requirements are left to the run"
+body "$(lines 'require B * # + S * (20000 - #) <= 100000' 20000)" && is "20,000 requirements" "more than 1024 requirements are left to the run"
 printf 'model m(%sy: f32[4]) -> f32[4] { return y }\n' "$(lines 'x#: f32[4], ' 20000 | tr -d '\n')" >a.tfx && is "20,000 inputs" "more than 1024 arguments"
 { lines 'block f#(x: f32[B]) -> f32[B] { return x }' 20000; body ''; cat a.tfx; } >c && mv c a.tfx && is "20,000 blocks" ""
 for ((i = 0; i < 100; i++)); do echo "import \"i$((i + 1)).tfx\" as a" >i$i.tfx; done

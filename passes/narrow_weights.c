@@ -174,7 +174,7 @@ static bool follow(narrowing *x)
                 x->vectors == 1 ? "" : "s");
     if (x->narrowed) return true;
     diag *g = diag_warning(x->ctx->d, x->rule->at, "this rule changes nothing");
-    diag_code(g, x->ctx->pass->name);
+    diag_code(g, "rule");
     diag_note(g, "%s", x->declined ? x->declined : "nothing that it reaches reads a parameter");
     return true;
 }

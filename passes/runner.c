@@ -289,6 +289,7 @@ static bool check_taken(const runner *r, bool stopped)
         policy_rule_print(*p, &text);
         if (!flag) {
             diag *g = diag_error(r->s->d, (*p)->at, "no pass took this rule");
+            diag_code(g, "rule");
             diag_got(g, "%s", text.s);
             ok = false;
         } else {

@@ -260,7 +260,7 @@ static void test_limit(void **state)
     assert_true(diags_full(f.d));
     diag_warning(f.d, find(s, "t"), "warnings are not limited");
     diag *g = diag_error(f.d, find(s, "r"), "hidden");
-    diag_code(g, "hidden");
+    diag_code(g, "overflow");
     assert_rendered(&f, "a:1:1: error: e\n  1 | pqrst\n    | ^\n"
                         "a:1:2: error: e\n  1 | pqrst\n    |  ^\n"
                         "a:1:5: warning: warnings are not limited\n  1 | pqrst\n    |     ^\n"

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,11 +112,27 @@ static char *read_all(arena *a, int fd, size_t *size, const char **why)
     return text;
 }
 
+/* A pipe that has no writer yet reads like an empty file. poll tells the two apart: it reports neither data nor an end
+ * until there was a writer. */
+static bool wait_for_writer(int fd, const char **why)
+{
+    enum { SECONDS = 5 };
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode)) return true;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ready;
+    do ready = poll(&p, 1, SECONDS * 1000);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0) *why = "nothing came through this pipe for 5 s";
+    return ready != 0;
+}
+
 const source_file *source_read(source_set *s, const char *name, const char *path, const char **why)
 {
-    int fd =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to is empty, and does not hang */
+    /* Opened without blocking, so that a pipe to which nobody writes does not hang; then it is waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return *why = message_of(s->a, errno), NULL;
+    if (!wait_for_writer(fd, why)) return close(fd), NULL;
     fcntl(fd, F_SETFL, 0);
     size_t size = 0;
     char *text = read_all(s->a, fd, &size, why);

@@ -149,6 +149,12 @@ static void test_reading(void **state)
     assert_int_equal(f->size, 100000);
     assert_int_equal(f->text[99999], 'y');
     pclose(writer);
+    writer = popen(arena_printf(a, "sleep 0.3; printf late > %s", fifo), "r"); /* a writer may come after the reader */
+    assert_non_null(writer);
+    f = source_read(s, "fifo", fifo, &why);
+    assert_non_null(f);
+    assert_string_equal(f->text, "late");
+    pclose(writer);
 
     unlink(fifo);
     unlink(path);

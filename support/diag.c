@@ -136,8 +136,8 @@ static bool is_code(const char *code)
 void diag_code(diag *g, const char *code)
 {
 #ifdef TFXC_DEBUG
-    /* The code of a remark is the name of the pass that makes it. In every build tests/run_catalogue.sh compares the table
-     * with the source. */
+    /* The code of a remark is the name of the pass that makes it. In every build tests/run_catalogue.sh compares the
+     * table with the source. */
     assert(g->severity == DIAG_REMARK || is_code(code));
 #endif
     g->code = arena_strndup(g->owner->a, code, strlen(code));

@@ -436,7 +436,8 @@ static kmodule *lower(session *s, module *m)
 {
     codegen_target t;
     if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return NULL;
-    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
+    lower_target lt = {
+        .vector_floats = t.vector_bytes / 4, .registers = t.registers, .l1_bytes = 32768, .l2_bytes = 524288};
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;
     expand_math(km);

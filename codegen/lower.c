@@ -17,11 +17,6 @@ static kbuffer public_type(lowering *lw, const type *t)
     return kbuffer_dense(t->dt, KSPACE_GLOBAL, t->rank ? t->rank : 1, t->rank ? t->shape : &one);
 }
 
-static bool stored_row_major(const value *v)
-{
-    return !(v->def && v->def->op == OP_ATTENTION);
-}
-
 /* Inputs, then outputs. A result that is stored anyway is stored in its output; others are copied at the end. */
 static bool plan_params(lowering *lw)
 {
@@ -38,8 +33,8 @@ static bool plan_params(lowering *lw)
                                in ? KACCESS_IN : KACCESS_OUT);
         vec_last(&lw->plan->params).tensor = nv->name;
         bool is_param = nv->v->def && nv->v->def->op == OP_PARAM;
-        if (in ||
-            (nv->v->def && !is_param && value_is_base(lw, nv->v) && stored_row_major(nv->v) && !lw->buffers[nv->v->id]))
+        if (in || (nv->v->def && !is_param && value_is_base(lw, nv->v) && base_is_row_major(lw, nv->v) &&
+                   !lw->buffers[nv->v->id]))
             lw->buffers[nv->v->id] = v;
     }
     return true;

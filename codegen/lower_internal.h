@@ -49,8 +49,10 @@ const lview *view_of(lowering *lw, value *v);
 bool node_is_view(lowering *lw, const node *n);
 /* True when v is stored in a buffer of its own. */
 bool value_is_base(lowering *lw, value *v);
-/* Strides with which a base is stored: row-major but for attention, whose heads lie inside the tokens. */
-void base_strides(lowering *lw, const value *v, dim *stride);
+/* Strides with which a base is stored; returns how many elements it takes. Row-major but for attention, whose heads lie
+ * inside the tokens, and for gaps between rows of inconvenient sizes. */
+dim base_strides(lowering *lw, const value *v, dim *stride);
+bool base_is_row_major(lowering *lw, const value *v);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);

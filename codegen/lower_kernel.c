@@ -3,14 +3,13 @@
 
 #include <assert.h>
 
-/* The stored shape of a base as one flat axis list: attention stores its heads inside the tokens. */
+/* The stored shape of a base; one flat axis where it is not row-major. */
 static kbuffer base_type(lowering *lw, const value *v, kspace in)
 {
-    dim one = dim_const(lw->m->dims, 1);
-    dim n = one;
-    if (v->ty.rank <= KMAX_RANK && !(v->def && v->def->op == OP_ATTENTION))
+    dim one = dim_const(lw->m->dims, 1), stride[MAX_RANK];
+    if (v->ty.rank <= KMAX_RANK && base_is_row_major(lw, v))
         return kbuffer_dense(v->ty.dt, in, v->ty.rank ? v->ty.rank : 1, v->ty.rank ? v->ty.shape : &one);
-    for (int i = 0; i < v->ty.rank; i++) n = dim_mul(lw->m->dims, n, v->ty.shape[i]);
+    dim n = base_strides(lw, v, stride);
     return kbuffer_dense(v->ty.dt, in, 1, &n);
 }
 

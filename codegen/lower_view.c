@@ -13,13 +13,43 @@
 
 #include <assert.h>
 
+#define ROW_GAP_BYTES 1088
+
 static bool is_one(lowering *lw, dim d)
 {
     int64_t v;
     return dim_is_const(lw->m->dims, d, &v) && v == 1;
 }
 
-void base_strides(lowering *lw, const value *v, dim *stride)
+/* A contraction reads v's rows, through views or not. */
+static bool rows_are_summed(const value *v)
+{
+    for (const use *u = v->uses; u; u = u->next)
+        if (u->user && (u->user->op == OP_CONTRACT ||
+                        ((op_row(u->user->op)->props & P_PURE_VIEW) && rows_are_summed(u->user->result))))
+            return true;
+    return false;
+}
+
+static bool is_result(const value *v)
+{
+    for (const use *u = v->uses; u; u = u->next)
+        if (!u->user) return true;
+    return false;
+}
+
+/* Elements between the rows of a base. Rows a multiple of 2 KiB apart meet in a few sets of the caches: a matmul that
+ * reads several of them at once would find none there the next time. So they are moved apart by a part of a page. */
+static int64_t row_gap(lowering *lw, const value *v)
+{
+    int64_t n, bytes = (int64_t)dtype_bytes(v->ty.dt, 1);
+    if (v->ty.rank < 2 || bytes == 0 || !v->def || (op_row(v->def->op)->props & (P_LEAF | P_PURE_VIEW))) return 0;
+    if (v->def->op == OP_ATTENTION || !dim_is_const(lw->m->dims, v->ty.shape[v->ty.rank - 1], &n)) return 0;
+    if (n == 0 || n * bytes % 2048 || is_result(v) || !rows_are_summed(v)) return 0;
+    return ROW_GAP_BYTES / bytes;
+}
+
+dim base_strides(lowering *lw, const value *v, dim *stride)
 {
     dim_ctx *dc = lw->m->dims;
     const type *t = &v->ty;
@@ -31,9 +61,16 @@ void base_strides(lowering *lw, const value *v, dim *stride)
         int axis = attention ? heads_inside[i] : i;
         stride[axis] = s;
         s = dim_mul(dc, s, t->shape[axis]);
+        if (i == t->rank - 1) s = dim_add(dc, s, dim_const(dc, row_gap(lw, v)));
     }
     for (int i = 0; i < t->rank; i++)
         if (is_one(lw, t->shape[i])) stride[i] = dim_const(dc, 0);
+    return s;
+}
+
+bool base_is_row_major(lowering *lw, const value *v)
+{
+    return !(v->def && v->def->op == OP_ATTENTION) && row_gap(lw, v) == 0;
 }
 
 bool view_collapses(lowering *lw, const lview *w, int first, int last)

@@ -5,8 +5,8 @@
  *   for chunk of row tiles, for MATMUL_TASK columns                      a task each
  *     for `cols` of these columns, for `depth` of K, for row tile        rows x cols sums in registers
  *
- * so that a block of weights (depth x cols) stays in the first-level cache while the chunk's rows pass, and the chunk's
- * rows (all of K) in the second-level cache while the weights pass. The layout of the weights depends on none of it. */
+ * so that a block of weights (depth x cols) stays in the second-level cache while the chunk's rows pass. The layout of
+ * the weights depends on none of it. */
 #ifndef CODEGEN_SCHEDULE_H
 #define CODEGEN_SCHEDULE_H
 

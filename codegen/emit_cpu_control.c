@@ -95,6 +95,18 @@ static carried emit_body(emitter *e, const kop *op, LLVMValueRef iv, int64_t iv_
     return emit_nested(e, body, op->results);
 }
 
+/* Between the copies of a body that contracts: LLVM's scheduler otherwise loads the rows of many steps ahead, which
+ * takes more registers than there are, and spills them. Nothing is emitted, but loads stay on their side. */
+static void keep_apart(emitter *e, const kop *op)
+{
+    bool contracts = false;
+    for (const kop *i = op->blocks[0]->first; i; i = i->next) contracts = contracts || i->op == KOP_CONTRACT;
+    if (!contracts) return;
+    LLVMTypeRef none = LLVMFunctionType(LLVMVoidTypeInContext(e->m->ctx), NULL, 0, false);
+    LLVMValueRef nothing = LLVMGetInlineAsm(none, "", 0, "", 0, true, false, LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(e->b, none, nothing, NULL, 0, "");
+}
+
 /* A loop bound: v + off, v NULL: off alone. */
 typedef struct {
     LLVMValueRef v;
@@ -128,7 +140,10 @@ static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRe
     e->depth++;
     LLVMValueRef iv = LLVMBuildPhi(e->b, e->m->i64, "");
     carried in = new_phis(e, init), out = in;
-    for (int i = 0; i < copies; i++) out = emit_body(e, op, iv, i * op->at.step, &out);
+    for (int i = 0; i < copies; i++) {
+        if (i) keep_apart(e, op);
+        out = emit_body(e, op, iv, i * op->at.step, &out);
+    }
     e->depth--;
     LLVMValueRef next = LLVMBuildNSWAdd(e->b, iv, cg_const_i64(e->m, copies * op->at.step), "");
     LLVMBasicBlockRef latch = emit_here(e);
@@ -147,7 +162,10 @@ static carried emit_loop(emitter *e, const kop *op, LLVMValueRef lo, LLVMValueRe
 
 static carried emit_copies(emitter *e, const kop *op, bound lo, int64_t n, carried c)
 {
-    for (int64_t i = 0; i < n; i++) c = emit_body(e, op, lo.v, lo.off + i * op->at.step, &c);
+    for (int64_t i = 0; i < n; i++) {
+        if (i) keep_apart(e, op);
+        c = emit_body(e, op, lo.v, lo.off + i * op->at.step, &c);
+    }
     return c;
 }
 

@@ -2,19 +2,17 @@
  * columns, [ceildiv(N, 16)][K][16], whatever the schedule. Partial sums wait in scratch between the blocks of K; the
  * last block finishes them and runs the epilogue in registers.
  *
- * Runs of SUM_RUN products are summed on their own and then added up: a rounding error passes through K / SUM_RUN
- * further additions and not through up to K of them.
+ * Blocks are summed on their own and then added up: a rounding error passes through K / depth further additions and not
+ * through up to K of them.
  *
- * Few rows use each weight too seldom to hide its way from memory behind sums: then a tile takes all columns of a task,
- * and reads two panels at once. */
+ * Few rows use each weight too seldom to hide its way from memory behind sums: then a tile takes more columns, and
+ * reads two panels at once. */
 #include "codegen/lower_contract.h"
 #include "codegen/schedule.h"
 
 #include <assert.h>
 
-/* Products that are added one after the other before the sum is added to a total. */
-#define SUM_RUN 256
-#define PIECES (MATMUL_TASK / MATMUL_PANEL)
+#define PIECES (MATMUL_WIDE / MATMUL_PANEL)
 
 typedef struct {
     tile_plan tp;
@@ -24,9 +22,10 @@ typedef struct {
     kvalue *x, *w; /* [M, K], [panels, K, MATMUL_PANEL] */
     dim m;
     int64_t n, depth; /* N, K */
-    kvalue *partial;  /* scratch: [rows of a chunk, MATMUL_TASK], NULL when one block does */
+    kvalue *partial;  /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
     /* The chunk: its rows, and how many steps of the next block a round of a tile prefetches. */
     kvalue *row_first, *rows, *each;
+    kvalue *col_first; /* of the task */
     /* Columns of the tile: `pieces` runs of `width`, each in a panel of its own. */
     int pieces, width;
     kvalue *col, *panel[PIECES];
@@ -42,14 +41,13 @@ typedef struct {
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
     for (int p = 0; p < mm->pieces; p++) {
-        kidx far[3] = {mm->last ? kidx_plus(mm->panel[p], mm->pieces) : kidx_value(mm->panel[p]), kidx_value(step),
-                       mm->part};
+        kidx far[3] = {kidx_plus(mm->panel[p], mm->pieces), kidx_value(step), mm->part};
         kb_prefetch(&k->b, kmem_at(mm->w, far), mm->s.level);
     }
 }
 
-/* Prefetches what follows the block, the next block of these columns or the first one of the next columns, spread over
- * the tiles of the chunk: in this round the steps of k from `from` on. */
+/* Prefetches the same steps of the columns after these, spread over the tiles of the chunk: in this round from step
+ * `from` on. */
 static void prefetch_next(kernel *k, const matmul *mm, kvalue *from)
 {
     kbuilder *b = &k->b;
@@ -79,64 +77,34 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, 
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
-/* acc + the products of steps first .. first + len - 1 of the block; prefetches go on from `from`. */
-static void sum_steps(kernel *k, const matmul *mm, kvalue *row0, int height, kidx first, int64_t len, kvalue *from,
-                      kvalue **acc)
+/* The sums of a tile over the block. */
+static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **acc)
 {
     kbuilder *b = &k->b;
-    int64_t whole = len - len % MATMUL_STEPS;
     uint32_t n = (uint32_t)mm->pieces;
-    kvalue *lo = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kidx_as_value(k, first));
+    kvalue *lo = kidx_as_value(k, mm->lo);
+    int64_t whole = mm->len - mm->len % MATMUL_STEPS;
+    for (uint32_t p = 0; p < n; p++) acc[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
     if (whole) {
-        kop *loop = kb_for(b, kidx_const(0), kidx_const(whole), MATMUL_STEPS, KMAP_SERIAL, 1, acc, n);
-        kvalue *step = b->block->args[0];
+        /* This tile's share of what comes next begins where the shares of the tiles before it end. */
+        kvalue *before = kb_map2(b, KOP_MUL, kb_map2(b, KOP_SUB, row0, mm->row_first), mm->share);
+        kvalue *from = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
+        kop *loop = kb_for(b, kidx_const(0), kidx_const(whole / MATMUL_STEPS), 1, KMAP_SERIAL, 1, acc, n);
+        kvalue *round = b->block->args[0];
         for (uint32_t p = 0; p < n; p++) acc[p] = b->block->args[1 + p];
-        kvalue *round =
-            kb_map2(b, KOP_DIV, kb_map2(b, KOP_ADD, kidx_as_value(k, first), step), kb_i64(b, MATMUL_STEPS));
         prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, kb_map2(b, KOP_MUL, round, mm->each)));
-        kvalue *at = kb_map2(b, KOP_ADD, lo, step);
+        kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, kb_i64(b, MATMUL_STEPS)));
         matmul_steps(k, mm, row0, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
-    if (whole < len) matmul_steps(k, mm, row0, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
-}
-
-static void zero_sums(kernel *k, const matmul *mm, int height, kvalue **acc)
-{
-    for (int p = 0; p < mm->pieces; p++) acc[p] = kb_const(&k->b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
-}
-
-/* The sums of a tile over the block, in runs of SUM_RUN; the totals wait on the stack meanwhile. */
-static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **total)
-{
-    kbuilder *b = &k->b;
-    uint32_t n = (uint32_t)mm->pieces;
-    kvalue *acc[PIECES];
-    /* This tile's share of the next block begins where the shares of the tiles before it end. */
-    kvalue *before = kb_map2(b, KOP_MUL, kb_map2(b, KOP_SUB, row0, mm->row_first), mm->share);
-    kvalue *from = kb_map2(b, KOP_SHR, before, kb_i64(b, 16));
-    if (!mm->last) from = kb_map2(b, KOP_ADD, from, kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_i64(b, mm->len)));
-    zero_sums(k, mm, height, total);
-    int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len - mm->len % SUM_RUN;
-    if (whole) {
-        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
-        kvalue *next[PIECES];
-        zero_sums(k, mm, height, acc);
-        sum_steps(k, mm, row0, height, kidx_value(runs->blocks[0]->args[0]), SUM_RUN, from, acc);
-        for (uint32_t p = 0; p < n; p++) next[p] = kb_map2(b, KOP_ADD, runs->blocks[0]->args[1 + p], acc[p]);
-        kb_for_end(b, runs, next, n);
-        for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
-    }
-    if (whole == mm->len) return;
-    zero_sums(k, mm, height, acc);
-    sum_steps(k, mm, row0, height, kidx_const(whole), mm->len - whole, from, acc);
-    for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
+    if (whole < mm->len) matmul_steps(k, mm, row0, height, kidx_plus(lo, whole), kidx_plus(lo, mm->len), 1, acc);
 }
 
 static kmem partial_at(kernel *k, const matmul *mm, kvalue *row0, int piece)
 {
-    kidx at[2] = {kidx_value(kb_map2(&k->b, KOP_SUB, row0, mm->row_first)), kidx_const(piece * mm->width)};
+    kvalue *row = kb_map2(&k->b, KOP_SUB, row0, mm->row_first), *col = kb_map2(&k->b, KOP_SUB, mm->col, mm->col_first);
+    kidx at[2] = {kidx_value(row), kidx_plus(col, piece * mm->width)};
     return kmem_at(mm->partial, at);
 }
 
@@ -178,9 +146,10 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
     }
 }
 
-typedef void blocks_body(kernel *k, matmul *mm, void *arg);
+/* Runs body for each block of K, the last one by itself. */
+typedef void block_body(kernel *k, matmul *mm, void *arg);
 
-static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, bool last, blocks_body *body, void *arg)
+static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, bool last, block_body *body, void *arg)
 {
     mm->lo = lo;
     mm->len = len;
@@ -189,8 +158,7 @@ static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, bool last, bl
     body(k, mm, arg);
 }
 
-/* Runs body for each block of K, the last one by itself. */
-static void for_blocks(kernel *k, matmul *mm, blocks_body *body, void *arg)
+static void for_blocks(kernel *k, matmul *mm, block_body *body, void *arg)
 {
     kbuilder *b = &k->b;
     int64_t blocks = mm->depth ? (mm->depth + mm->s.depth - 1) / mm->s.depth : 1, before = (blocks - 1) * mm->s.depth;
@@ -204,17 +172,6 @@ static void for_blocks(kernel *k, matmul *mm, blocks_body *body, void *arg)
     one_block(k, mm, kidx_const(before), mm->depth - before, true, body, arg);
 }
 
-typedef struct {
-    row_tiles tiles;
-    kvalue *first, *end; /* of the chunk */
-} tile_range;
-
-static void chunk_block(kernel *k, matmul *mm, void *arg)
-{
-    const tile_range *r = arg;
-    for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
-}
-
 /* How many rows a chunk has decides how fast the next weights must come. */
 static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int height)
 {
@@ -224,48 +181,47 @@ static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int hei
     mm->each = kb_map2(b, KOP_DIV, kb_map2(b, KOP_ADD, mm->rows, kb_i64(b, MATMUL_STEPS * height - 1)), mm->rows);
 }
 
-/* The columns of a task in tiles of s.cols, for the rows of a chunk. */
-static void narrow_tiles(kernel *k, matmul *mm, kvalue *first_col, tile_range *r)
+/* Opens a loop over the columns of a task, `cols` at a time. */
+static kop *columns_begin(kernel *k, matmul *mm, int cols)
 {
     kbuilder *b = &k->b;
-    int cols = mm->s.cols;
     mm->width = cols < MATMUL_PANEL ? cols : MATMUL_PANEL;
     mm->pieces = cols / mm->width;
-    kvalue *left = kb_map2(b, KOP_SUB, kb_i64(b, mm->n + cols - 1), first_col);
-    kvalue *units = kb_map2(b, KOP_MIN, kb_map2(b, KOP_DIV, left, kb_i64(b, cols)), kb_i64(b, MATMUL_TASK / cols));
+    kvalue *left = kb_map2(b, KOP_SUB, kb_i64(b, mm->n + cols - 1), mm->col_first);
+    kvalue *units = kb_map2(b, KOP_MIN, kb_map2(b, KOP_DIV, left, kb_i64(b, cols)), kb_i64(b, mm->s.group / cols));
     kop *loop = kb_for(b, kidx_const(0), kidx_value(units), 1, KMAP_SERIAL, 1, NULL, 0);
-    mm->col = kb_map2(b, KOP_ADD, first_col, kb_map2(b, KOP_MUL, b->block->args[0], kb_i64(b, cols)));
+    mm->col = kb_map2(b, KOP_ADD, mm->col_first, kb_map2(b, KOP_MUL, b->block->args[0], kb_i64(b, cols)));
     kvalue *panel = kb_i64(b, MATMUL_PANEL);
     mm->panel[0] = kb_map2(b, KOP_DIV, mm->col, panel);
     mm->part = cols < MATMUL_PANEL ? kidx_value(kb_map2(b, KOP_MOD, mm->col, panel)) : kidx_const(0);
-    /* The last task may lack its second panel: what is read instead is not stored. */
+    /* The last tile may lack its second panel: what is read instead is not stored. */
     kvalue *last = kb_i64(b, (mm->n - 1) / MATMUL_PANEL);
     for (int p = 1; p < mm->pieces; p++)
         mm->panel[p] = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, mm->panel[0], kb_i64(b, p)), last);
-    for_blocks(k, mm, chunk_block, r);
-    kb_for_end(b, loop, NULL, 0);
+    return loop;
 }
 
+typedef struct {
+    row_tiles tiles;
+    kvalue *first, *end; /* of the chunk */
+} tile_range;
+
+/* A block for the rows of a chunk. */
+static void chunk_block(kernel *k, matmul *mm, void *arg)
+{
+    const tile_range *r = arg;
+    kop *loop = columns_begin(k, mm, mm->s.cols);
+    for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+    kb_for_end(&k->b, loop, NULL, 0);
+}
+
+/* A block for few rows, which are all there are: MATMUL_WIDE columns a tile. */
 static void wide_block(kernel *k, matmul *mm, void *arg)
 {
     const int *rows = arg;
+    kop *loop = columns_begin(k, mm, MATMUL_WIDE);
     matmul_tile(k, mm, kb_i64(&k->b, 0), *rows);
-}
-
-/* All columns of a task in one tile: for `rows` rows, which are all there are. */
-static void wide_tile(kernel *k, matmul *mm, kvalue *first_col, int rows)
-{
-    kbuilder *b = &k->b;
-    mm->width = MATMUL_PANEL;
-    mm->pieces = PIECES;
-    mm->col = first_col;
-    mm->part = kidx_const(0);
-    mm->panel[0] = kb_map2(b, KOP_DIV, first_col, kb_i64(b, MATMUL_PANEL));
-    kvalue *last = kb_i64(b, (mm->n - 1) / MATMUL_PANEL);
-    for (int p = 1; p < PIECES; p++)
-        mm->panel[p] = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, mm->panel[0], kb_i64(b, p)), last);
-    set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows), rows);
-    for_blocks(k, mm, wide_block, &rows);
+    kb_for_end(&k->b, loop, NULL, 0);
 }
 
 /* A view's axes in another order, merged to [rows, k]. False when they do not merge. */
@@ -326,7 +282,7 @@ static bool is_wide(lowering *lw, dim rows, int most, int64_t *heights, uint32_t
 }
 
 /* A task: some of the columns for a chunk of the rows. */
-static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *pairs)
+static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
 {
     lowering *lw = k->lw;
     dim_ctx *dc = lw->m->dims;
@@ -334,15 +290,17 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *pairs)
     int64_t heights[16], lo, hi;
     uint32_t n;
     dim_bounds(dc, mm->m, &lo, &hi);
-    kvalue *first_col = kb_map2(b, KOP_MUL, kb_map2(b, KOP_MOD, task, pairs), kb_i64(b, MATMUL_TASK));
+    mm->col_first = kb_map2(b, KOP_MUL, kb_map2(b, KOP_MOD, task, groups), kb_i64(b, mm->s.group));
     kop *few = NULL;
-    if (mm->s.cols < MATMUL_TASK && is_wide(lw, mm->m, mm->s.wide, heights, &n)) {
+    if (mm->s.cols < MATMUL_WIDE && is_wide(lw, mm->m, mm->s.wide, heights, &n)) {
         bool always = hi <= heights[n - 1];
         if (!always) few = kb_if(b, kb_map2(b, KOP_LE, kb_dim(b, mm->m), kb_i64(b, heights[n - 1])));
         kop *sw = n > 1 ? kb_switch(b, kb_dim(b, mm->m), heights, (uint16_t)(n - 1)) : NULL;
         for (uint32_t i = 0; i < n; i++) {
             if (i) kb_case_next(b, sw);
-            wide_tile(k, mm, first_col, (int)heights[i]);
+            int rows = (int)heights[i];
+            set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows), rows);
+            for_blocks(k, mm, wide_block, &rows);
         }
         if (sw) kb_switch_end(b, sw);
         if (always) return;
@@ -351,12 +309,12 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *pairs)
     tile_range r = {.tiles = row_tiles_of(k, mm->m, mm->s.rows)};
     dim tiles = dim_ceildiv(dc, mm->m, dim_const(dc, mm->s.rows));
     kvalue *chunks = kb_dim(b, dim_ceildiv(dc, tiles, dim_const(dc, mm->s.chunk)));
-    kvalue *chunk = kb_map2(b, KOP_DIV, task, pairs), *after = kb_map2(b, KOP_ADD, chunk, kb_i64(b, 1));
+    kvalue *chunk = kb_map2(b, KOP_DIV, task, groups), *after = kb_map2(b, KOP_ADD, chunk, kb_i64(b, 1));
     r.first = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, chunk, r.tiles.count), chunks);
     r.end = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, after, r.tiles.count), chunks);
     kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
     set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
-    narrow_tiles(k, mm, first_col, &r);
+    for_blocks(k, mm, chunk_block, &r);
     if (few) kb_if_end(b, few, NULL, 0);
 }
 
@@ -382,17 +340,17 @@ bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
     mm.w = kernel_bind_constant(&k, cexpr_encode(lw->a, e, (encoding){ENC_PANEL, MATMUL_PANEL}),
                                 weight_path(n->operands[1 - r->x]), 3, w_shape);
     tile_plan_make(&k, g, &s, &mm.tp);
-    int64_t pairs = (mm.n + MATMUL_TASK - 1) / MATMUL_TASK;
+    int64_t groups = (mm.n + mm.s.group - 1) / mm.s.group;
     dim tiles = dim_ceildiv(dc, mm.m, dim_const(dc, mm.s.rows)), chunk = dim_const(dc, mm.s.chunk);
-    dim tasks = dim_mul(dc, dim_ceildiv(dc, tiles, chunk), dim_const(dc, pairs));
+    dim tasks = dim_mul(dc, dim_ceildiv(dc, tiles, chunk), dim_const(dc, groups));
     kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);
     kvalue *task = k.b.block->args[0];
     if (mm.depth > mm.s.depth) {
         dim rows = dim_min(dc, mm.m, dim_const(dc, (int64_t)mm.s.chunk * mm.s.rows));
-        dim sums[2] = {rows, dim_const(dc, MATMUL_TASK)};
+        dim sums[2] = {rows, dim_const(dc, mm.s.group)};
         mm.partial = kb_alloc(&k.b, "partial", kbuffer_dense(mm.acc, KSPACE_SCRATCH, 2, sums));
     }
-    matmul_task(&k, &mm, task, kb_i64(&k.b, pairs));
+    matmul_task(&k, &mm, task, kb_i64(&k.b, groups));
     kb_for_end(&k.b, loop, NULL, 0);
     kernel_end(&k);
     return true;

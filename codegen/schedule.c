@@ -1,28 +1,35 @@
 /* The choice of schedules. docs/kernels.md has the figures behind it. */
 #include "codegen/schedule.h"
 
-static int at_least(int64_t v, int least)
+static int64_t ceil_to(int64_t v, int64_t step)
 {
-    return v < least ? least : (int)v;
+    return (v + step - 1) / step * step;
+}
+
+static int64_t within(int64_t v, int64_t least, int64_t most)
+{
+    return v < least ? least : v > most ? most : v;
 }
 
 matmul_schedule matmul_schedule_for(const lower_target *t, const matmul_shape *s)
 {
-    int lanes = t->vector_floats * 4 / (int)dtype_bytes(s->sums, 1);
+    int64_t sum_bytes = (int64_t)dtype_bytes(s->sums, 1), lanes = t->vector_floats * 4 / sum_bytes;
     matmul_schedule r;
-    r.cols = 2 * lanes < MATMUL_TASK ? 2 * lanes : MATMUL_TASK;
-    /* Two vectors a row: registers for the sums, two vectors of weights and broadcast elements of the rows. */
+    r.cols = (int)within(2 * lanes, 1, MATMUL_WIDE);
+    /* Two vectors a row: registers for the sums, two vectors of weights, and elements of the rows. */
     r.rows = t->registers >= 32 ? 14 : 6;
-    r.wide = t->registers / 2 / (MATMUL_TASK / lanes);
-    /* A tile's weights come from the second-level cache, where they share the space with rows. */
-    int64_t weights = MATMUL_PANEL * (int64_t)dtype_bytes(s->weights, 1);
-    int64_t most = t->l2_bytes / 4 / weights, blocks = (s->k + most - 1) / most;
-    int64_t depth = blocks > 0 ? (s->k + blocks - 1) / blocks : 1;
-    r.depth = at_least((depth + MATMUL_STEPS - 1) / MATMUL_STEPS * MATMUL_STEPS, MATMUL_STEPS);
-    /* Rows that stay in the second-level cache; but each weight, which comes from farther away, serves 128 rows. */
-    int64_t row = s->k * (int64_t)dtype_bytes(s->sums, 1);
-    int64_t rows = row ? t->l2_bytes * 3 / 4 / row : 0;
-    r.chunk = (at_least(rows, 128) + r.rows - 1) / r.rows;
+    r.wide = (int)(t->registers / 2 / (MATMUL_WIDE / lanes));
+    /* To begin and to end a tile costs some fifty steps of k, so blocks are deep: a block of weights does not fit the
+     * first-level cache, and comes from the second as fast as it is used. Few rows like deep blocks most: their weights
+     * come from memory in long runs. */
+    int64_t most = t->l1_bytes * 3 / 2 / (MATMUL_PANEL * (int64_t)dtype_bytes(s->weights, 1));
+    int64_t blocks = (s->k + most - 1) / most;
+    r.depth = (int)ceil_to(blocks ? (s->k + blocks - 1) / blocks : 1, MATMUL_STEPS);
+    /* A block of rows takes half of the second-level cache. */
+    int64_t rows = t->l2_bytes / 2 / (r.depth * sum_bytes);
+    r.chunk = (int)within(rows / r.rows, 1, 1024);
+    /* Rows are read once per group; many groups are many tasks, which threads share out. */
+    r.group = (int)within(ceil_to(s->n / 8, MATMUL_WIDE), MATMUL_WIDE, 8 * MATMUL_WIDE);
     r.level = t->registers >= 32 ? 1 : 2;
     return r;
 }

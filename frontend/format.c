@@ -17,6 +17,7 @@ enum {
     CONTINUED = 4,
     FURTHEST = 60, /* a bracket that begins behind this column does not indent what is in it */
     SHORTEST_SPLIT = 8,
+    AWAY = 40, /* a bracket that begins behind this column is rather kept whole on a line of its own */
 };
 
 static piece *at(const format_pieces *p, uint32_t i)
@@ -281,27 +282,60 @@ static bool join_rest_of_list(format_pieces *p, uint32_t i)
     return true;
 }
 
-/* Ends a line that is too long where its parts are bound most loosely: outside of as many brackets as can be, as late
- * as fits. Where nothing fits, at the first place there is. Looks no further than it must, for a line may be a file. */
-static bool split_at_operator(format_pieces *p, uint32_t begin, uint32_t indent, bool *joined)
+/* The width of pieces begin .. end on a line; FORMAT_WIDTH + 1 where that is too wide, or there is a line break. */
+static uint32_t width_of(const format_pieces *p, uint32_t begin, uint32_t end)
 {
-    int depth = 0, best_cost = 0;
-    uint32_t best = 0, column = indent;
+    uint32_t n = columns(at(p, begin));
+    for (uint32_t i = begin + 1; i <= end && n <= FORMAT_WIDTH; i++) {
+        if (at(p, i)->gap >= GAP_TRAIL) return FORMAT_WIDTH + 1;
+        n += (at(p, i)->gap == GAP_SPACE) + columns(at(p, i));
+    }
+    return n <= FORMAT_WIDTH ? n : FORMAT_WIDTH + 1;
+}
+
+/* A place to end a line. */
+typedef struct {
+    uint32_t at; /* before this piece; 0: nowhere */
+    int cost;
+    uint32_t bracket, column; /* the outermost bracket that it is in, and where what is in that begins; 0: none */
+} line_end;
+
+/* Whether to end the line, which is full at piece `full`, behind its "=" instead: where the other place is in a bracket
+ * far to the right that will then be whole, or is so far to the right that nothing could stand below its first item;
+ * where there is no other place, when it helps. */
+static bool ends_at_assignment(const format_pieces *p, uint32_t value, const line_end *other, uint32_t full,
+                               uint32_t rest)
+{
+    if (!value || (other->at && other->column <= AWAY)) return false;
+    if (other->column > FURTHEST) return true;
+    return rest + width_of(p, value, other->at ? at(p, other->bracket)->match : full) <= FORMAT_WIDTH;
+}
+
+/* Ends a line that is too long where its parts are bound most loosely: outside of as many brackets as can be, as late
+ * as fits. Where nothing fits, at the first place there is. Looks no further than it must, for a line may be a file.
+ * What goes on behind it is indented by `rest`. */
+static bool split_at_operator(format_pieces *p, uint32_t begin, uint32_t indent, uint32_t rest, bool *joined)
+{
+    int depth = 0;
+    uint32_t column = indent, value = 0, bracket = 0, bracket_column = 0;
+    line_end best = {0};
     for (uint32_t i = begin; i == begin || at(p, i)->gap < GAP_TRAIL; i++) {
         const piece *b = at(p, i);
-        if (piece_closes(b)) depth--;
+        if (piece_closes(b) && --depth <= 0) bracket = bracket_column = 0;
         int rank = i > begin ? piece_split_rank(b - 1, b) : 0;
-        if (rank && column - indent > SHORTEST_SPLIT && (column <= FORMAT_WIDTH || !best)) {
+        if (rank && column - indent > SHORTEST_SPLIT && (column <= FORMAT_WIDTH || !best.at)) {
             int cost = depth * 16 + rank;
-            if (!best || cost <= best_cost) best = i, best_cost = cost;
+            if (!best.at || cost <= best.cost) best = (line_end){i, cost, bracket, bracket_column};
         }
+        if (i > begin && b[-1].kind == TOK_ASSIGN && depth == 0 && !value && column > rest) value = i;
         column += (i > begin && b->gap == GAP_SPACE) + columns(b);
-        if (column > FORMAT_WIDTH && best) {
-            at(p, best)->gap = GAP_LINE;
-            *joined |= join_rest_of_list(p, best);
+        if (column > FORMAT_WIDTH && ends_at_assignment(p, value, &best, i, rest)) best = (line_end){.at = value};
+        if (column > FORMAT_WIDTH && best.at) {
+            at(p, best.at)->gap = GAP_LINE;
+            *joined |= join_rest_of_list(p, best.at);
             return true;
         }
-        if (piece_opens(b)) depth++;
+        if (piece_opens(b) && depth++ == 0) bracket = i, bracket_column = column;
     }
     return false;
 }
@@ -322,7 +356,7 @@ static line_list lay_out(layout *l)
             settled = whole.end;
         }
         bool joined = false;
-        while (token == i && split_at_operator(p, i, indent, &joined)) {}
+        while (token == i && split_at_operator(p, i, indent, l->at.unit + CONTINUED, &joined)) {}
         if (joined) settled = 0;
         line n = measure(p, i, indent);
         uint32_t column = indent;

@@ -33,7 +33,7 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
 
 /* ---- mathematics ---- */
 
-/* Rewrites exp, erf, tanh, log, rsqrt, sin and cos on f32 into arithmetic, in place, in every kernel of `m`: what the
+/* Rewrites the functions of math.def on f32 into arithmetic, in place, in every kernel of `m`: what the
  * interpreter checks afterwards is what runs. Accuracy: docs/kernels.md. On f64 these ops stay and become calls of
  * libm. */
 void expand_math(kmodule *m);

@@ -8,7 +8,7 @@ emit_fn *const emit_cpu_table[KOP_COUNT] = {
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = emit_cpu_map,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 

@@ -208,6 +208,11 @@ static LLVMValueRef map_exp(map_ctx *c, LLVMValueRef *x)
     return libm(c, "exp", x[0]);
 }
 
+static LLVMValueRef map_exp_nonpositive(map_ctx *c, LLVMValueRef *x)
+{
+    return libm(c, "exp", x[0]);
+}
+
 static LLVMValueRef map_log(map_ctx *c, LLVMValueRef *x)
 {
     return libm(c, "log", x[0]);
@@ -221,6 +226,19 @@ static LLVMValueRef map_erf(map_ctx *c, LLVMValueRef *x)
 static LLVMValueRef map_tanh(map_ctx *c, LLVMValueRef *x)
 {
     return libm(c, "tanh", x[0]);
+}
+
+/* As sc_logistic of scalar_eval.h. */
+static LLVMValueRef map_sigmoid(map_ctx *c, LLVMValueRef *x)
+{
+    LLVMTypeRef f64 = cg_vector_of(c->e->m->f64, c->lanes);
+    map_ctx w = {c->e, c->b, DT_F64, DTC_FLOAT, c->lanes, f64};
+    LLVMValueRef a = c->dt == DT_F64 ? x[0] : LLVMBuildFPExt(c->b, x[0], f64, "");
+    LLVMValueRef e = LLVMBuildFNeg(c->b, cg_intrinsic1(c->e, "llvm.fabs", a), ""), one = real(&w, 1.0);
+    e = libm(&w, "exp", e);
+    LLVMValueRef below = LLVMBuildFCmp(c->b, LLVMRealOLT, a, real(&w, 0.0), "");
+    LLVMValueRef y = LLVMBuildFDiv(c->b, pick(&w, below, e, one), LLVMBuildFAdd(c->b, one, e, ""), "");
+    return c->dt == DT_F64 ? y : LLVMBuildFPTrunc(c->b, y, c->type, "");
 }
 
 static LLVMValueRef map_sin(map_ctx *c, LLVMValueRef *x)
@@ -341,7 +359,7 @@ static LLVMValueRef map_shr(map_ctx *c, LLVMValueRef *x)
 
 static map_fn *const map_table[KOP_COUNT] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = map_##name,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 
@@ -351,7 +369,7 @@ static const struct {
     uint8_t arity, operands, result;
 } map_rows[KOP_COUNT] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = {arity, operands, result},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 

@@ -9,7 +9,7 @@ emit_fn *const emit_ptx_table[KOP_COUNT] = {
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = emit_ptx_map,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 

@@ -159,7 +159,8 @@ void emit_ptx_bitcast(emitter *e, kop *op)
 
 /* There is no libm on a GPU: expand_math leaves these only on f64. */
 static const bool is_function[KOP_COUNT] = {
-    [KOP_EXP] = true, [KOP_LOG] = true, [KOP_ERF] = true, [KOP_TANH] = true, [KOP_SIN] = true, [KOP_COS] = true,
+    [KOP_EXP] = true,  [KOP_EXP_NONPOSITIVE] = true, [KOP_LOG] = true, [KOP_ERF] = true,
+    [KOP_TANH] = true, [KOP_SIGMOID] = true,         [KOP_SIN] = true, [KOP_COS] = true,
 };
 
 /* Operand i for registers that hold `width` elements. */

@@ -4,7 +4,7 @@
  *
  * so that the interpreter checks exactly what runs, and LLVM needs no vector library. No branches: every lane takes
  * every step, and selects with compare-and-pick forms are one x86 instruction. Infinities, NaN, signed zeros and
- * denormals give what C's functions give. Accuracies are in docs/kernels.md, measured by
+ * denormals give what C's functions give. Accuracies are in math.def, held by
  * tests/unit/codegen/test_math.c; coefficients by scripts/minimax.py.
  *
  * Operands of 16 bits and fewer go through f32. On f64 the ops stay. */
@@ -82,8 +82,8 @@ static kvalue *polynomial(math_ctx *c, const float *k, int n, kvalue *x)
  * it. */
 static kvalue *expand_exp(math_ctx *c, kvalue *x)
 {
-    static const float k[] = {1.0f,           1.0f,           0x1.00000cp-1f,  0x1.55551p-3f,
-                              0x1.5549e8p-5f, 0x1.11283ap-7f, 0x1.71bc1ep-10f, 0x1.9b4a52p-13f};
+    static const float k[] = {1.0f,          1.0f,           0x1.00000cp-1f,  0x1.55551p-3f,
+                              0x1.554a1p-5f, 0x1.112842p-7f, 0x1.71bc52p-10f, 0x1.9b4a2p-13f};
     const double magic = 12582912.0 + 127.0;
     x = clamp(c, x, -105.0, 90.0); /* already 0 and infinity there */
     kvalue *t = fma3(c, x, f32c(c, 0x1.715476p-1), f32c(c, magic));
@@ -94,6 +94,43 @@ static kvalue *expand_exp(math_ctx *c, kvalue *x)
     kvalue *scale = op2(c, KOP_SHL, kb_bitcast(&c->b, t, DT_I32), i32c(c, 23));
     scale = kb_bitcast(&c->b, scale, DT_F32);
     return op2(c, KOP_MUL, op2(c, KOP_MUL, p, scale), scale);
+}
+
+/* e^x = 2^n e^r with n = rint(x / ln 2), |r| <= ln 2 / 2, where the exponent of 2^n can be had by itself: down to n =
+ * -126, and for n = -127 the exponent's bits are those of 0. One multiplication and a degree less than exp. */
+static kvalue *expand_exp_nonpositive(math_ctx *c, kvalue *x)
+{
+    static const float k[] = {1.0f,           1.0f,           0x1.fffffcp-2f, 0x1.555492p-3f,
+                              0x1.5558d2p-5f, 0x1.1239e8p-7f, 0x1.6a2424p-10f};
+    const double magic = 12582912.0 + 127.0;
+    kvalue *low = f32c(c, -88.0);
+    x = pick(c, op2(c, KOP_GT, low, x), low, x); /* NaN stays */
+    kvalue *t = fma3(c, x, f32c(c, 0x1.715476p+0), f32c(c, magic));
+    kvalue *n = op2(c, KOP_SUB, t, f32c(c, magic));
+    kvalue *r = fma3(c, n, f32c(c, -0x1.62e43p-1), x);
+    r = fma3(c, n, f32c(c, 0x1.05c61p-29), r);
+    kvalue *scale = op2(c, KOP_SHL, kb_bitcast(&c->b, t, DT_I32), i32c(c, 23));
+    return op2(c, KOP_MUL, POLYNOMIAL(c, k, r), kb_bitcast(&c->b, scale, DT_F32));
+}
+
+/* ---- sigmoid ---- */
+
+/* 1 / (1 + e^-x) with e^-x = 2^n e^r as above, both sides of the fraction times 2^-64: 2^-64 / (2^-64 + 2^(n - 64)
+ * e^r). No power of two leaves f32's range, nothing overflows, and a result below the normal numbers is rounded once.
+ * The polynomial is that of exp_nonpositive, of -r. */
+static kvalue *expand_sigmoid(math_ctx *c, kvalue *x)
+{
+    static const float k[] = {1.0f,           -1.0f,           0x1.fffffcp-2f, -0x1.555492p-3f,
+                              0x1.5558d2p-5f, -0x1.1239e8p-7f, 0x1.6a2424p-10f};
+    const double magic = 12582912.0 + 127.0 - 64.0;
+    x = clamp(c, x, -105.0, 30.0); /* already 0 and 1 there */
+    kvalue *t = fma3(c, x, f32c(c, -0x1.715476p+0), f32c(c, magic));
+    kvalue *n = op2(c, KOP_SUB, t, f32c(c, magic));
+    kvalue *r = fma3(c, n, f32c(c, 0x1.62e43p-1), x);
+    r = fma3(c, n, f32c(c, -0x1.05c61p-29), r);
+    kvalue *scale = kb_bitcast(&c->b, op2(c, KOP_SHL, kb_bitcast(&c->b, t, DT_I32), i32c(c, 23)), DT_F32);
+    kvalue *one = f32c(c, 0x1p-64);
+    return op2(c, KOP_DIV, one, fma3(c, POLYNOMIAL(c, k, r), scale, one));
 }
 
 /* ---- erf ---- */
@@ -111,15 +148,16 @@ static kvalue *without_factor(kvalue *x, double *factor)
     return x;
 }
 
-/* s P(u) with s = 0.3626 x and u = s^2 - 1 in [-1, 1], where the terms of P neither grow nor cancel. From 3.9 on erf is
- * 1 in f32. One polynomial without a branch, a division or an exponential: the cheapest form for GELU, whose factor 1 /
- * sqrt 2 the scaling takes in. */
+/* s P(u) with s = 0.3626 x and u = s^2 - 1 in [-1, 0.92], where the terms of P neither grow nor cancel. One polynomial
+ * without a branch, a division or an exponential: the cheapest form for GELU, whose factor 1 / sqrt 2 the scaling takes
+ * in. The coefficients are such that nothing comes out above 1, and that the last s, of x = 3.82, gives 1 to the bit:
+ * so that limiting s is all that is needed for the rest. */
 static kvalue *expand_erf(math_ctx *c, kvalue *x)
 {
-    static const float k[] = {0x1.fff364p-1f, -0x1.ff284ep-2f, 0x1.7c5ab6p-2f, -0x1.354f62p-2f,
-                              0x1.000b1p-2f,  -0x1.a0c9bep-3f, 0x1.470a6ep-3f, -0x1.e3aa34p-4f,
-                              0x1.4918d6p-4f, -0x1.b713e8p-5f, 0x1.32cecep-5f, -0x1.493042p-6f,
-                              0x1.586edp-8f,  -0x1.e343d6p-9f, 0x1.5b66c2p-8f, -0x1.1519eap-9f};
+    static const float k[] = {0x1.fff362p-1f, -0x1.ff284ep-2f, 0x1.7c5ab6p-2f, -0x1.354f62p-2f,
+                              0x1.000b0ep-2f, -0x1.a0c9bep-3f, 0x1.470a76p-3f, -0x1.e3aa12p-4f,
+                              0x1.4918b8p-4f, -0x1.b71414p-5f, 0x1.32ced2p-5f, -0x1.49304cp-6f,
+                              0x1.58704ep-8f, -0x1.e3431ep-9f, 0x1.5b685cp-8f, -0x1.151bf8p-9f};
     double factor;
     kvalue *y = without_factor(x, &factor);
     if (y->ty.tile.rank != x->ty.tile.rank || memcmp(y->ty.tile.shape, x->ty.tile.shape, sizeof x->ty.tile.shape)) {
@@ -127,21 +165,21 @@ static kvalue *expand_erf(math_ctx *c, kvalue *x)
         factor = 1;
     }
     kvalue *s = op2(c, KOP_MUL, y, f32c(c, factor * (double)0x1.73525cp-2f));
-    s = clamp(c, s, -0x1.6a09e6p+0, 0x1.6a09e6p+0);
-    kvalue *p = POLYNOMIAL(c, k, fma3(c, s, s, f32c(c, -1.0)));
-    return clamp(c, op2(c, KOP_MUL, s, p), -1.0, 1.0);
+    s = clamp(c, s, -0x1.62a406p+0, 0x1.62a406p+0);
+    return op2(c, KOP_MUL, s, POLYNOMIAL(c, k, fma3(c, s, s, f32c(c, -1.0))));
 }
 
 /* ---- tanh ---- */
 
-/* Of a = |x|: a + a^3 P(a^2) below 0.625, else 1 - 2 / (e^2a + 1); then the sign of x, that of zero too. */
+/* Of a = |x|: a + a^3 P(a^2) below 0.625, else 1 - 2 e / (1 + e) with e = e^-2a; then the sign of x, that of zero too.
+ */
 static kvalue *expand_tanh(math_ctx *c, kvalue *x)
 {
     static const float k[] = {-0x1.555532p-2f, 0x1.110726p-3f, -0x1.b83c5ap-5f, 0x1.522694p-6f, -0x1.75e1d4p-8f};
     kvalue *a = op1(c, KOP_ABS, x), *z = op2(c, KOP_MUL, x, x), *one = f32c(c, 1.0);
     kvalue *small = fma3(c, op2(c, KOP_MUL, z, POLYNOMIAL(c, k, z)), a, a);
-    kvalue *e = expand_exp(c, op2(c, KOP_ADD, a, a));
-    kvalue *big = op2(c, KOP_SUB, one, op2(c, KOP_DIV, f32c(c, 2.0), op2(c, KOP_ADD, e, one)));
+    kvalue *e = expand_exp_nonpositive(c, op2(c, KOP_MUL, a, f32c(c, -2.0)));
+    kvalue *big = fma3(c, op2(c, KOP_DIV, e, op2(c, KOP_ADD, e, one)), f32c(c, -2.0), one);
     kvalue *y = pick(c, op2(c, KOP_LT, a, f32c(c, 0.625)), small, big);
     kvalue *sign = op2(c, KOP_BITAND, kb_bitcast(&c->b, x, DT_I32), i32c(c, INT32_MIN));
     return kb_bitcast(&c->b, op2(c, KOP_BITOR, kb_bitcast(&c->b, y, DT_I32), sign), DT_F32);
@@ -233,9 +271,9 @@ static const struct {
     math_fn *expand;
     bool needs_f64;
 } expansions[] = {
-    {KOP_EXP, expand_exp, false}, {KOP_ERF, expand_erf, false},     {KOP_TANH, expand_tanh, false},
-    {KOP_LOG, expand_log, false}, {KOP_RSQRT, expand_rsqrt, false}, {KOP_SIN, expand_sin, true},
-    {KOP_COS, expand_cos, true},
+#define MATH(name, NAME, f64, ulp, form) {KOP_##NAME, expand_##name, f64},
+#include "codegen/math.def"
+#undef MATH
 };
 
 static math_fn *expansion_of(const kop *op)

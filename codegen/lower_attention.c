@@ -123,7 +123,7 @@ static void softmax_rows(kernel *k, const attention *a, int height)
     max = kb_map3(b, KOP_SELECT, empty, kb_const(b, one, 0), max);
     kop *exps = kb_for(b, kidx_const(0), size_idx(k, padded), KEYS, KMAP_SERIAL, 1, &zero, 1);
     kvalue *p = b->block->args[0];
-    kvalue *e = kb_map1(b, KOP_EXP, kb_map2(b, KOP_SUB, score_row(k, a, row, p), max));
+    kvalue *e = kb_map1(b, KOP_EXP_NONPOSITIVE, kb_map2(b, KOP_SUB, score_row(k, a, row, p), max));
     kidx at[2] = {kidx_value(row), kidx_value(p)};
     kb_store(b, e, kmem_at(a->scores, at));
     kvalue *sum = kb_map2(b, KOP_ADD, b->block->args[1], e);

@@ -60,7 +60,7 @@ static kvalue *exp_sum_body(kernel *k, void *arg, kidx col, int width, bool boun
 {
     row_pass *r = arg;
     tile_at t = row_tile(r, col, width, bounded, bound);
-    kvalue *e = kb_map1(&k->b, KOP_EXP, kb_map2(&k->b, KOP_SUB, load_row(k, r, &t), r->shift));
+    kvalue *e = kb_map1(&k->b, KOP_EXP_NONPOSITIVE, kb_map2(&k->b, KOP_SUB, load_row(k, r, &t), r->shift));
     return kb_map2(&k->b, KOP_ADD, carried, present_or(k, &t, e, 0));
 }
 
@@ -86,7 +86,7 @@ static kvalue *finish_body(kernel *k, void *arg, kidx col, int width, bool bound
     tile_at t = row_tile(r, col, width, bounded, bound);
     kvalue *x = load_row(k, r, &t);
     if (r->shift) x = kb_map2(&k->b, KOP_SUB, x, r->shift);
-    if (r->root->op == OP_SOFTMAX) x = kb_map1(&k->b, KOP_EXP, x);
+    if (r->root->op == OP_SOFTMAX) x = kb_map1(&k->b, KOP_EXP_NONPOSITIVE, x);
     x = kb_map2(&k->b, KOP_MUL, x, r->scale);
     t.known = r->root->result;
     t.known_tile = kb_cast(&k->b, x, r->root->result->ty.dt);

@@ -22,6 +22,13 @@
 #define SC_INLINE static inline __attribute__((unused))
 
 /* ---- floats ---- */
+/* 1 / (1 + exp(-a)), by an exponential that cannot overflow. */
+SC_INLINE double sc_logistic(double a)
+{
+    double e = exp(-fabs(a));
+    return (a < 0 ? e : 1.0) / (1.0 + e);
+}
+
 #define SC_UNARY(name, for_f64, for_f32)       \
     SC_INLINE double sc_##name##_f64(double a) \
     {                                          \
@@ -38,6 +45,7 @@ SC_UNARY(exp, exp(a), (float)exp((double)a))
 SC_UNARY(log, log(a), (float)log((double)a))
 SC_UNARY(erf, erf(a), (float)erf((double)a))
 SC_UNARY(tanh, tanh(a), (float)tanh((double)a))
+SC_UNARY(sigmoid, sc_logistic(a), (float)sc_logistic((double)a))
 SC_UNARY(sin, sin(a), (float)sin((double)a))
 SC_UNARY(cos, cos(a), (float)cos((double)a))
 SC_UNARY(floor, floor(a), floorf(a))
@@ -79,6 +87,7 @@ SC_PAIR(float, f32, fmaf, fmodf, copysignf)
 #define sc_log(a) SC_FLOAT(log, a)(a)
 #define sc_erf(a) SC_FLOAT(erf, a)(a)
 #define sc_tanh(a) SC_FLOAT(tanh, a)(a)
+#define sc_sigmoid(a) SC_FLOAT(sigmoid, a)(a)
 #define sc_sin(a) SC_FLOAT(sin, a)(a)
 #define sc_cos(a) SC_FLOAT(cos, a)(a)
 #define sc_floor(a) SC_FLOAT(floor, a)(a)

@@ -4,9 +4,13 @@ First Remez exchange with 300-bit numbers: P of degree n such that max |w(x) (f(
 coefficients, rounded to f32, are moved by units in the last place as long as that lessens the greatest error of the whole function
 as it is computed: in f32, with fused multiply-adds. Prints C initialisers, lowest degree first, with the errors reached in ulp.
 
-    python scripts/minimax.py NAME...       exp erf tanh log sin cos, constants; needs mpmath and numpy
+    python scripts/minimax.py NAME...       exp exp_nonpositive erf tanh log sin cos, constants; needs mpmath and numpy
 """
+import math
+import random
 import sys
+import time
+
 import numpy as np
 from mpmath import mp, mpf, matrix, lu_solve, pi, cos, sin, exp, log, erf, tanh, sqrt
 
@@ -105,30 +109,72 @@ mpvec = lambda f, x: np.array([float(f(mpf(float(v)))) for v in x])
 # ---- the functions: each evaluates exactly as expand_math builds it ----
 
 def make_exp():
-    """e^r for |r| <= ln 2 as 1 + r + r^2 Q(r)"""
-    c, ideal = remez(lambda r: exp(r) - 1 - r, lambda r: r * r, ident, lambda r: 1 / exp(r), "-0.69315", "0.69315", 5)
-    x = np.linspace(-0.6931472, 0.6931472, 20001).astype(F)
+    """e^r for |r| <= ln 2 as 1 + r + r^2 Q(r); with the r that come of x, most of them at the ends of the range"""
+    c, ideal = remez(lambda r: exp(r) - 1 - r, lambda r: r * r, ident, lambda r: 1 / exp(r), "-0.6932", "0.6932", 5)
+    ends = [(2 * k + 1) * math.log(2) + np.arange(-40, 41) * 2e-6 * max(1, abs(k)) for k in range(-60, 60)]
+    x = np.concatenate([np.linspace(-87, 88, 40001)] + ends).astype(F)
+    h = np.rint(x * (0.5 / math.log(2))).astype(F)
+    r = fma(h, F(float.fromhex("0x1.05c61p-28")), fma(h, F(float.fromhex("-0x1.62e43p+0")), x))
+    truth = np.exp(x.astype(np.float64)) * np.exp2(-2 * h.astype(np.float64))
+    show("exp", ideal, *polish(c, lambda c, r: horner([F(1), F(1)] + list(c), r), r, truth))
+
+
+def make_exp_nonpositive():
+    """e^r for |r| <= ln 2 / 2 as 1 + r + r^2 Q(r)"""
+    c, ideal = remez(lambda r: exp(r) - 1 - r, lambda r: r * r, ident, lambda r: 1 / exp(r), "-0.34662", "0.34662", 4)
+    x = np.linspace(-0.34662, 0.34662, 20001).astype(F)
     run = lambda c, r: horner([F(1), F(1)] + list(c), r)
-    show("exp", ideal, *polish(c, run, x, np.exp(x.astype(np.float64))))
+    show("exp_nonpositive", ideal, *polish(c, run, x, np.exp(x.astype(np.float64))))
 
 
-def make_erf(degree=15, top="3.9"):
-    """erf(x) = s P(s^2 - 1), s = x sqrt(2) / top, |x| <= top, where it is 1"""
+def make_erf(degree=15, top="3.9", seconds=600, seed=1):
+    """erf(x) = s P(s^2 - 1), s = x sqrt(2) / top, up to a limit of s from which it is 1
+
+    Among coefficients for which nothing comes out above 1, and 1 itself at some s of x > 3.82 (the limit), random moves look for those
+    of least error, of erf in ulp and of GELU relative to 1 + |x|."""
     scale = F(float(sqrt(mpf(2)) / mpf(top)))
-    limit = F(float(sqrt(mpf(2))))
     over = lambda s: erf(s / mpf(float(scale))) / s
-    c, ideal = remez(over, one, lambda s: s * s - 1, lambda s: 1 / over(s), mpf("1e-6"), mpf(float(limit)), degree)
-    x = np.concatenate([np.linspace(1e-4, float(top), 20001), np.linspace(3.3, 4, 10001), np.exp(np.linspace(-18, -9, 200))]).astype(F)
-    truth = mpvec(erf, x)
+    c, ideal = remez(over, one, lambda s: s * s - 1, lambda s: 1 / over(s), mpf("1e-6"), sqrt(mpf(2)), degree)
+    x = np.concatenate([np.linspace(1e-4, 3.85, 60001), np.exp(np.linspace(-18, -1, 60000)), np.linspace(3.2, 3.85, 8000)]).astype(F)
+    g = np.concatenate([np.linspace(-8, 8, 100001), np.linspace(-6, -3, 30001)]).astype(F)
+    phi = np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)))
+    truth, gelu = np.vectorize(math.erf)(x.astype(np.float64)), g * phi(g.astype(np.float64))
+    ulp = np.exp2(np.maximum(np.floor(np.log2(truth)), -126) - 23)
+    s, half = (x * scale).astype(F), (g * F(0.5)).astype(F)
+    sg = (((g * F(float(sqrt(mpf("0.5"))))).astype(F)) * scale).astype(F)
+    end = lambda v: int((F(v) * scale).view(np.int32))
+    top_floats = np.arange(end(3.3), end(3.92) + 1, dtype=np.int32).view(F)
+    run = lambda c, s: (s * horner(list(c), fma_same(s))).astype(F)
 
-    def run(c, x):
-        s = np.minimum((x * scale).astype(F), limit)
-        y = (s * horner(list(c), fma_same(s))).astype(F)
-        y[(s == limit) & (y < 1)] -= 1  # the top must reach 1, to which the result is clamped
-        return np.minimum(y, F(1))
+    def limit(c, among):
+        y = run(c, among)
+        above = np.nonzero(y > 1)[0]
+        ones = np.nonzero(y[: above[0] if len(above) else len(y)] == 1)[0]
+        return among[ones[-1]] if len(ones) else F(0)
 
-    print(f"/* scale {hexf(scale)}, limit {hexf(limit)} */")
-    show(f"erf degree {degree}", ideal, *polish(c, run, x, truth))
+    def error(c, limit):
+        e = float((np.abs(run(c, s).astype(np.float64) - truth) / ulp).max())
+        y = fma(half, run(c, np.clip(sg, -limit, limit)), half)
+        return max(e / 2.8, float((np.abs(y.astype(np.float64) - gelu) / (1 + np.abs(g))).max()) / 8.6e-8), e
+
+    c = polish(c, run, s[:60001:4], truth[:60001:4])[0]
+    while limit(c, top_floats) < F(3.82) * scale:
+        c[0] = np.nextafter(c[0], F(0))
+    best, stop, choose = error(c, limit(c, top_floats)), time.time() + seconds, random.Random(seed)
+    while time.time() < stop:
+        d = list(c)
+        for _ in range(choose.choice((1, 1, 2, 3))):
+            i, n = choose.randrange(len(d)), choose.choice((1, -1, 2, -2, 4, -4, 16, -16, 64, -64))
+            for _ in range(abs(n)):
+                d[i] = np.nextafter(d[i], F(np.inf) if n > 0 else F(-np.inf))
+        if limit(d, top_floats[::37]) < F(3.81) * scale:
+            continue
+        last = limit(d, top_floats)
+        e = error(d, last)
+        if last >= F(3.82) * scale and e[0] <= best[0]:
+            c, best = d, e
+    print(f"/* scale {hexf(scale)}, limit {hexf(limit(c, top_floats))} */")
+    show(f"erf degree {degree}", ideal, c, best[1], best[1])
 
 
 def fma_same(s):

@@ -36,7 +36,7 @@ typedef struct {
     ROW(double, f64, name, result, f)                           \
     ROW(int64_t, i64, name, result, i)                          \
     ROW(uint64_t, u64, name, result, i)
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 #pragma GCC diagnostic pop
 #undef ROW
@@ -56,7 +56,7 @@ static row_fn *row_function(kop_kind op, reg_class c)
     static row_fn *const functions[KOP_COUNT][4] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) \
     [KOP_##NAME] = {row_f32_##name, row_f64_##name, row_i64_##name, row_u64_##name},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     return functions[op][c];

@@ -189,7 +189,7 @@ void krun_op(kmachine *m, kagent_state *g, const kop *o)
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = run_map,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     bool moves = o->op == KOP_FOR || o->op == KOP_WHILE;

@@ -50,7 +50,7 @@ typedef enum {
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) KOP_##NAME,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     KOP_COUNT
 } kop_kind;

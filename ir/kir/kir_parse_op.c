@@ -500,7 +500,7 @@ static bool parse_op(kir_parser *p, kblock *b)
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = parse_plain,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     text *t = &p->t;

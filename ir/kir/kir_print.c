@@ -334,7 +334,7 @@ static void print_heading(const printer *p, const kop *o)
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = print_plain,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     for (uint32_t i = 0; i < o->n_results; i++) {

@@ -20,7 +20,7 @@ const kop_info *kop_row(kop_kind op)
 #undef KA_PICK
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) \
     [KOP_##NAME] = {#name, K_PURE | K_KERNEL | K_PLAN | K_ELEMENTWISE, 0, {0}, math},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     assert((unsigned)op < KOP_COUNT);
@@ -46,7 +46,7 @@ const kscalar_info *kscalar_row(kop_kind op)
     static const kscalar_info rows[KOP_COUNT] = {
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) \
     [KOP_##NAME] = {arity, operands, result, DEFINED(f), DEFINED(i)},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
 #undef DEFINED

@@ -451,7 +451,7 @@ bool kverify_op(kverifier *v, const kop *o)
 #include "ir/kir/kops.def"
 #undef KOP
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) [KOP_##NAME] = check_map,
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
     };
     uint8_t n_mem = kop_row(o->op)->props & K_MEM ? (o->op == KOP_COPY ? 2 : 1) : 0;

@@ -67,7 +67,7 @@ static const struct {
 #define TEXT(x) #x
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) \
     {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };

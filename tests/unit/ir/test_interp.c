@@ -493,6 +493,7 @@ static void test_float_ops(void **state)
     IS_FLOATS(UNARY("log", a), SHAPE(7), log(1.5), -inf, -inf, NAN, inf, NAN, NAN);
     IS_FLOATS(UNARY("erf", a), SHAPE(7), erf(1.5), -0.0, 0.0, NAN, 1, -1, erf(-2));
     IS_FLOATS(UNARY("tanh", a), SHAPE(7), tanh(1.5), -0.0, 0.0, NAN, 1, -1, tanh(-2));
+    IS_FLOATS(UNARY("sigmoid", a), SHAPE(7), 1 / (1 + exp(-1.5)), 0.5, 0.5, NAN, 1, 0, 1 / (1 + exp(2)));
     IS_FLOATS(UNARY("sin", a), SHAPE(7), sin(1.5), -0.0, 0.0, NAN, NAN, NAN, sin(-2));
     IS_FLOATS(UNARY("cos", a), SHAPE(7), cos(1.5), 1, 1, NAN, NAN, NAN, cos(-2));
     IS_FLOATS(UNARY("floor", FLOATS(DT_F32, SHAPE(4), 1.5, -1.5, -0.0, inf)), SHAPE(4), 1, -2, -0.0, inf);

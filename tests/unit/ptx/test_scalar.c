@@ -17,7 +17,7 @@ static const struct {
 #define TEXT(x) #x
 #define SCALAR(name, NAME, arity, operands, result, f, i, math) \
     {#name, arity, operands, result, TEXT(f)[0] != 'X', TEXT(i)[0] != 'X'},
-#include "ir/scalar.def"
+#include "ir/kir/kscalar.def"
 #undef SCALAR
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -25,7 +25,7 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 /* Functions are there for f32 (and smaller) only. */
 static bool is_function(const char *name)
 {
-    static const char *const names[] = {"exp", "log", "erf", "tanh", "sin", "cos"};
+    static const char *const names[] = {"exp", "exp_nonpositive", "log", "erf", "tanh", "sigmoid", "sin", "cos"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i], name)) return true;
     return false;

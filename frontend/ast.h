@@ -232,6 +232,14 @@ struct ast_stmt {
     };
 };
 
+/* `valid S by mask`: which elements of an axis count. */
+typedef struct {
+    ast_name axis;
+    ast_expr *mask;
+    span at;
+} ast_validity;
+typedef VEC(ast_validity) ast_validities;
+
 typedef struct {
     bool is_map;
     ast_name pattern;  /* map */
@@ -271,7 +279,8 @@ struct ast_decl {
         struct {
             ast_sig sig;
             ast_exprs where;
-            ast_weights weights; /* MODEL */
+            ast_validities valid; /* ENTRY, MODEL */
+            ast_weights weights;  /* MODEL */
             ast_body body;
         } code; /* BLOCK, ENTRY, MODEL */
         ast_rules rules;

@@ -76,6 +76,9 @@ static piece_gap token_gap(chooser *c, uint32_t i)
     case TOK_END: return GAP_LINE;
     case TOK_RBRACE: return a->kind == TOK_LBRACE ? GAP_NONE : b->newlines ? GAP_LINE : GAP_SPACE;
     case TOK_LBRACE: return c->clause_on_own_line ? GAP_LINE : GAP_SPACE;
+    case TOK_VALID:
+        if (c->clause_on_own_line) return GAP_LINE;
+        /* fall through */
     case TOK_WHERE: return b->newlines || c->p->units.data[b->unit].has_weights ? GAP_LINE : GAP_SPACE;
     case TOK_WEIGHTS:
     case TOK_MAP:
@@ -95,7 +98,8 @@ static void choose_gaps(format_pieces *p)
         piece *b = at(p, i);
         if (b->begins) c.clause_on_own_line = false;
         if (i) b->gap = piece_is_comment(b) ? comment_gap(p, i) : token_gap(&c, i);
-        if (b->gap >= GAP_LINE && (b->kind == TOK_WHERE || b->kind == TOK_WEIGHTS)) c.clause_on_own_line = true;
+        if (b->gap >= GAP_LINE && (b->kind == TOK_WHERE || b->kind == TOK_VALID || b->kind == TOK_WEIGHTS))
+            c.clause_on_own_line = true;
         if (b->kind == TOK_LBRACE) c.clause_on_own_line = false;
         if (piece_opens(b)) vec_push(p->a, &c.open, i);
         if (piece_closes(b)) c.open.len--;
@@ -202,7 +206,8 @@ static uint32_t indentation(layout *l, uint32_t i, uint32_t token)
     if (b->kind == TOK_RBRACE) return comment ? body : body - INDENT;
     if (b->kind == TOK_LBRACE) return comment ? l->at.unit + INDENT : l->at.unit;
     if (b->kind == TOK_ELSE) return l->at.unit;
-    if (!in && (b->kind == TOK_WHERE || b->kind == TOK_WEIGHTS)) return margin_of_clause(l, l->at.unit + INDENT);
+    if (!in && (b->kind == TOK_WHERE || b->kind == TOK_VALID || b->kind == TOK_WEIGHTS))
+        return margin_of_clause(l, l->at.unit + INDENT);
     if (!in && (b->kind == TOK_MAP || b->kind == TOK_IGNORE)) return margin_of_clause(l, l->at.unit + 2 * INDENT);
     if (in && hangs(l->p, in->open)) {
         if (piece_closes(b)) return comment ? l->at.item : in->indent;
@@ -255,13 +260,14 @@ static bool split_bodies(format_pieces *p, const line *n)
     return found;
 }
 
-/* Puts a where clause on a line of its own, and the body behind it. */
+/* Puts a where clause, and one of validity, on a line of its own, and the body behind it. */
 static bool split_clause(format_pieces *p, const line *n)
 {
     for (uint32_t i = n->begin + 1; i < n->end; i++) {
-        if (at(p, i)->kind != TOK_WHERE) continue;
+        if (at(p, i)->kind != TOK_WHERE && at(p, i)->kind != TOK_VALID) continue;
         at(p, i)->gap = GAP_LINE;
-        while (at(p, i)->kind != TOK_LBRACE) i++;
+        for (; at(p, i)->kind != TOK_LBRACE; i++)
+            if (at(p, i)->kind == TOK_VALID) at(p, i)->gap = GAP_LINE;
         at(p, i)->gap = GAP_LINE;
         return true;
     }

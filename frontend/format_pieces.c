@@ -63,6 +63,8 @@ static const struct {
     [TOK_FALSE] = {SPACE, SPACE, OPERAND, 0},
 
     [TOK_WHERE] = {SPACE, SPACE, AFTER, 0},
+    [TOK_VALID] = {SPACE, SPACE, 0, 0},
+    [TOK_BY] = {SPACE, SPACE, 0, 0},
     [TOK_IGNORE] = {SPACE, SPACE, AFTER, 0},
     [TOK_IMPORT] = {SPACE, SPACE, DECL, 0},
     [TOK_MODEL] = {SPACE, SPACE, DECL, 0},
@@ -165,6 +167,8 @@ static int kind_of(const reader *r, int kind)
     const piece *b = r->before;
     if (kind == PARSE_COMMENT) return PIECE_COMMENT;
     if (kind == TOK_MINUS && !(b && has(b, OPERAND))) return PIECE_NEGATE;
+    /* a default, not a clause */
+    if (kind == TOK_VALID && (b->kind == TOK_ASSIGN || (innermost(r) && piece_opens(innermost(r))))) return TOK_ID;
     if (kind == TOK_COMMA && r->names) return PIECE_NAMES;
     if (kind == TOK_COLON && (b->kind == TOK_LBRACKET || b->kind == TOK_COMMA)) return PIECE_ALL;
     return kind;

@@ -66,6 +66,7 @@ typedef struct {
     uint32_t indent;      /* of the line: the column of its first token */
     int head;             /* the word that the statement or declaration began with; TOK_ID for "x = ..." */
     bool where_seen;      /* in this declaration */
+    bool valid_seen;      /* the same */
     bool weights_seen;    /* the same */
     lone_comment divided; /* since the last token */
     VEC(lone_comment) comments;

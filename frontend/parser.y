@@ -69,6 +69,8 @@ static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
     ast_stmt *stmt;
     ast_body body;
     ast_decl *decl;
+    ast_validity validity;
+    ast_validities validities;
     ast_weight_rule weight_rule;
     ast_weights *weights;
     ast_rule *rule;
@@ -80,6 +82,7 @@ static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
        IGNORE "ignore" ENTRY "entry" LET "let" POINT "point" PARAM "param" STATE "state" FOR "for" IN "in" SCOPE "scope"
        IF "if" ELSE "else" REQUIRE "require" RETURN "return" YIELD "yield" SCAN "scan" CARRY "carry" NOT "not" AND "and"
        OR "or" TRUE "true" FALSE "false" OPTIMIZE "optimize" AFTER "after" BEFORE "before" EXPECT "expect"
+%token <name> VALID "valid" BY "by"
 %token ELLIPSIS "..." RANGE ".." ARROW "->" EQ "==" NE "!=" LE "<=" GE ">=" LT "<" GT ">" ASSIGN "=" PLUS "+" MINUS "-"
        STAR "*" SLASH "/" PERCENT "%" LPAREN "(" RPAREN ")" LBRACKET "[" RBRACKET "]" LBRACE "{" RBRACE "}" COMMA ","
        COLON ":" DOT "." AT "@" BAR "|"
@@ -105,6 +108,8 @@ static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
 %type <type> type
 %type <dim> dim
 %type <dims> dims
+%type <validity> validity
+%type <validities> valid validities
 %type <weights> weights weight_rules
 %type <weight_rule> weight_rule
 %type <names> names strings
@@ -151,11 +156,12 @@ block: BLOCK ID sig where body {
             $$->code.body = $body;
         };
 
-entry: ENTRY ID sig where body {
+entry: ENTRY ID sig where valid body {
             $$ = new_decl(ctx, DECL_ENTRY, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
+            $$->code.valid = $valid;
             $$->code.body = $body;
         };
 
@@ -168,11 +174,12 @@ model: MODEL ID where weights LBRACE items RBRACE {
             $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
             ast_body_seal(&$$->code.body);
         }
-     | MODEL ID sig where weights LBRACE items RBRACE {
+     | MODEL ID sig where valid weights LBRACE items RBRACE {
             $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
+            $$->code.valid = $valid;
             $$->code.weights = *$weights;
             $$->code.body = $items;
             $$->code.body.at = (span){@LBRACE.begin, @RBRACE.end};
@@ -219,6 +226,14 @@ where: %empty       { $$ = (ast_exprs){0}; }
 
 exprs: expr                     { $$ = (ast_exprs){0}; PUSH($$, $expr); }
      | exprs[list] COMMA expr   { $$ = $list; PUSH($$, $expr); };
+
+valid: %empty            { $$ = (ast_validities){0}; }
+     | VALID validities  { $$ = $validities; };
+
+validities: validity                        { $$ = (ast_validities){0}; PUSH($$, $validity); }
+          | validities[list] COMMA validity { $$ = $list; PUSH($$, $validity); };
+
+validity: ID BY expr { $$ = (ast_validity){$ID, $expr, @$}; };
 
 weights: %empty {
             $$ = ARENA_NEW(ctx->arena, ast_weights);
@@ -435,7 +450,8 @@ arg_list: arg                       { $$ = (ast_args){0}; PUSH($$, $arg); }
         | arg_list[list] COMMA arg  { $$ = $list; PUSH($$, $arg); };
 
 arg: expr           { $$ = (ast_arg){{0}, $expr, @$}; }
-   | ID ASSIGN expr { $$ = (ast_arg){$ID, $expr, @$}; };
+   | ID ASSIGN expr { $$ = (ast_arg){$ID, $expr, @$}; }
+   | BY ASSIGN expr { $$ = (ast_arg){$BY, $expr, @$}; };
 
 indices: index                      { $$ = (ast_indices){0}; PUSH($$, $index); }
        | indices[list] COMMA index  { $$ = $list; PUSH($$, $index); };
@@ -446,6 +462,7 @@ index: expr                        { $$ = (ast_index){INDEX_POINT, $expr, NULL, 
      | ELLIPSIS                    { $$ = (ast_index){INDEX_ELLIPSIS, NULL, NULL, @$}; };
 
 primary: ID                     { $$ = leaf(ctx, EX_NAME, $ID); }
+       | VALID                  { $$ = leaf(ctx, EX_NAME, $VALID); }
        | STRING                 { $$ = leaf(ctx, EX_STRING, $STRING); }
        | INT                    { $$ = ast_expr_new(ctx->arena, EX_INT, @$); $$->integer = $INT; }
        | FLOAT                  { $$ = ast_expr_new(ctx->arena, EX_FLOAT, @$); $$->real = $FLOAT; }
@@ -627,14 +644,15 @@ static void follow(parse_ctx *ctx)
     case TOK_RPAREN: close_bracket(ctx, TOK_LPAREN); break;
     case TOK_RBRACKET: close_bracket(ctx, TOK_LBRACKET); break;
     case TOK_RBRACE: close_bracket(ctx, TOK_LBRACE); break;
-    case TOK_WHERE: case TOK_WEIGHTS: break; /* after the parser has seen it */
+    case TOK_WHERE: case TOK_VALID: case TOK_WEIGHTS: break; /* after the parser has seen it */
     default: break;
     }
-    if (parse_begins_declaration(token) || token == TOK_ENTRY) ctx->where_seen = ctx->weights_seen = false;
+    if (parse_begins_declaration(token) || token == TOK_ENTRY) ctx->where_seen = ctx->valid_seen = ctx->weights_seen = false;
     if (parse_begins_declaration(token) || parse_begins_statement(token) || token == TOK_ENTRY) ctx->head = token;
     if (token == TOK_ID && ctx->got.first && ctx->open.len && ctx->open.data[ctx->open.len - 1].token == TOK_LBRACE)
         ctx->head = token;
     if (ctx->last.token == TOK_WHERE) ctx->where_seen = true, ctx->head = TOK_WHERE;
+    if (ctx->last.token == TOK_VALID && ctx->head != TOK_BLOCK) ctx->valid_seen = true, ctx->head = TOK_VALID;
     if (ctx->last.token == TOK_WEIGHTS) ctx->weights_seen = true, ctx->head = TOK_WEIGHTS;
 }
 
@@ -685,7 +703,8 @@ static uint32_t left_open(const parse_ctx *ctx)
     if (!ctx->braces) return 0;
     if (token == TOK_END || token == TOK_IMPORT || token == TOK_MODEL || token == TOK_OPTIMIZE) return ctx->open.len;
     if (!ctx->got.first || (token != TOK_BLOCK && token != TOK_ENTRY)) return 0;
-    if (ctx->open.data[0].head != TOK_MODEL && ctx->open.data[0].head != TOK_WHERE && ctx->open.data[0].head != TOK_WEIGHTS)
+    if (ctx->open.data[0].head != TOK_MODEL && ctx->open.data[0].head != TOK_WHERE && ctx->open.data[0].head != TOK_WEIGHTS &&
+        ctx->open.data[0].head != TOK_VALID)
         return ctx->open.len;
     bool in_model = ctx->open.data[0].token == TOK_LBRACE && ctx->open.len == 1;
     return in_model ? 0 : ctx->open.len - 1;
@@ -762,7 +781,7 @@ static const char *expected_text(parse_ctx *ctx, const yysymbol_kind_t *set, int
         if (k == YYSYMBOL_YYerror) continue;
         if (value && (k == YYSYMBOL_ID || k == YYSYMBOL_STRING || k == YYSYMBOL_INT || k == YYSYMBOL_FLOAT ||
                       k == YYSYMBOL_TRUE || k == YYSYMBOL_FALSE || k == YYSYMBOL_NOT || k == YYSYMBOL_MINUS ||
-                      k == YYSYMBOL_LPAREN || k == YYSYMBOL_LBRACKET))
+                      k == YYSYMBOL_LPAREN || k == YYSYMBOL_LBRACKET || k == YYSYMBOL_VALID || k == YYSYMBOL_BY))
             continue;
         if (infix && ((k >= YYSYMBOL_EQ && k <= YYSYMBOL_GT) || (k >= YYSYMBOL_PLUS && k <= YYSYMBOL_PERCENT) ||
                        k == YYSYMBOL_AND || k == YYSYMBOL_OR || k == YYSYMBOL_DOT || k == YYSYMBOL_LPAREN ||

@@ -20,7 +20,8 @@ sema_instance *sema_instance_new(sema *s, sema_instance *parent, const char *blo
 
 bool is_optional(const sema *s, const ast_formal *f)
 {
-    return f->init && f->init->kind == EX_NAME && f->init->name.name == intern_z(s->names, "none");
+    return is_validity(s, f) ||
+           (f->init && f->init->kind == EX_NAME && f->init->name.name == intern_z(s->names, "none"));
 }
 
 value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *callee)
@@ -333,7 +334,7 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
                 slots[i].v = (value){.kind = V_NONE};
                 continue;
             }
-            sema_error(s, formal->init->at, "wrong-type", "the default of a tensor can only be none");
+            sema_error(s, formal->init->at, "wrong-type", "the default of a tensor can only be none or valid");
             return false;
         }
         if (!is_compile_time_type(&formal->type)) continue;
@@ -348,6 +349,13 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
     }
     bool ok = true;
     for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; pass == 1 && i < sig->formals.len && ok; i++) { /* all dims are bound */
+            const ast_formal *formal = &sig->formals.data[i];
+            if (slots[i].arg || is_compile_time_type(&formal->type) || !is_validity(s, formal)) continue;
+            slots[i].v = find_validity(s, f, formal, e->call.callee->at, callee);
+            scope_find_here(f->names, formal->name.name)->v = slots[i].v;
+            ok = slots[i].v.kind != V_ERROR;
+        }
         for (uint32_t i = 0; i < sig->formals.len && ok; i++) {
             const ast_formal *formal = &sig->formals.data[i];
             if (is_compile_time_type(&formal->type)) continue;
@@ -367,7 +375,6 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
             }
         }
     }
-    (void)e;
     if (!ok) return false;
     for (uint32_t i = 0; i < sig->formals.len; i++) {
         binding *b = scope_find_here(f->names, sig->formals.data[i].name.name);

@@ -191,6 +191,15 @@ typedef struct {
     dim extent;
 } scan_index;
 
+/* What `valid S by mask` says in the entry being elaborated. */
+typedef struct {
+    dim axis;
+    sema_node *mask; /* bools; its last axis is `axis` */
+    const char *name;
+    span at;
+    bool used;
+} validity;
+
 /* A let of a user's file, for the warning about unused ones. */
 typedef struct {
     binding *const *names;
@@ -227,6 +236,7 @@ struct sema {
     ptrmap *states;                /* path -> state_use */
     VEC(sema_fact) facts;          /* equalities */
     VEC(sema_fact) orders;         /* left <= right */
+    VEC(validity) valid;           /* axes whose valid elements are declared */
     VEC(scan_index) scan_indices;  /* outermost first */
     VEC(binding *) param_bindings; /* for the warnings about unused ones */
     VEC(user_let) lets;
@@ -357,8 +367,15 @@ value eval_call(sema *s, const ast_expr *e);
 const char *signature_text(sema *s, const char *name, const ast_sig *sig);
 /* A compile-time argument or default as its formal's type wants it. V_ERROR after reporting. */
 value coerce_formal(sema *s, const ast_formal *f, value v, span at, const char *callee);
-/* Its default is `none`: it may be left out, or be given none. */
+/* Its default is `none` or `valid`: it may be left out, or be given none. */
 bool is_optional(const sema *s, const ast_formal *f);
+/* sema_valid.c. The default of a formal is `valid`. */
+bool is_validity(const sema *s, const ast_formal *f);
+void declare_validity(sema *s, const ast_validities *list);
+void warn_unused_validity(sema *s);
+/* What such a formal holds that was left out at a call, whose dims are bound in f: a tensor or none. V_ERROR after
+ * reporting. */
+value find_validity(sema *s, frame *f, const ast_formal *formal, span call, const char *callee);
 /* Whether a bare name in a formal's type stands for a dim to be found, rather than for a known value. */
 bool binds_dim(sema *s, const frame *f, const ast_sig *sig, const char *name);
 /* What the current frame returned, checked against its signature: one value per result, or NULL after reporting. */

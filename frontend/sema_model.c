@@ -314,6 +314,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
     ok = ok && declare_inputs(s, sig);
     if (ok) {
         exec_require(s, &c.others, true);
+        declare_validity(s, &d->code.valid);
         exec_body(s, &d->code.body);
         value *results = check_results(s, sig, &d->code.body, d->name.name);
         for (uint32_t i = 0; results && i < sig->results.len; i++) {
@@ -330,6 +331,7 @@ static void elaborate_function(sema *s, const ast_decl *d, const ast_exprs *oute
             vec_push(s->a, &s->fn->results, port);
         }
         if (!s->failed) warn_unused_inputs(s, f.names);
+        if (!s->failed) warn_unused_validity(s);
     }
     vec_push(s->a, &s->program->functions, s->fn);
     s->frame = NULL;

@@ -141,6 +141,11 @@ value sema_lookup(sema *s, ast_name name)
     if (sema_dtype_by_name(name.name, &dt)) return (value){.kind = V_DTYPE, .dt = dt};
     if (name.name == intern_z(s->names, "none")) return (value){.kind = V_NONE};
 
+    if (name.name == intern_z(s->names, "valid")) {
+        diag *g = sema_error(s, name.at, "wrong-type", "'valid' is the default of an argument, not a value");
+        diag_hint(g, "leave the argument out");
+        return sema_error_value();
+    }
     diag *g = sema_error(s, name.at, "unknown-name", "unknown name '%s'", name.name);
     const char *meant = alias_hint(ALIAS_NAME, name.name);
     if (meant) diag_hint(g, "%s", meant);

@@ -155,7 +155,7 @@ static bool is_comparison(int token)
 
 static bool is_word(int token)
 {
-    return token >= TOK_IMPORT && token <= TOK_EXPECT;
+    return token >= TOK_IMPORT && token <= TOK_BY;
 }
 
 /* Told once a word: `let map = x` is the mistake, not each use of it. */
@@ -240,6 +240,15 @@ void parse_report_syntax(parse_ctx *ctx, bool (*test)(const void *set, int token
         ctx->comments.len--;
     } else if (got->token == TOK_WHERE && expects(&e, TOK_FLOAT)) {
         diag_hint(g, "to choose by element write select(cond, x, y)");
+    } else if (got->token == TOK_VALID && ctx->weights_seen) {
+        diag_hint(g, "'valid' stands before 'weights'");
+    } else if (got->token == TOK_VALID && ctx->valid_seen) {
+        diag_hint(g, "one 'valid', with commas between: valid S by mask, T by other");
+    } else if (got->token == TOK_VALID && ctx->braces == 0) {
+        diag_hint(
+            g, "'valid S by mask' stands behind the inputs of a model; a block asks for it: mask: bool[B, S] = valid");
+    } else if (got->token == TOK_WHERE && ctx->valid_seen) {
+        diag_hint(g, "'where' stands before 'valid'");
     } else if (got->token == TOK_WHERE && ctx->weights_seen) {
         diag_hint(g, "'where' stands before 'weights'");
     } else if (got->token == TOK_WHERE && ctx->where_seen) {

@@ -210,6 +210,10 @@ static void ast_text_code(const ast_decl *d, strbuf *b)
     }
     strbuf_adds(b, " where ");
     ast_text_exprs(&d->code.where, b);
+    vec_foreach (ast_validity, v, &d->code.valid) {
+        strbuf_addf(b, " valid %s by ", v->axis.name);
+        ast_text_expr(v->mask, b);
+    }
     if (d->code.weights.present) strbuf_addf(b, " weights '%s'", d->code.weights.file.name);
     vec_foreach (ast_weight_rule, w, &d->code.weights.rules) {
         strbuf_addf(b, "\n%s ", w->is_map ? w->pattern.name : "ignore");

@@ -2,8 +2,8 @@
  * columns, [ceildiv(N, 16)][K][16], whatever the schedule. Partial sums wait in scratch between the blocks of K; the
  * last block finishes them and runs the epilogue in registers.
  *
- * Blocks are summed on their own and then added up: a rounding error passes through K / depth further additions and not
- * through up to K of them.
+ * Runs of SUM_RUN products are summed on their own and then added up: a rounding error passes through K / SUM_RUN
+ * further additions and not through up to K of them.
  *
  * Few rows use each weight too seldom to hide its way from memory behind sums: then a tile takes more columns, and
  * reads two panels at once. */
@@ -12,6 +12,7 @@
 
 #include <assert.h>
 
+#define SUM_RUN 256
 #define PIECES (MATMUL_WIDE / MATMUL_PANEL)
 
 typedef struct {
@@ -77,28 +78,52 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, 
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
-/* The sums of a tile over the block. */
-static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **acc)
+/* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
+static void run_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kidx first, int64_t len, kvalue *from,
+                     kvalue **acc)
 {
     kbuilder *b = &k->b;
     uint32_t n = (uint32_t)mm->pieces;
-    kvalue *lo = kidx_as_value(k, mm->lo);
-    int64_t whole = mm->len - mm->len % MATMUL_STEPS;
+    int64_t whole = len / MATMUL_STEPS * MATMUL_STEPS;
+    kvalue *lo = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kidx_as_value(k, first));
     for (uint32_t p = 0; p < n; p++) acc[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
     if (whole) {
-        /* This tile's share of what comes next begins where the shares of the tiles before it end. */
-        kvalue *before = kb_map2(b, KOP_MUL, kb_map2(b, KOP_SUB, row0, mm->row_first), mm->share);
-        kvalue *from = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
+        kvalue *steps = kb_i64(b, MATMUL_STEPS), *done = kb_map2(b, KOP_DIV, kidx_as_value(k, first), steps);
         kop *loop = kb_for(b, kidx_const(0), kidx_const(whole / MATMUL_STEPS), 1, KMAP_SERIAL, 1, acc, n);
         kvalue *round = b->block->args[0];
         for (uint32_t p = 0; p < n; p++) acc[p] = b->block->args[1 + p];
-        prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, kb_map2(b, KOP_MUL, round, mm->each)));
-        kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, kb_i64(b, MATMUL_STEPS)));
+        kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
+        prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
+        kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
         matmul_steps(k, mm, row0, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
-    if (whole < mm->len) matmul_steps(k, mm, row0, height, kidx_plus(lo, whole), kidx_plus(lo, mm->len), 1, acc);
+    if (whole < len) matmul_steps(k, mm, row0, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
+}
+
+/* The sums of a tile over the block, in runs; the totals wait on the stack meanwhile. */
+static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **total)
+{
+    kbuilder *b = &k->b;
+    uint32_t n = (uint32_t)mm->pieces;
+    kvalue *acc[PIECES];
+    /* This tile's share of what comes next begins where the shares of the tiles before it end. */
+    kvalue *before = kb_map2(b, KOP_MUL, kb_map2(b, KOP_SUB, row0, mm->row_first), mm->share);
+    kvalue *from = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
+    int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
+    if (whole) {
+        for (uint32_t p = 0; p < n; p++) total[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
+        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
+        kvalue *const *args = runs->blocks[0]->args;
+        run_sums(k, mm, row0, height, kidx_value(args[0]), SUM_RUN, from, acc);
+        for (uint32_t p = 0; p < n; p++) acc[p] = kb_map2(b, KOP_ADD, args[1 + p], acc[p]);
+        kb_for_end(b, runs, acc, n);
+        for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
+    }
+    if (whole == mm->len && whole) return;
+    run_sums(k, mm, row0, height, kidx_const(whole), mm->len - whole, from, acc);
+    for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
 }
 
 static kmem partial_at(kernel *k, const matmul *mm, kvalue *row0, int piece)

@@ -1,7 +1,8 @@
 """The models that the benchmark runs: one row of MODELS each.
 
-A row gives every engine the same weights: `module` loads the PyTorch module from the very safetensors
-file that the .tfx source names. To add a model, write its loader and its inputs, and add a row.
+A row gives every engine the same weights: `module` loads the PyTorch module from the very safetensors file that tfxc is
+given. To add a model, write its loader and its inputs, and add a row. PyTorch is imported only by those who call for it:
+engines that run without it are measured without it.
 """
 
 import dataclasses
@@ -10,9 +11,10 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import cache
+
+ROOT = cache.ROOT
 
 
 class Missing(Exception):
@@ -23,19 +25,51 @@ class Missing(Exception):
 class Model:
     name: str
     source: pathlib.Path  # the .tfx file
-    module: Callable[[], torch.nn.Module]  # the same in PyTorch, f32, eval mode
+    weights: Callable[[], pathlib.Path]  # the safetensors file, made or found
+    module: Callable[[str], object]  # attention ("sdpa", "eager") -> the same in PyTorch, f32, eval mode
     inputs: Callable[[int, int], dict[str, np.ndarray]]  # batch size, tokens -> inputs by name, in order
     outputs: tuple[str, ...]
     tokens: tuple[int, ...]  # of one row of the batch
     batches: tuple[int, ...]
     max_batch: int
-    tolerance: float  # largest |output - f64 reference| that an engine may show
+    tolerance: float = 2e-5  # how far an output may be from the f64 reference, as a share of its largest magnitude
     dtype: str = "f32"
     max_tokens: int | None = None  # when inputs have an axis of tokens, the second one
-    plain_module: Callable[[], torch.nn.Module] | None = None  # with attention written out, for the older exporter
+    plain: bool = True  # whether `module` can write attention out ("eager"), for the older exporter
     onnx_type: str = "bert"  # what onnxruntime's offline optimizer calls this family
     heads: int = 0  # told to that optimizer
     dim: int = 0
+    quick: tuple[tuple[int, int], ...] = ()  # (batch, tokens) that --quick measures
+
+    def dims(self, batch, tokens):
+        """The dims of the .tfx source."""
+        return {"B": batch} | ({"S": tokens} if self.max_tokens else {})
+
+    def shapes(self, batches=None, tokens=None):
+        return [(b, t) for t in tokens or self.tokens for b in batches or self.batches]
+
+
+# ---- inputs ----
+
+
+def _texts(batch, tokens, names):
+    """Any words. In a batch, every second text is a quarter shorter, as texts are that were sorted by length."""
+    random = np.random.default_rng(tokens * 100 + batch)
+    mask = np.ones((batch, tokens), bool)
+    mask[1::2, tokens - tokens // 4 :] = False
+    all_inputs = {
+        "ids": random.integers(1000, 30522, (batch, tokens)),
+        "mask": mask,
+        "token_type_ids": np.zeros((batch, tokens), np.int64),
+    }
+    return {name: all_inputs[name] for name in names}
+
+
+def _images(batch, tokens):
+    return {"pixels": np.random.default_rng(batch).uniform(-1, 1, (batch, 3, 224, 224)).astype(np.float32)}
+
+
+# ---- models that the examples train or fetch ----
 
 
 def _example(name):
@@ -46,7 +80,7 @@ def _example(name):
     return folder
 
 
-def _digits_module():
+def _digits_module(attention):
     _example("digits")
     import vit
 
@@ -57,34 +91,152 @@ def _digits_inputs(batch, tokens):
     return {"pixels": np.ascontiguousarray(np.load(_example("digits") / "test_images.npy")[:batch])}
 
 
-def _minilm_module(attention="sdpa"):
+def _minilm_weights():
+    path = ROOT / ".cache" / "minilm" / "model.safetensors"
+    if not path.exists():
+        raise Missing(f"there is no {path.relative_to(ROOT)}: examples/minilm/fetch gets it")
+    return path
+
+
+def _minilm_module(attention):
+    _minilm_weights()
     _example("minilm")
     import reference
 
-    if not reference.WEIGHTS.exists():
-        raise Missing(f"there is no {reference.WEIGHTS}: examples/minilm/fetch gets it")
     return reference.load(attention)
 
 
-def _minilm_inputs(batch, tokens):
-    """Any words. In a batch, every second text is a quarter shorter, as texts are that were sorted by length."""
-    random = np.random.default_rng(tokens * 100 + batch)
-    mask = np.ones((batch, tokens), bool)
-    mask[1::2, tokens - tokens // 4 :] = False
-    return {"ids": random.integers(1000, 30522, (batch, tokens)), "mask": mask}
+# ---- models with random weights ----
+
+
+def _random_weights(name, recipe, make, rename=()):
+    """The folder of a checkpoint as Hugging Face publishes them, with random weights: written once, the same for every
+    engine; `recipe` is what `make` depends on. transformers draws the matrices (normal, 0.02); biases and norms, which it makes 0 and 1, are drawn as well, so
+    that an engine that forgets one is found out."""
+
+    def write(folder):
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        torch.manual_seed(4)
+        module = make()
+        with torch.no_grad():
+            for key, p in module.named_parameters():
+                if p.ndim == 1:
+                    p.copy_(torch.randn_like(p) * 0.02 + (1 if key.endswith("weight") else 0))
+        module.save_pretrained(folder)
+        file = folder / "model.safetensors"
+        weights = load_file(file)
+        for old, new in rename:
+            weights = {new(k) if old(k) else k: v for k, v in weights.items()}
+        save_file(weights, file, metadata={"format": "pt"})
+
+    return cache.made(f"weights/{name}", [recipe, *cache.versions("torch", "transformers")], write)
+
+
+# The published BERT's own names: under "bert", norms with gamma and beta.
+_AS_BERT = (
+    (lambda k: True, lambda k: f"bert.{k}"),
+    (lambda k: "LayerNorm.weight" in k, lambda k: k.replace("LayerNorm.weight", "LayerNorm.gamma")),
+    (lambda k: "LayerNorm.bias" in k, lambda k: k.replace("LayerNorm.bias", "LayerNorm.beta")),
+)
+
+
+def _bert_folder(name, **sizes):
+    def make():
+        from transformers import BertConfig, BertModel
+
+        return BertModel(BertConfig(**sizes))
+
+    return _random_weights(name, sizes, make, _AS_BERT)
+
+
+def _bert_module(folder, attention):
+    import torch
+    from transformers import BertModel
+
+    class Encoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bert, info = BertModel.from_pretrained(
+                folder, attn_implementation=attention, dtype=torch.float32, output_loading_info=True
+            )
+            _expect_all(info)
+
+        def forward(self, ids, mask, token_type_ids):
+            out = self.bert(input_ids=ids, attention_mask=mask.long(), token_type_ids=token_type_ids)
+            return out.last_hidden_state, out.pooler_output
+
+    return Encoder().eval()
+
+
+def _vit_folder():
+    def make():
+        from transformers import ViTConfig, ViTForImageClassification
+
+        return ViTForImageClassification(ViTConfig(num_labels=1000))
+
+    return _random_weights("vit_base", "base", make)
+
+
+def _vit_module(attention):
+    import torch
+    from transformers import ViTForImageClassification
+
+    class Classifier(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vit, info = ViTForImageClassification.from_pretrained(
+                _vit_folder(), attn_implementation=attention, dtype=torch.float32, output_loading_info=True
+            )
+            _expect_all(info)
+
+        def forward(self, pixels):
+            return self.vit(pixel_values=pixels).logits
+
+    return Classifier().eval()
+
+
+def _expect_all(info):
+    """Every tensor of the file must have found its place, and every parameter its tensor."""
+    wrong = {k: v for k, v in info.items() if k in ("missing_keys", "unexpected_keys", "mismatched_keys") and v}
+    if wrong:
+        raise RuntimeError(f"the checkpoint does not fit the module: {wrong}")
+
+
+def _bert(name, source, sizes, **row):
+    def folder():
+        return _bert_folder(name, **sizes)
+
+    return Model(
+        name=name,
+        source=source,
+        weights=lambda: folder() / "model.safetensors",
+        module=lambda attention: _bert_module(folder(), attention),
+        inputs=lambda batch, tokens: _texts(batch, tokens, ("ids", "mask", "token_type_ids")),
+        outputs=("hidden", "pooled"),
+        tokens=(1, 16, 128, 512),
+        batches=(1, 8),
+        max_batch=32,
+        max_tokens=512,
+        heads=sizes["num_attention_heads"],
+        dim=sizes["hidden_size"],
+        **row,
+    )
 
 
 _ROWS = [
     Model(
         name="digits",
         source=ROOT / "examples" / "digits" / "digits.tfx",
+        weights=lambda: ROOT / "examples" / "digits" / "model.safetensors",
         module=_digits_module,
         inputs=_digits_inputs,
         outputs=("logits",),
         tokens=(65,),
         batches=(1, 8, 64),
         max_batch=64,
-        tolerance=1e-4,
+        plain=False,
         onnx_type="vit",
         heads=4,
         dim=64,
@@ -92,31 +244,67 @@ _ROWS = [
     Model(
         name="minilm",
         source=ROOT / "examples" / "minilm" / "minilm.tfx",
+        weights=_minilm_weights,
         module=_minilm_module,
-        inputs=_minilm_inputs,
+        inputs=lambda batch, tokens: _texts(batch, tokens, ("ids", "mask")),
         outputs=("emb",),
-        tokens=(16, 128, 512),
+        tokens=(1, 16, 128, 512),
         batches=(1, 8),
         max_batch=64,
-        tolerance=2e-5,
         max_tokens=512,
-        plain_module=lambda: _minilm_module("eager"),
         heads=12,
         dim=384,
+        quick=((1, 16), (1, 128)),
+    ),
+    _bert(
+        "small",
+        ROOT / "bench" / "small.tfx",
+        {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024},
+        quick=((1, 128),),
+    ),
+    _bert(
+        "bert_base",
+        ROOT / "examples" / "models" / "bert_base.tfx",
+        {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+        quick=((1, 128),),
+    ),
+    Model(
+        name="vit_base",
+        source=ROOT / "examples" / "models" / "vit_base.tfx",
+        weights=lambda: _vit_folder() / "model.safetensors",
+        module=_vit_module,
+        inputs=_images,
+        outputs=("logits",),
+        tokens=(197,),
+        batches=(1, 8),
+        max_batch=32,
+        onnx_type="vit",
+        heads=12,
+        dim=768,
+        quick=((1, 197),),
     ),
 ]
 MODELS = {row.name: row for row in _ROWS}
 
 
-def reference(model, inputs):
-    """The outputs in double precision: PyTorch, f32 weights and inputs widened to f64."""
-    module = model.module().double()
-    widened = [
-        torch.from_numpy(a).double() if a.dtype == np.float32 else torch.from_numpy(a)
-        for a in inputs.values()
-    ]
-    with torch.inference_mode():
-        return as_arrays(module(*widened))
+def reference(model, batch, tokens, only_cached=False):
+    """The outputs in double precision: PyTorch, f32 weights and inputs widened to f64. Kept, for they take long."""
+
+    def write(path):
+        import torch
+
+        module = model.module("sdpa").double()
+        widened = [
+            torch.from_numpy(a).double() if a.dtype == np.float32 else torch.from_numpy(a)
+            for a in model.inputs(batch, tokens).values()
+        ]
+        with torch.inference_mode():
+            np.savez(path, *as_arrays(module(*widened)))
+
+    depends_on = [cache.stamp(model.weights()), *cache.versions("torch", "transformers")]
+    path = cache.made(f"reference/{model.name}-{batch}x{tokens}", depends_on, write, ".npz", only_cached)
+    with np.load(path) as stored:
+        return [stored[k] for k in stored.files]
 
 
 def as_arrays(result):

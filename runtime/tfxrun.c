@@ -6,7 +6,9 @@
 /* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
 static int work(session *s, const options *o, json *j)
 {
+    int64_t start = now_ns();
     int status = session_run(s), differs = RUN_OK;
+    s->first_ns = now_ns() - start;
     if (!status) status = session_write_outputs(s, o);
     if (status) return status;
     if (j) {
@@ -38,11 +40,11 @@ static int end_json(json *j, int status)
     return status;
 }
 
-static int run(const options *o, tfx_model *m)
+static int run(const options *o, tfx_model *m, int64_t load_ns)
 {
     json j = {.f = stdout};
     if (o->json) json_open(&j, NULL, '{');
-    session s = {.model = m};
+    session s = {.model = m, .load_ns = load_ns};
     int status = session_prepare(&s, o);
     if (!status) status = work(&s, o, o->json ? &j : NULL);
     session_free(&s);
@@ -102,9 +104,10 @@ static int open_and_run(const options *o)
     }
     tfx_model *m;
     int status = RUN_FILE;
+    int64_t start = now_ns();
     tfx_status opened = tfx_open(o->model, &to, &m);
     if (opened == TFX_OK) {
-        status = run(o, m);
+        status = run(o, m, now_ns() - start);
     } else {
         complain("%s", message);
         hint_source(o->model);

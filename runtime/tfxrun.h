@@ -103,7 +103,8 @@ typedef struct {
     int64_t *dims;  /* info->n_dims values, once the inputs are known */
     int64_t *given; /* e->n_given */
     tfx_tensor *tensors;
-    tfx_args args; /* of every run */
+    tfx_args args;             /* of every run */
+    int64_t load_ns, first_ns; /* to open the model, and for the run that came first */
 } session;
 
 /* Finds the entry, reads or makes the inputs, asks the model for dims and shapes, makes room for the outputs. */
@@ -124,6 +125,7 @@ void describe_json(json *j, const tfx_api *api);
 int compare_outputs(const session *s, const options *o, json *j);
 
 /* tfxrun_bench.c */
+int64_t now_ns(void);
 int bench_run(session *s, const options *o, json *j);
 int profile_run(session *s, const options *o, json *j);
 

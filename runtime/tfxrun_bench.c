@@ -6,11 +6,25 @@
 #include <string.h>
 #include <time.h>
 
-static int64_t now_ns(void)
+int64_t now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The most memory that this process ever had, in bytes; 0 when the system does not say. getrusage would count what the
+ * process was before exec. */
+static int64_t peak_memory(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    if (!f) return 0;
+    char text[256];
+    int64_t kib = 0;
+    while (fgets(text, sizeof text, f))
+        if (sscanf(text, "VmHWM: %" SCNd64, &kib) == 1) break;
+    fclose(f);
+    return kib * 1024;
 }
 
 static int by_time(const void *a, const void *b)
@@ -90,6 +104,9 @@ int bench_run(session *s, const options *o, json *j)
         json_int(j, "min_ns", times[0]);
         json_int(j, "max_ns", times[n - 1]);
         json_real(j, "mean_ns", mean);
+        json_int(j, "load_ns", s->load_ns);
+        json_int(j, "first_ns", s->first_ns);
+        json_int(j, "peak_bytes", peak_memory());
         json_close(j);
     } else {
         print_ms("bench: median", median);
@@ -97,6 +114,9 @@ int bench_run(session *s, const options *o, json *j)
         print_ms(", min", times[0]);
         printf("   (%" PRId64 " runs after %" PRId64 ", %" PRIu32 " thread%s)\n", n, warm, o->threads,
                o->threads == 1 ? "" : "s");
+        print_ms("start: load", s->load_ns);
+        print_ms(", first run", s->first_ns);
+        printf(", peak memory %.1f MB\n", (double)peak_memory() * 1e-6);
     }
     free(times);
     return RUN_OK;
@@ -106,7 +126,7 @@ int bench_run(session *s, const options *o, json *j)
 
 typedef struct {
     const tfx_kernel_info *kernel;
-    int64_t tasks, ns, calls;
+    int64_t tasks, ns, least, calls; /* `least` of one call, `ns` of all */
 } line;
 
 typedef struct {
@@ -132,10 +152,11 @@ static void record(void *ctx, const tfx_kernel_info *kernel, int64_t tasks, int6
             p->lines = more;
             p->room = room;
         }
-        p->lines[p->n++] = (line){.kernel = kernel};
+        p->lines[p->n++] = (line){.kernel = kernel, .least = ns};
     }
     p->lines[i].tasks = tasks;
     p->lines[i].ns += ns;
+    if (ns < p->lines[i].least) p->lines[i].least = ns;
     p->lines[i].calls++;
     p->next = i + 1;
 }
@@ -211,6 +232,7 @@ static void json_profile(json *j, const profile *p, int64_t runs, int64_t total)
         json_int(j, "column", l->kernel->column);
         json_int(j, "tasks", l->tasks);
         json_real(j, "ns", (double)l->ns / (double)runs);
+        json_int(j, "min_ns", l->least);
         json_close(j);
     }
     json_close(j);

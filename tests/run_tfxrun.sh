@@ -154,12 +154,13 @@ check "other shape" 1 "tfxrun: error: output 'emb': its shape is [1, 2, 4], ids.
 # Timing: numbers vary, their places do not.
 "$run" $e --bench --warmup 2 --repeats 11 --profile >out 2>err || { cat err; failures=$((failures + 1)); }
 for pattern in '^bench: median [0-9.]+ ms, p90 [0-9.]+ ms, min [0-9.]+ ms   \(11 runs after 2, 1 thread\)$' \
+    '^start: load [0-9.]+ ms, first run [0-9.]+ ms, peak memory [0-9]+\.[0-9] MB$' \
     ' 1 +4  toy_gather +toy.tfx:3:11  embeddings$' ' 1 +64  toy_twice +toy.tfx:4:10$' ' 100.0% +whole run$'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no line like '$pattern' in:"; cat out; failures=$((failures + 1)); }
 done
 "$run" $e --bench --repeats 5 --profile --expect big.npy --json >out 2>err || { cat err; failures=$((failures + 1)); }
-for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
+for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"load_ns": [1-9]' '"first_ns": [1-9]' '"peak_bytes": [1-9]' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no '$pattern' in the JSON"; failures=$((failures + 1)); }
 done

@@ -1,12 +1,13 @@
 /* kbench: how near hand-written kernels come to this machine's peak.
  *
- *     kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [--dump FILE]
+ *     kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [-O0..3]
+ *     kbench --peak
  *
  * Reads kernels of tests/golden/kir and bench/kir (run it from the source root), compiles them as models are compiled,
  * and prints the share of the peak that each reaches: floating-point operations a second over those of a loop of
  * register-only fused multiply-adds, compiled the same way and measured right before and after each sample. Weights are
  * cycled through more than 400 MB (-c), as a model's are that come from memory once a run. Medians over the rounds; one
- * thread (pin it: taskset -c 1 kbench). */
+ * thread (pin it: taskset -c 1 kbench). --peak prints the peak and measures nothing else. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <math.h>
@@ -348,7 +349,7 @@ static void block_sparse(bench *b, const peak_loop *p, int64_t m, int64_t kk, in
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [-O0..3]\n");
+    fprintf(stderr, "usage: kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [-O0..3] [--peak]\n");
     return 2;
 }
 
@@ -360,12 +361,14 @@ int main(int argc, char **argv)
     b.d = diags_new(b.a, b.sources, 0);
     b.options.opt = 2;
     int64_t one[3] = {0};
+    bool peak_only = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "-r") && i + 1 < argc) b.rounds = atoi(argv[++i]);
         else if (!strcmp(argv[i], "-k") && i + 1 < argc) b.filter = argv[++i];
         else if (!strcmp(argv[i], "-s") && i + 1 < argc) {
             if (sscanf(argv[++i], "%" SCNd64 "x%" SCNd64 "x%" SCNd64, &one[0], &one[1], &one[2]) != 3) return usage();
         } else if (!strcmp(argv[i], "-c") && i + 1 < argc) b.cycle_bytes = strtoull(argv[++i], NULL, 10) << 20;
+        else if (!strcmp(argv[i], "--peak")) peak_only = true;
         else if (!strncmp(argv[i], "-mcpu=", 6)) b.options.cpu = argv[i] + 6;
         else if (!strncmp(argv[i], "-O", 2)) b.options.opt = atoi(argv[i] + 2);
         else return usage();
@@ -375,6 +378,7 @@ int main(int argc, char **argv)
     double peaks[31];
     for (int i = 0; i < 31; i++) peaks[i] = peak_sample(&p);
     printf("peak %.1f GFLOP/s\n", median(peaks, 31) * 1e-9);
+    if (peak_only) return 0;
 
     static const int64_t shapes[][3] = {{128, 768, 3072}, {128, 768, 768}, {128, 3072, 768}, {128, 384, 1536}};
     for (size_t i = 0; i < (one[0] ? 1 : sizeof shapes / sizeof *shapes); i++) {

@@ -111,16 +111,16 @@ def measure(model, batch, tokens, engines, options, say):
     except (Missing, cache.NotCached) as why:
         say(f"left out: {why}", False)
         return []
-    entrants = [enter(engine, model, batch, tokens, expected, say) for engine in engines]
+    entrants = [enter(engine, model, batch, tokens, expected.outputs, say) for engine in engines]
     entrants = [e for e in entrants if e]
     if not entrants or options.prepare:
         return []
     times = in_turns(entrants, options)
     baseline = next((i for i, e in enumerate(entrants) if e.engine.name == "tfxc"), 0)
-    return [record(e, t, times[baseline], entrants[baseline], model, batch, tokens, options) for e, t in zip(entrants, times)]
+    return [record(e, t, times[baseline], entrants[baseline], model, batch, tokens, expected.flops, options) for e, t in zip(entrants, times)]
 
 
-def record(entrant, times, base_times, base, model, batch, tokens, options):
+def record(entrant, times, base_times, base, model, batch, tokens, flops, options):
     ms = 1e3 * np.concatenate(times)
     ratio = np.array([np.median(t) for t in times]) / np.array([np.median(t) for t in base_times])
     low, middle, high = np.percentile(ratio, [25, 50, 75])
@@ -138,6 +138,7 @@ def record(entrant, times, base_times, base, model, batch, tokens, options):
         "p90_ms": float(np.percentile(ms, 90)),
         "max_abs_diff": entrant.absolute,
         "max_rel_diff": entrant.relative,
+        "gflops": flops / 1e9 / float(np.median(ms) * 1e-3),
         "baseline": base.engine.name,
         "ratio": float(middle),
         "ratio_p25": float(low),

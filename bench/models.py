@@ -151,17 +151,28 @@ def _bert_folder(name, **sizes):
     return _random_weights(name, sizes, make, _AS_BERT)
 
 
+def _load(kind, folder, attention):
+    """A module of transformers with all the weights of a folder."""
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    module, info = getattr(transformers, kind).from_pretrained(
+        folder, attn_implementation=attention, dtype=torch.float32, output_loading_info=True
+    )
+    wrong = {k: v for k, v in info.items() if k in ("missing_keys", "unexpected_keys", "mismatched_keys") and v}
+    if wrong:
+        raise RuntimeError(f"the checkpoint does not fit the module: {wrong}")
+    return module
+
+
 def _bert_module(folder, attention):
     import torch
-    from transformers import BertModel
 
     class Encoder(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.bert, info = BertModel.from_pretrained(
-                folder, attn_implementation=attention, dtype=torch.float32, output_loading_info=True
-            )
-            _expect_all(info)
+            self.bert = _load("BertModel", folder, attention)
 
         def forward(self, ids, mask, token_type_ids):
             out = self.bert(input_ids=ids, attention_mask=mask.long(), token_type_ids=token_type_ids)
@@ -181,27 +192,16 @@ def _vit_folder():
 
 def _vit_module(attention):
     import torch
-    from transformers import ViTForImageClassification
 
     class Classifier(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.vit, info = ViTForImageClassification.from_pretrained(
-                _vit_folder(), attn_implementation=attention, dtype=torch.float32, output_loading_info=True
-            )
-            _expect_all(info)
+            self.vit = _load("ViTForImageClassification", _vit_folder(), attention)
 
         def forward(self, pixels):
             return self.vit(pixel_values=pixels).logits
 
     return Classifier().eval()
-
-
-def _expect_all(info):
-    """Every tensor of the file must have found its place, and every parameter its tensor."""
-    wrong = {k: v for k, v in info.items() if k in ("missing_keys", "unexpected_keys", "mismatched_keys") and v}
-    if wrong:
-        raise RuntimeError(f"the checkpoint does not fit the module: {wrong}")
 
 
 def _bert(name, source, sizes, **row):
@@ -287,24 +287,35 @@ _ROWS = [
 MODELS = {row.name: row for row in _ROWS}
 
 
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    outputs: list  # in double precision: PyTorch, f32 weights and inputs widened to f64
+    flops: int  # of the contractions: matmuls, convolutions, both products of attention; a multiply-add is two
+
+
 def reference(model, batch, tokens, only_cached=False):
-    """The outputs in double precision: PyTorch, f32 weights and inputs widened to f64. Kept, for they take long."""
+    """What is right, and how much work it is. Kept, for it takes long."""
 
     def write(path):
         import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.utils.flop_counter import FlopCounterMode
 
         module = model.module("sdpa").double()
         widened = [
             torch.from_numpy(a).double() if a.dtype == np.float32 else torch.from_numpy(a)
             for a in model.inputs(batch, tokens).values()
         ]
-        with torch.inference_mode():
-            np.savez(path, *as_arrays(module(*widened)))
+        counter = FlopCounterMode(display=False)
+        with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
+            outputs = as_arrays(module(*widened))
+        np.savez(path, np.int64(counter.get_total_flops()), *outputs)
 
-    depends_on = [cache.stamp(model.weights()), *cache.versions("torch", "transformers")]
+    depends_on = ["with flops", cache.stamp(model.weights()), *cache.versions("torch", "transformers")]
     path = cache.made(f"reference/{model.name}-{batch}x{tokens}", depends_on, write, ".npz", only_cached)
     with np.load(path) as stored:
-        return [stored[k] for k in stored.files]
+        flops, *outputs = (stored[k] for k in stored.files)
+    return Reference(outputs, int(flops))
 
 
 def as_arrays(result):

@@ -6,11 +6,11 @@ import pathlib
 
 def print_shape(records):
     baseline = records[0]["baseline"]
-    print(f"  {'engine':14s} {'median ms':>10s} {'min':>9s} {'p90':>9s}   {'x ' + baseline:>7s}  {'middle half':14s} {'of min':>6s}  {'off by':>7s}")
+    print(f"  {'engine':14s} {'median ms':>10s} {'min':>9s} {'p90':>9s} {'GFLOP/s':>8s}   {'x ' + baseline:>7s}  {'middle half':14s} {'of min':>6s}  {'off by':>7s}")
     for r in sorted(records, key=lambda r: r["ratio"]):
         form = f"  {r['form']}" if r["form"] else ""
         print(
-            f"  {r['engine']:14s} {r['median_ms']:10.3f} {r['min_ms']:9.3f} {r['p90_ms']:9.3f}   {r['ratio']:7.2f}"
+            f"  {r['engine']:14s} {r['median_ms']:10.3f} {r['min_ms']:9.3f} {r['p90_ms']:9.3f} {r['gflops']:8.1f}   {r['ratio']:7.2f}"
             f"  {r['ratio_p25']:5.2f} to {r['ratio_p75']:<5.2f} {r['ratio_min']:6.2f}  {r['max_rel_diff']:7.1e}{form}"
         )
 

@@ -1,7 +1,7 @@
 """OpenVINO's CPU plugin, on the model converted from PyTorch and from ONNX."""
 
-import cache
-from engines.base import Engine, quiet
+from engines.base import Engine
+from engines.ort_engine import FILE, OnnxRuntime
 
 
 class OpenVino(Engine):
@@ -11,29 +11,25 @@ class OpenVino(Engine):
     name = "openvino"
     package = "openvino"
     needs = ("openvino",)
+    made_by = ("torch", "transformers", "openvino", "onnxscript")
 
     def forms(self, model):
         return ("from PyTorch", "from ONNX")
 
-    def build(self, model, form, batch, tokens):
-        def write(folder):
-            import openvino as ov
+    def shape_name(self, batch, tokens):
+        return ""
 
-            folder.mkdir()
-            with quiet():
-                ov.save_model(self._converted(model, form), folder / "model.xml", compress_to_fp16=False)
+    def make(self, model, form, batch, tokens, path):
+        import openvino as ov
 
-        depends_on = [cache.stamp(model.weights()), *cache.versions("torch", "transformers", "openvino", "onnxscript")]
-        name = f"openvino/{model.name}-{form.replace(' ', '-')}"
-        return cache.made(name, depends_on, write, only_cached=self.options.only_cached) / "model.xml"
+        path.mkdir()
+        ov.save_model(self._converted(model, form), path / "model.xml", compress_to_fp16=False)
 
     def _converted(self, model, form):
         import openvino as ov
 
         if form == "from ONNX":
-            from engines.ort_engine import OnnxRuntime
-
-            return ov.convert_model(OnnxRuntime(self.options).build(model, "exported", 1, 1))
+            return ov.convert_model(OnnxRuntime(self.options).build(model, "exported", batch=1, tokens=1) / FILE)
         import torch
 
         example = model.inputs(2, max(2, model.tokens[-1] // 4))
@@ -48,7 +44,7 @@ class OpenVino(Engine):
         import openvino as ov
 
         core = ov.Core()
-        read = core.read_model(path)
+        read = core.read_model(path / "model.xml")
         read.reshape({read.input(name): list(array.shape) for name, array in inputs.items()})
         settings = {
             "PERFORMANCE_HINT": "LATENCY",

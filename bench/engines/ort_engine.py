@@ -2,8 +2,9 @@
 
 import os
 
-import cache
-from engines.base import Engine, quiet
+from engines.base import Engine
+
+FILE = "model.onnx"  # in the artefact; tensors may lie in another beside it
 
 
 class OnnxRuntime(Engine):
@@ -16,21 +17,21 @@ class OnnxRuntime(Engine):
     name = "onnxruntime"
     package = "onnxruntime"
     needs = ("onnxruntime",)
+    made_by = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript")
 
     def forms(self, model):
         return ("exported", "fused", "fused from trace") if model.plain else ("exported", "fused")
 
-    def build(self, model, form, batch, tokens):
+    def shipped_form(self, model):
+        return "fused"
+
+    def shape_name(self, batch, tokens):
+        return ""
+
+    def make(self, model, form, batch, tokens, path):
         make = {"exported": self._exported, "fused": self._fused, "fused from trace": self._fused_trace}[form]
-        depends_on = [cache.stamp(model.weights()), *cache.versions("torch", "transformers", "onnx", "onnxruntime", "onnxscript")]
-
-        def write(folder):
-            folder.mkdir()
-            with quiet():
-                make(model, str(folder / "model.onnx"))
-
-        name = f"onnx/{model.name}-{form.replace(' ', '-')}"
-        return cache.made(name, depends_on, write, only_cached=self.options.only_cached) / "model.onnx"
+        path.mkdir()
+        make(model, str(path / FILE))
 
     def load(self, model, form, path, inputs):
         import onnxruntime as ort
@@ -44,7 +45,7 @@ class OnnxRuntime(Engine):
         settings.add_free_dimension_override_by_name("batch", shape[0])
         if model.max_tokens:
             settings.add_free_dimension_override_by_name("tokens", shape[1])
-        session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(path / FILE), settings, providers=["CPUExecutionProvider"])
         return _Call(session, model, inputs)
 
     def _exported(self, model, path, opset=23):

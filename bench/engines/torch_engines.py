@@ -18,7 +18,7 @@ os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ.get("TFXC_BENCH_INDUCTOR", st
 
 class _Torch(Engine):
     package = "torch"
-    needs = ("torch",)
+    needs = ("torch", "transformers")
 
     def __init__(self, options):
         super().__init__(options)
@@ -26,26 +26,25 @@ class _Torch(Engine):
 
         torch.set_num_threads(options.threads)
 
-    def build(self, model, form, batch, tokens):
-        return model.weights()
-
 
 class Eager(_Torch):
     """In inference mode, with fused attention."""
 
     name = "pytorch"
+    ships = False
+
+    def build(self, model, form, batch, tokens):
+        return model.weights()
 
     def load(self, model, form, path, inputs):
         return _Call(model.module("sdpa"), inputs)
 
 
 class _Inductor(_Torch):
-    needs = ("torch", "torch._inductor")
-
     def __init__(self, options):
         super().__init__(options)
         if not shutil.which(os.environ.get("CXX", "g++")):
-            raise Unavailable("Inductor needs a C++ compiler (scripts/setup --bench installs g++)")
+            raise Unavailable("Inductor needs a C++ compiler (g++, which scripts/setup installs)")
 
     def forms(self, model):
         return ("plain", "frozen")
@@ -57,22 +56,18 @@ class _Inductor(_Torch):
 
 class TorchCompile(_Inductor):
     name = "torch.compile"
+    ships = False
     quick = False  # tracing takes ten seconds even when Inductor's cache has the rest
 
-    def build(self, model, form, batch, tokens):
-        """Compiling happens in load; a mark in the cache says that this shape's parts are in Inductor's."""
-
-        def write(path):
-            self.load(model, form, None, model.inputs(batch, tokens)).run()
-            path.touch()
-
-        name = f"compiled/{model.name}-{form}-{batch}x{tokens}"
-        cache.made(name, _depends_on(model), write, only_cached=self.options.only_cached)
-        return model.weights()
+    def make(self, model, form, batch, tokens, path):
+        """Compiling happens in load; an empty file says that Inductor's cache has this shape's parts."""
+        self.load(model, form, path, model.inputs(batch, tokens))
+        path.touch()
 
     def load(self, model, form, path, inputs):
         import torch
 
+        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 10000
         with quiet():
             module = torch.compile(model.module("sdpa"), dynamic=False, fullgraph=True, options=self.settings(form))
             call = _Call(module, inputs)
@@ -82,30 +77,26 @@ class TorchCompile(_Inductor):
 
 class AotInductor(_Inductor):
     name = "aotinductor"
+    suffix = ".pt2"
 
-    def build(self, model, form, batch, tokens):
-        def write(path):
-            import torch
+    def shipped_form(self, model):
+        return "frozen"
 
-            inputs = tuple(torch.from_numpy(a) for a in model.inputs(batch, tokens).values())
-            with quiet(), torch.inference_mode():
-                program = torch.export.export(model.module("sdpa"), inputs)
-                torch._inductor.aoti_compile_and_package(
-                    program, package_path=str(path), inductor_configs=self.settings(form)
-                )
+    def make(self, model, form, batch, tokens, path):
+        import torch
 
-        name = f"aoti/{model.name}-{form}-{batch}x{tokens}"
-        return cache.made(name, _depends_on(model), write, ".pt2", self.options.only_cached)
+        inputs = tuple(torch.from_numpy(a) for a in model.inputs(batch, tokens).values())
+        with torch.inference_mode():
+            program = torch.export.export(model.module("sdpa"), inputs)
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs=self.settings(form)
+            )
 
     def load(self, model, form, path, inputs):
         import torch
 
         with quiet():
             return _Call(torch._inductor.aoti_load_package(str(path)), inputs)
-
-
-def _depends_on(model):
-    return [cache.stamp(model.weights()), *cache.versions("torch", "transformers")]
 
 
 class _Call:

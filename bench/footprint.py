@@ -1,6 +1,7 @@
 """What an engine takes beside the time of a run: to build, to ship, to start, in memory. Each figure from a fresh process.
 
-build       from the PyTorch module (tfxc: from the source and the weights file) to what one ships, and the peak memory of it
+build       from the PyTorch module (tfxc: from the source and the weights file) to what one ships, in seconds and seconds of
+            processor time, and the peak memory of it
 artefact    what one ships; `code` is what is left of it without the weights; `libraries` the shared objects that the
             engine loads beside it
 first       from a loaded engine and an artefact in the page cache to the first result; imports are not counted
@@ -48,7 +49,7 @@ def spawn(command):
     took = last_json([sys.executable, "-S", str(HERE / "spawn.py"), *command])
     if took["status"] != 0:
         raise Failed(f"{command[0]} ended with {took['status']}")
-    return {"build_s": took["seconds"], "build_peak_bytes": took["peak_bytes"]}
+    return {"build_s": took["seconds"], "build_cpu_s": took["cpu_seconds"], "build_peak_bytes": took["peak_bytes"]}
 
 
 def tfxc_footprint(engine, model, batch, tokens, inputs, scratch):
@@ -80,7 +81,7 @@ def rival_footprint(engine, model, batch, tokens, inputs, scratch):
         command = [sys.executable, str(HERE / "fresh.py"), str(time.monotonic_ns()), *what, engine.name, model.name, form]
         return last_json([*command, str(batch), str(tokens), str(inputs), settings], **environment)
 
-    took = {"build_s": None, "build_peak_bytes": None}
+    took = {"build_s": None, "build_cpu_s": None, "build_peak_bytes": None}
     path = engine.build(model, form, batch, tokens)
     if engine.ships and not engine.options.quick:
         with tempfile.TemporaryDirectory(dir=scratch) as anew:
@@ -108,12 +109,12 @@ def print_table(records):
     def seconds(value):
         return "-" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
-    head = ("engine", "build s", "its MB", "artefact MB", "code MB", "libraries MB", "first s", "memory MB")
+    head = ("engine", "build s", "its cpu s", "its MB", "artefact MB", "code MB", "libraries MB", "first s", "memory MB")
     print("  " + f"{head[0]:14s}" + "".join(f"{h:>14s}" for h in head[1:]))
     for r in records:
         code = None if r["artefact_bytes"] is None else r["artefact_bytes"] - r["weight_bytes"]
         cells = (
-            seconds(r["build_s"]), mb(r["build_peak_bytes"]), mb(r["artefact_bytes"]), mb(code), mb(r["library_bytes"]),
+            seconds(r["build_s"]), seconds(r["build_cpu_s"]), mb(r["build_peak_bytes"]), mb(r["artefact_bytes"]), mb(code), mb(r["library_bytes"]),
             seconds(r["first_s"]), mb(r["peak_bytes"]),
         )  # fmt: skip
         print(f"  {r['engine']:14s}" + "".join(f"{c:>14s}" for c in cells))

@@ -20,6 +20,11 @@ def peak_bytes():
     return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
 
+def cpu_seconds():
+    """Of this process and its children, compilers among them."""
+    return sum(os.times()[:4])
+
+
 def library_bytes():
     """Of the shared objects of Python's packages that are loaded, but for those of NumPy, which only feeds the engine."""
     paths = {line.split()[-1] for line in pathlib.Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
@@ -29,10 +34,11 @@ def library_bytes():
 def build(engine, model, form, path, batch, tokens, inputs):
     from engines.base import quiet
 
-    begin = time.monotonic_ns()
+    begin, cpu_begin = time.monotonic_ns(), cpu_seconds()
     with quiet():
         engine.make(model, form, batch, tokens, pathlib.Path(path + engine.suffix))
-    return {"build_s": (time.monotonic_ns() - begin) * 1e-9, "build_peak_bytes": peak_bytes()}
+    took = (time.monotonic_ns() - begin) * 1e-9
+    return {"build_s": took, "build_cpu_s": cpu_seconds() - cpu_begin, "build_peak_bytes": peak_bytes()}
 
 
 def load(engine, model, form, path, batch, tokens, inputs):

@@ -59,7 +59,8 @@ def plot(records, path):
     engines = [e for e in _COLOURS if any(e in f for f in shapes.values())]
     engines += sorted({e for f in shapes.values() for e in f} - set(engines))
     baseline = records[0]["baseline"]
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.17 * sum(len(f) + 1.5 for f in shapes.values())))
+    height = 1.5 + 0.17 * sum(len(f) + 1.5 for f in shapes.values())
+    figure, axes = pyplot.subplots(figsize=(9, height), layout="constrained")
     y, ticks, labels = 0.0, [], []
     for (model, batch, tokens), found in shapes.items():
         top = y
@@ -78,12 +79,11 @@ def plot(records, path):
     axes.invert_yaxis()
     axes.axvline(1, color="#222222", linewidth=0.8)
     axes.set_xlim(0, 1.18 * max(r["ratio_p75"] for r in records))
-    axes.set_xlabel(f"time over {baseline}'s: longer is slower (bar: median of rounds; whisker: middle half)")
-    axes.set_title(f"{records[0]['processor']}, {records[0]['threads']} thread(s), f32", fontsize=9)
+    where = f"{records[0]['processor']}, {records[0]['threads']} thread(s), f32"
+    axes.set_xlabel(f"time over {baseline}'s: longer is slower (bar: median of rounds; whisker: middle half)\n{where}", fontsize=8)
     handles = [pyplot.Rectangle((0, 0), 1, 1, color=_COLOURS.get(e, "#888888")) for e in engines]
     versions = {r["engine"]: r["version"] for r in records}
-    axes.legend(handles, [f"{e} {versions[e]}" for e in engines], fontsize=7, loc="lower right")
+    figure.legend(handles, [f"{e} {versions[e]}" for e in engines], fontsize=7, ncols=3, loc="outside upper center")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    figure.tight_layout()
     figure.savefig(pathlib.Path(path), dpi=130)

@@ -18,7 +18,7 @@ os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ.get("TFXC_BENCH_INDUCTOR", st
 
 class _Torch(Engine):
     package = "torch"
-    needs = ("torch", "transformers")
+    needs = ("torch", "transformers.models.bert.modeling_bert", "transformers.models.vit.modeling_vit")
 
     def __init__(self, options):
         super().__init__(options)
@@ -56,6 +56,7 @@ class _Inductor(_Torch):
 
 class TorchCompile(_Inductor):
     name = "torch.compile"
+    needs = (*_Torch.needs, "torch._dynamo", "torch._inductor.compile_fx")
     ships = False
     quick = False  # tracing takes ten seconds even when Inductor's cache has the rest
 
@@ -77,6 +78,7 @@ class TorchCompile(_Inductor):
 
 class AotInductor(_Inductor):
     name = "aotinductor"
+    needs = ("torch", "torch._inductor.package")
     suffix = ".pt2"
 
     def shipped_form(self, model):

@@ -5,6 +5,7 @@
 BEGIN is the monotonic clock, in ns, when the process was started. Times count from when the engine's modules are imported.
 """
 
+import importlib
 import json
 import os
 import pathlib
@@ -65,8 +66,10 @@ def main(what, path, name, model_name, form, batch, tokens, inputs, options):
 
     with np.load(inputs) as stored:
         arrays = {k: stored[k] for k in stored.files}
-    engine = ENGINES[name](options)
-    print(json.dumps({"build": build, "load": load}[what](engine, MODELS[model_name], form, path, int(batch), int(tokens), arrays)))
+    engine, model = ENGINES[name](options), MODELS[model_name]
+    if model.imports and (what == "build" or not engine.ships):
+        importlib.import_module(model.imports)
+    print(json.dumps({"build": build, "load": load}[what](engine, model, form, path, int(batch), int(tokens), arrays)))
 
 
 main(*sys.argv[2:])

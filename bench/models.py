@@ -35,6 +35,7 @@ class Model:
     tolerance: float = 2e-5  # how far an output may be from the f64 reference, as a share of its largest magnitude
     dtype: str = "f32"
     max_tokens: int | None = None  # when inputs have an axis of tokens, the second one
+    imports: str | None = None  # what `module` imports
     plain: bool = True  # whether `module` can write attention out ("eager"), for the older exporter
     onnx_type: str = "bert"  # what onnxruntime's offline optimizer calls this family
     heads: int = 0  # told to that optimizer
@@ -219,6 +220,7 @@ def _bert(name, source, sizes, **row):
         batches=(1, 8),
         max_batch=32,
         max_tokens=512,
+        imports="transformers.models.bert.modeling_bert",
         heads=sizes["num_attention_heads"],
         dim=sizes["hidden_size"],
         **row,
@@ -252,6 +254,7 @@ _ROWS = [
         batches=(1, 8),
         max_batch=64,
         max_tokens=512,
+        imports="transformers.models.bert.modeling_bert",
         heads=12,
         dim=384,
         quick=((1, 16), (1, 128)),
@@ -278,6 +281,7 @@ _ROWS = [
         tokens=(197,),
         batches=(1, 8),
         max_batch=32,
+        imports="transformers.models.vit.modeling_vit",
         onnx_type="vit",
         heads=12,
         dim=768,

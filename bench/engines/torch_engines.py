@@ -18,7 +18,7 @@ os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ.get("TFXC_BENCH_INDUCTOR", st
 
 class _Torch(Engine):
     package = "torch"
-    needs = ("torch", "transformers.models.bert.modeling_bert", "transformers.models.vit.modeling_vit")
+    needs = ("torch",)
 
     def __init__(self, options):
         super().__init__(options)

@@ -40,7 +40,7 @@ def made(name, depends_on, make, suffix="", only_cached=False):
     if path.exists():
         return path
     if only_cached:
-        raise NotCached(f"{path.name} is not in {FOLDER} yet: bench/run --prepare makes it")
+        raise NotCached("not in the cache yet (bench/run --prepare)")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=FOLDER) as scratch:
         new = pathlib.Path(scratch) / path.name

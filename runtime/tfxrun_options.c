@@ -151,7 +151,7 @@ static const struct {
     {"--rtol", "R", "tolerated: |got - expected| <= A + R * |expected| (default 1e-4;\noutputs of f16 and bf16: 1e-2)",
      set_rtol},
     {"--atol", "A", "(default 1e-5; outputs of f16 and bf16: 1e-3)", set_atol},
-    {"--bench", NULL, "time runs: median, 90th percentile, minimum", set_bench},
+    {"--bench", NULL, "time runs: median, 90th percentile, minimum; also the start, and memory", set_bench},
     {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup},
     {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats},
     {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile},

@@ -9,6 +9,7 @@
 #include "frontend/format.h"
 #include "frontend/frontend.h"
 #include "ir/interp_files.h"
+#include "ir/kir/kcost.h"
 #include "passes/pass.h"
 #include "support/depfile.h"
 #include "support/embedded.h"
@@ -34,6 +35,7 @@ typedef enum {
     EMIT_KIR,
     EMIT_PTX,
     EMIT_HEADER,
+    EMIT_COSTS,
     EMIT_NOTHING,
     EMIT_COUNT
 } emit_kind;
@@ -50,11 +52,13 @@ static const struct {
     [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled", false},
     [EMIT_PTX] = {"ptx", ".ptx", "PTX of the GPU kernels in a .kir file (-mcpu=sm_90a picks the target)", false},
     [EMIT_HEADER] = {"h", ".h", "the C header alone", false},
+    [EMIT_COSTS] = {"costs", NULL, "JSON: what each kernel launch costs at the dims that --dim gives", false},
     [EMIT_NOTHING] = {"nothing", NULL, "check the program only", false},
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret,
+        *machine;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -114,13 +118,15 @@ static const struct {
     {"-mtriple=", "TRIPLE", "target triple (default: this machine)", INTO(target.triple)},
     {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma", INTO(target.features)},
     {"-O", "N", "optimisation level 0 to 3 (default: 2)", NOWHERE},
+    {"--machine=", "FILE", "description of the machine, as --calibrate-machine writes it (default: by the processor)",
+     INTO(machine)},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
-    {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)",
+    {"--entry=", "NAME", "with --interpret and --emit=costs: which of the model's entries (default: the first)",
      INTO(interpretation.entry)},
     {"--input=", "NAME=FILE", "with --interpret: an input (.npy); FILE.npz alone: all of them", NOWHERE},
     {"--save=", "NAME=FILE", "with --interpret: where an output goes (.npy); FILE.npz alone: all of them", NOWHERE},
-    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows", NOWHERE},
+    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows; with --emit=costs: any dim", NOWHERE},
     {"--state=", "FILE", "with --interpret=tir: where states come from, if it exists, and go to (.npz)",
      INTO(interpretation.states)},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
@@ -364,7 +370,8 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     o->input = o->inputs.data[0];
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
     const interpretation *run = &o->interpretation;
-    if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len || run->dims.len || run->states))
+    bool costs = o->emit_given && o->emit == EMIT_COSTS;
+    if (!o->interpret && (run->inputs.len || run->outputs.len || run->states || (!costs && (run->entry || run->dims.len))))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
     if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
@@ -432,12 +439,28 @@ static bool run_passes(session *s, module *m)
     return passes_run(m, &ps) == STATUS_OK;
 }
 
-static kmodule *lower(session *s, module *m)
+/* The machine that the target runs on: from a file where one is named; nothing else is looked for, so that equal flags
+ * give equal artefacts. */
+static bool describe_machine(session *s, const codegen_target *t, machine *out)
+{
+    *out = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
+    if (t->native) machine_take_caches(s->a, out);
+    if (!s->o.machine) return true;
+    const char *why;
+    const source_file *f = source_read(s->sources, s->o.machine, s->o.machine, &why);
+    if (!f) {
+        cannot_read(s, s->o.machine, why);
+        return false;
+    }
+    return machine_parse(s->a, s->names, s->d, f, out);
+}
+
+/* `on` becomes the machine. */
+static kmodule *lower(session *s, module *m, machine *on)
 {
     codegen_target t;
-    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return NULL;
-    lower_target lt = {
-        .vector_floats = t.vector_bytes / 4, .registers = t.registers, .l1_bytes = 32768, .l2_bytes = 524288};
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t) || !describe_machine(s, &t, on)) return NULL;
+    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers, .machine = on};
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;
     expand_math(km);
@@ -530,6 +553,19 @@ static bool write_artefact(session *s, module *m, kmodule *km)
                           .weights_path = s->o.external_weights,
                           .header_path = header_path(s)};
     return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
+}
+
+static bool write_costs(session *s, module *m, const kmodule *km, const machine *on)
+{
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    const function *entry;
+    klaunch_costs costs;
+    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
+    const kfunction *plan = kmodule_find(km, entry->name);
+    if (!plan_cost(plan, dims, on, s->a, &costs)) return usage_error(s, "a size of '%s' cannot be computed", entry->name);
+    strbuf b = strbuf_new(s->a);
+    costs_print_json(plan, dims, on, &costs, &b);
+    return write_text(s, s->o.output, &b);
 }
 
 /* ---- formatting ---- */
@@ -649,8 +685,10 @@ static bool write_model(session *s, module *m)
     }
     if (s->o.emit == EMIT_PTX)
         return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
-    kmodule *km = lower(s, m);
+    machine on;
+    kmodule *km = lower(s, m, &on);
     if (!km) return false;
+    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km, &on);
     if (s->o.interpret) return interpret(&s->o.interpretation, m, km, s->a, s->d);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);

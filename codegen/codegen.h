@@ -23,6 +23,7 @@ typedef struct {
     int registers;     /* vector registers */
     bool fma;          /* fused multiply-add exists: only then is compiled code bit-equal to the interpreter */
     bool f16;          /* conversion between f16 and f32 is an instruction */
+    bool native;       /* the processor is this machine's, found out and not named */
     uint64_t required; /* bits of rt_cpu.def that the compiled code may use */
     const char *triple, *cpu, *features; /* as given to LLVM, in the arena */
 } codegen_target;

@@ -229,7 +229,7 @@ static bool finite_only(const char *program)
     return !strcmp(program, "attention.tir");
 }
 
-static const lower_target wide = {.vector_floats = 16, .registers = 32, .l1_bytes = 32768, .l2_bytes = 524288};
+static const lower_target wide = {.vector_floats = 16, .registers = 32};
 
 /* Every `every`th size. */
 static void check_sizes(lowered *l, const char *program, size_t every)
@@ -264,8 +264,7 @@ static void check_program(void **state)
     release(&l);
     /* The schedules for 8 and 4 lanes. */
     for (int floats = 8; floats >= 4; floats /= 2) {
-        l = lower_program(
-            *state, (lower_target){.vector_floats = floats, .registers = 16, .l1_bytes = 32768, .l2_bytes = 524288});
+        l = lower_program(*state, (lower_target){.vector_floats = floats, .registers = 16});
         expand_math(l.km);
         check_sizes(&l, *state, 4);
         release(&l);

@@ -57,8 +57,7 @@ static const struct {
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret,
-        *machine;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -371,7 +370,8 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
     const interpretation *run = &o->interpretation;
     bool costs = o->emit_given && o->emit == EMIT_COSTS;
-    if (!o->interpret && (run->inputs.len || run->outputs.len || run->states || (!costs && (run->entry || run->dims.len))))
+    if (!o->interpret &&
+        (run->inputs.len || run->outputs.len || run->states || (!costs && (run->entry || run->dims.len))))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
     if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
@@ -562,7 +562,8 @@ static bool write_costs(session *s, module *m, const kmodule *km, const machine 
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
     const kfunction *plan = kmodule_find(km, entry->name);
-    if (!plan_cost(plan, dims, on, s->a, &costs)) return usage_error(s, "a size of '%s' cannot be computed", entry->name);
+    if (!plan_cost(plan, dims, on, s->a, &costs))
+        return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);
     costs_print_json(plan, dims, on, &costs, &b);
     return write_text(s, s->o.output, &b);

@@ -6,8 +6,8 @@
 #include "ir/machine.h"
 
 typedef struct {
-    int vector_floats; /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
-    int registers;     /* vector registers: 32 or 16 */
+    int vector_floats;      /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
+    int registers;          /* vector registers: 32 or 16 */
     const machine *machine; /* its caches and ceilings; NULL: a typical one with such vectors */
 } lower_target;
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LAUNCH_NS 100 /* measured between two kernels of a plan on one worker: the plan's stores, the call, the clock */
+#define LAUNCH_NS 100 /* measured between two kernels of a plan on one worker: the plan's stores, the call, the clock \
+                       */
 
 typedef struct {
     const char *name;

@@ -399,10 +399,7 @@ static void walk_op(walk *w, const kop *o, part *p, uint32_t depth)
     case KOP_WHILE: walk_while(w, o, p, depth); return;
     case KOP_LAUNCH: w->launch(w->arg, o); return;
     case KOP_STORE: count_access(w, p, &o->mem[0], o->operands[0]->ty.tile, true); return;
-    case KOP_COPY:
-        count_access(w, p, &o->mem[0], o->shape, true);
-        count_access(w, p, &o->mem[1], o->shape, false);
-        return;
+    case KOP_COPY: count_access(w, p, &o->mem[1], o->shape, false); return; /* shared memory is no cache */
     case KOP_LOAD: count_access(w, p, &o->mem[0], o->results[0]->ty.tile, false); break;
     default: count_arithmetic(w, p, o);
     }

@@ -38,20 +38,13 @@ typedef struct {
 /* `dims`: one value per symbol of f->dims. The result lies in `a`. NAN where a size cannot be computed. */
 kcost kernel_cost(const kfunction *f, const int64_t *dims, const machine *m, arena *a);
 
-typedef enum {
-    KBOUND_FMA,
-    KBOUND_L1,
-    KBOUND_L2,
-    KBOUND_L3,
-    KBOUND_DRAM,
-    KBOUND_LAUNCH
-} kbound;
+typedef enum { KBOUND_FMA, KBOUND_L1, KBOUND_L2, KBOUND_L3, KBOUND_DRAM, KBOUND_LAUNCH } kbound;
 const char *kbound_name(kbound b); /* "fma", "L2", "dram" */
 
 typedef struct {
     double from[KCOST_COUNT]; /* bytes that each level delivers or takes */
-    double us;                 /* the greatest of operations over peak, bytes over bandwidth, the launch itself */
-    kbound bound;              /* which that is */
+    double us;                /* the greatest of operations over peak, bytes over bandwidth, the launch itself */
+    kbound bound;             /* which that is */
 } kestimate;
 
 /* `at`: where each parameter lies when the kernel starts (NULL: all in memory). One worker. */
@@ -68,8 +61,9 @@ typedef struct {
 } klaunch_cost;
 typedef VEC(klaunch_cost) klaunch_costs;
 
-/* The launches of a plan in order, those of both ways where a run decides. Weights come from memory unless all of the plan's fit the last level; other buffers
- * from the level that still holds them, by the bytes touched since they were. False when a dim cannot be computed. */
+/* The launches of a plan in order, those of both ways where a run decides. Weights come from memory unless all of the
+ * plan's fit the last level; other buffers from the level that still holds them, by the bytes touched since they were.
+ * False when a dim cannot be computed. */
 bool plan_cost(const kfunction *plan, const int64_t *dims, const machine *m, arena *a, klaunch_costs *out);
 
 /* The text of --emit=costs. */

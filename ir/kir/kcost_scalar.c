@@ -103,8 +103,10 @@ static kinterval map(kop_kind op, const kinterval *in)
     case KOP_MIN: return make(least(x.lo, y.lo), least(x.hi, y.hi));
     case KOP_MAX: return make(greatest(x.lo, y.lo), greatest(x.hi, y.hi));
     case KOP_NEG: return negate(x);
-    case KOP_EQ: return truth(kinterval_is_point(x) && kinterval_is_point(y) && x.lo == y.lo, x.hi < y.lo || y.hi < x.lo);
-    case KOP_NE: return truth(x.hi < y.lo || y.hi < x.lo, kinterval_is_point(x) && kinterval_is_point(y) && x.lo == y.lo);
+    case KOP_EQ:
+        return truth(kinterval_is_point(x) && kinterval_is_point(y) && x.lo == y.lo, x.hi < y.lo || y.hi < x.lo);
+    case KOP_NE:
+        return truth(x.hi < y.lo || y.hi < x.lo, kinterval_is_point(x) && kinterval_is_point(y) && x.lo == y.lo);
     case KOP_LT: return truth(x.hi < y.lo, x.lo >= y.hi);
     case KOP_LE: return truth(x.hi <= y.lo, x.lo > y.hi);
     case KOP_GT: return truth(x.lo > y.hi, x.hi <= y.lo);

@@ -7,6 +7,7 @@
 #include "codegen/describe.h"
 #include "codegen/lower.h"
 #include "ir/interp.h"
+#include "ir/kir/kcost.h"
 #include "ir/kir/kinterp.h"
 
 #include <dirent.h>
@@ -190,6 +191,26 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
                 l->exact ? 0 : 2e-5);
 }
 
+/* What the cost model counts without running anything is what the interpreter did. */
+static void check_costs(lowered *l, const kfunction *plan, const int64_t *dims, const kinterp_result *did,
+                        const char *what)
+{
+    machine m = machine_default(l->a, "", 256, 16);
+    klaunch_costs costs;
+    double flops = 0, loaded = 0, stored = 0;
+    if (!plan_cost(plan, dims, &m, l->a, &costs)) fail_msg("%s: no costs", what);
+    vec_foreach (klaunch_cost, c, &costs) {
+        if (!c->cost.exact) return;
+        flops += c->cost.flops;
+        loaded += c->cost.loaded;
+        stored += c->cost.stored;
+    }
+    if (flops != (double)did->flops || loaded != (double)did->bytes_loaded || stored != (double)did->bytes_stored)
+        fail_msg("%s: counted %.0f FLOPs, %.0f bytes loaded, %.0f stored; done %llu, %llu, %llu", what, flops, loaded,
+                 stored, (unsigned long long)did->flops, (unsigned long long)did->bytes_loaded,
+                 (unsigned long long)did->bytes_stored);
+}
+
 static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
 {
     const function *f = l->m->functions.data[entry];
@@ -209,11 +230,13 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
     for (uint32_t i = 0; ok && i < c.n_results; i++) c.params[c.n_args + i] = bind_tensor(l, c.want[i]);
     if (ok) clear_results(&c);
     kinterp_options ko = {.seed = seed | 1};
-    ok = ok && kinterp_run(plan, dims, c.params, &ko, l->a, l->d, NULL);
+    kinterp_result did;
+    ok = ok && kinterp_run(plan, dims, c.params, &ko, l->a, l->d, &did);
     if (!ok) {
         show(l);
         fail_msg("%s failed", c.what);
     }
+    check_costs(l, plan, dims, &did, c.what);
     tensor **kernels = ARENA_ARRAY(l->a, tensor *, c.n_results);
     for (uint32_t i = 0; i < c.n_results; i++) {
         kernels[i] = result(l, &c, i);

@@ -1,4 +1,5 @@
 /* tfxc: the driver. Arguments, the session, and the pipeline as prose; the only file that sees every room. */
+#include "codegen/calibrate.h"
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/header.h"
@@ -57,7 +58,8 @@ static const struct {
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine,
+        *calibrate;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -76,6 +78,7 @@ typedef struct {
     dim_ctx *dims;
     options o;
     weights_file *weights;
+    const source_file *machine; /* what --machine names; NULL: the default */
     jmp_buf out_of_memory;
 } session;
 
@@ -117,8 +120,10 @@ static const struct {
     {"-mtriple=", "TRIPLE", "target triple (default: this machine)", INTO(target.triple)},
     {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma", INTO(target.features)},
     {"-O", "N", "optimisation level 0 to 3 (default: 2)", NOWHERE},
-    {"--machine=", "FILE", "description of the machine, as --calibrate-machine writes it (default: by the processor)",
-     INTO(machine)},
+    {"--machine=", "FILE",
+     "description of the machine; \"calibrated\": what --calibrate-machine kept (default: by -mcpu)", INTO(machine)},
+    {"--calibrate-machine", "", "measure this machine and keep that for --machine=calibrated", NOWHERE},
+    {"--calibrate-machine=", "FILE", "the same into a file", INTO(calibrate)},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
     {"--entry=", "NAME", "with --interpret and --emit=costs: which of the model's entries (default: the first)",
@@ -260,6 +265,10 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--calibrate-machine")) {
+        o->calibrate = machine_calibrated_path(s->a);
+        return o->calibrate || usage_error(s, "no home directory to keep a machine in: say %s=FILE", arg);
+    }
     if (!strcmp(arg, "--format") || !strcmp(arg, "--format=check")) {
         o->format = arg[8] ? FORMAT_CHECK : FORMAT_WRITE;
         return true;
@@ -365,6 +374,16 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
         ok = usage_error(s, "a second input file, '%s'", o->inputs.data[1]);
     if (!ok) return false;
     if (o->print_blocks) return true;
+    if (o->calibrate) {
+        if (o->inputs.len)
+            return usage_error(s, "--calibrate-machine compiles nothing: '%s' is left over", *o->inputs.data);
+        if (o->target.triple || o->target.features || (o->target.cpu && strcmp(o->target.cpu, "native")))
+            return usage_error(s, "--calibrate-machine measures the machine that it runs on: %s does not go with it",
+                               o->target.triple     ? "-mtriple"
+                               : o->target.features ? "-mattr"
+                                                    : "-mcpu");
+        return true;
+    }
     if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
     o->input = o->inputs.data[0];
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
@@ -439,20 +458,35 @@ static bool run_passes(session *s, module *m)
     return passes_run(m, &ps) == STATUS_OK;
 }
 
-/* The machine that the target runs on: from a file where one is named; nothing else is looked for, so that equal flags
- * give equal artefacts. */
+/* A calibrated machine is read only where the command line says so: equal flags give equal artefacts. */
+static bool read_machine(session *s)
+{
+    const char *why, *path = s->o.machine;
+    if (!path || !strcmp(path, "default")) return true;
+    if (!strcmp(path, "calibrated")) path = machine_calibrated_path(s->a);
+    if (!path) return usage_error(s, "there is no home directory that could hold a %s machine", s->o.machine);
+    s->machine = source_read(s->sources, path, path, &why);
+    if (!s->machine) cannot_read(s, path, why);
+    return s->machine;
+}
+
+/* The machine that the target runs on. */
 static bool describe_machine(session *s, const codegen_target *t, machine *out)
 {
     *out = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
     if (t->native) machine_take_caches(s->a, out);
-    if (!s->o.machine) return true;
-    const char *why;
-    const source_file *f = source_read(s->sources, s->o.machine, s->o.machine, &why);
-    if (!f) {
-        cannot_read(s, s->o.machine, why);
-        return false;
-    }
-    return machine_parse(s->a, s->names, s->d, f, out);
+    if (!s->machine) return true;
+    if (!machine_parse(s->a, s->names, s->d, s->machine, out)) return false;
+    if (out->vector_bits == 8 * t->vector_bytes && out->vector_registers == t->registers) return true;
+    diag *g = diag_warning(s->d, (span){0, 0}, "this machine is not the target");
+    diag_in_file(g, s->machine->name);
+    diag_code(g, "machine");
+    diag_expected(g, "%d vector registers of %d bits", t->registers, 8 * t->vector_bytes);
+    diag_got(g, "%lld of %lld bits", (long long)out->vector_registers, (long long)out->vector_bits);
+    diag_note(g, "its rates and sizes are used all the same");
+    out->vector_bits = 8 * t->vector_bytes;
+    out->vector_registers = t->registers;
+    return true;
 }
 
 /* `on` becomes the machine. */
@@ -639,6 +673,41 @@ static bool print_blocks(session *s)
     return ok && write_text(s, "-", &b);
 }
 
+/* ---- this machine ---- */
+
+/* The directories above a file of the user's configuration. */
+static bool make_directories(session *s, const char *path)
+{
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        const char *dir = arena_strndup(s->a, path, (size_t)(slash - path));
+        if (!mkdir(dir, 0777) || errno == EEXIST) continue;
+        diag *g = diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(errno));
+        diag_in_file(g, dir);
+        diag_code(g, "cannot-write");
+        return false;
+    }
+    return true;
+}
+
+static bool calibrate(session *s)
+{
+    codegen_target t;
+    machine m;
+    strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
+    const char *kept = machine_calibrated_path(s->a);
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return false;
+    if (kept && !strcmp(kept, s->o.calibrate) && !make_directories(s, kept)) return false;
+    m = machine_default(s->a, t.cpu, 8 * t.vector_bytes, t.registers);
+    machine_take_caches(s->a, &m);
+    if (!machine_calibrate(&m, &s->o.target, s->a, s->names, s->sources, s->d, &report)) return false;
+    machine_print(&m, &text);
+    bool shown = !strcmp(s->o.calibrate, "-"); /* then standard output holds the machine alone */
+    if (!write_text(s, s->o.calibrate, &text)) return false;
+    if (!shown) strbuf_addf(&report, "kept in %s\n", s->o.calibrate);
+    fputs(report.s, shown ? stderr : stdout);
+    return true;
+}
+
 /* ---- the whole way ---- */
 
 /* A .kir file, as it was read. NULL with diagnostics. */
@@ -705,7 +774,7 @@ static bool compile(session *s)
     bool kernels_alone = has_extension(s->o.input, ".kir");
     kmodule *km = kernels_alone ? read_kernels(s) : NULL;
     module *m = kernels_alone ? NULL : read_model(s);
-    if (!km && !m) return false;
+    if ((!km && !m) || !read_machine(s)) return false;
     file_names inputs = files_read(s, m);
     outfile depfile;
     return outputs_are_apart(s, &inputs) && write_depfile(s, &inputs, &depfile) &&
@@ -717,6 +786,7 @@ static bool work(session *s)
 {
     if (s->o.format) return format_all(s);
     if (s->o.print_blocks) return print_blocks(s);
+    if (s->o.calibrate) return calibrate(s);
     return compile(s);
 }
 

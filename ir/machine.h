@@ -25,6 +25,10 @@ machine machine_default(arena *a, const char *cpu, int vector_bits, int vector_r
 /* The cache sizes of the machine that runs, as far as the system tells plausible ones. */
 void machine_take_caches(arena *a, machine *m);
 
+/* Where tfxc --calibrate-machine keeps what it measured: $XDG_CONFIG_HOME/tfxc/machine, or below ~/.config. NULL: there
+ * is no home. It is read only where a flag asks for it. */
+const char *machine_calibrated_path(arena *a);
+
 void machine_print(const machine *m, strbuf *out); /* the text form, each key with its meaning */
 /* Keys that the file lacks stay as they are in *m. False with located errors. */
 bool machine_parse(arena *a, interner *names, diags *d, const source_file *f, machine *m);

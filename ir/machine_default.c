@@ -2,12 +2,14 @@
 #include "ir/machine.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LAUNCH_NS 100 /* measured between two kernels of a plan on one worker: the plan's stores, the call, the clock \
-                       */
+#define LAUNCH_NS                                                                                       \
+    100 /* measured between two kernels of a plan on one worker: the plan's stores, the call, the clock \
+         */
 
 typedef struct {
     const char *name;
@@ -35,9 +37,9 @@ static const cpu_facts *facts_of(const char *cpu)
 machine machine_default(arena *a, const char *cpu, int vector_bits, int vector_registers)
 {
     const cpu_facts *f = facts_of(cpu);
-    /* Two units at most work on vectors of the given width. */
-    double bits = f->fma_bits < 2 * vector_bits ? f->fma_bits : 2 * vector_bits;
-    double f32 = f->ghz * bits / 32 * 2;
+    /* At most two vectors are multiplied a cycle, and three loaded. */
+    double bits = fmin(f->fma_bits, 2 * vector_bits), f32 = f->ghz * bits / 32 * 2;
+    double l1 = fmin(f->l1_bytes, 3 * vector_bits / 8), l2 = fmin(f->l2_bytes, l1), l3 = fmin(f->l3_bytes, l2);
     return (machine){
         .name = arena_strndup(a, cpu, strlen(cpu)),
         .source = *f->name ? arena_printf(a, "defaults for %s", cpu) : "defaults",
@@ -54,9 +56,9 @@ machine machine_default(arena *a, const char *cpu, int vector_bits, int vector_r
         .f64_gflops = f32 / 2,
         .bf16_gflops = f->bf16 * f32,
         .int8_gops = f->int8 * f32,
-        .l1_gb_per_s = f->ghz * f->l1_bytes,
-        .l2_gb_per_s = f->ghz * f->l2_bytes,
-        .l3_gb_per_s = f->ghz * f->l3_bytes,
+        .l1_gb_per_s = f->ghz * l1,
+        .l2_gb_per_s = f->ghz * l2,
+        .l3_gb_per_s = f->ghz * l3,
         .dram_gb_per_s = f->dram_gb,
         .launch_ns = LAUNCH_NS,
     };
@@ -135,4 +137,11 @@ void machine_take_caches(arena *a, machine *m)
         take(&m->l2_bytes, sysconf(_SC_LEVEL2_CACHE_SIZE), levels[1].least, levels[1].greatest);
     }
     m->source = arena_printf(a, "%s, cache sizes of this machine", m->source);
+}
+
+const char *machine_calibrated_path(arena *a)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (config && *config == '/') return arena_printf(a, "%s/tfxc/machine", config);
+    return home && *home ? arena_printf(a, "%s/.config/tfxc/machine", home) : NULL;
 }

@@ -494,6 +494,10 @@ static kmodule *lower(session *s, module *m, machine *on)
 {
     codegen_target t;
     if (!codegen_target_describe(&s->o.target, s->a, s->d, &t) || !describe_machine(s, &t, on)) return NULL;
+    if (s->o.passes.remarks) {
+        diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
+        diag_in_file(g, "tfxc");
+    }
     lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers, .machine = on};
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;

@@ -6,6 +6,7 @@
 #include "codegen/lower.h"
 #include "codegen/outfile.h"
 #include "codegen/ptx.h"
+#include "codegen/tune.h"
 #include "frontend/blocks.h"
 #include "frontend/format.h"
 #include "frontend/frontend.h"
@@ -59,7 +60,7 @@ static const struct {
 
 typedef struct {
     const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine,
-        *calibrate;
+        *calibrate, *tune, *tuned;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -79,6 +80,9 @@ typedef struct {
     options o;
     weights_file *weights;
     const source_file *machine; /* what --machine names; NULL: the default */
+    tuned *tuned;               /* what --tuned names, and what --tune found; NULL: nothing */
+    codegen_target target;
+    machine on; /* the target's machine */
     jmp_buf out_of_memory;
 } session;
 
@@ -124,13 +128,16 @@ static const struct {
      "description of the machine; \"calibrated\": what --calibrate-machine kept (default: by -mcpu)", INTO(machine)},
     {"--calibrate-machine", "", "measure this machine and keep that for --machine=calibrated", NOWHERE},
     {"--calibrate-machine=", "FILE", "the same into a file", INTO(calibrate)},
+    {"--tuned=", "FILE", "measured schedules, which win over the compiler's rules", INTO(tuned)},
+    {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
+    {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
-    {"--entry=", "NAME", "with --interpret and --emit=costs: which of the model's entries (default: the first)",
+    {"--entry=", "NAME", "with --interpret, --emit=costs and --tune: which of the model's entries (default: the first)",
      INTO(interpretation.entry)},
     {"--input=", "NAME=FILE", "with --interpret: an input (.npy); FILE.npz alone: all of them", NOWHERE},
     {"--save=", "NAME=FILE", "with --interpret: where an output goes (.npy); FILE.npz alone: all of them", NOWHERE},
-    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows; with --emit=costs: any dim", NOWHERE},
+    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows; with --emit=costs and --tune: any dim", NOWHERE},
     {"--state=", "FILE", "with --interpret=tir: where states come from, if it exists, and go to (.npz)",
      INTO(interpretation.states)},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
@@ -265,6 +272,10 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--tune")) {
+        o->tune = ""; /* named when the model is */
+        return true;
+    }
     if (!strcmp(arg, "--calibrate-machine")) {
         o->calibrate = machine_calibrated_path(s->a);
         return o->calibrate || usage_error(s, "no home directory to keep a machine in: say %s=FILE", arg);
@@ -296,6 +307,10 @@ static emit_kind emit_of_extension(const char *path)
 static bool choose_output(session *s)
 {
     options *o = &s->o;
+    if (o->tune && !o->output && !o->emit_given) {
+        o->emit = EMIT_NOTHING;
+        o->emit_given = true;
+    }
     if (!o->output && !(o->emit_given && o->emit == EMIT_NOTHING))
         return usage_error(s, "no output: say -o FILE%s", "");
     emit_kind named = o->output ? emit_of_extension(o->output) : EMIT_NOTHING;
@@ -386,12 +401,18 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
     }
     if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
     o->input = o->inputs.data[0];
+    if (o->tune && !*o->tune) {
+        const char *dot = strrchr(o->input, '.');
+        o->tune =
+            arena_printf(s->a, "%.*s.schedules", (int)(dot ? dot - o->input : (ptrdiff_t)strlen(o->input)), o->input);
+    }
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
     const interpretation *run = &o->interpretation;
-    bool costs = o->emit_given && o->emit == EMIT_COSTS;
+    bool costs = (o->emit_given && o->emit == EMIT_COSTS) || o->tune;
     if (!o->interpret &&
         (run->inputs.len || run->outputs.len || run->states || (!costs && (run->entry || run->dims.len))))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
+    if (o->tune && o->interpret) return usage_error(s, "--tune and --interpret are two things%s", ""), false;
     if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
     o->emit = EMIT_NOTHING;
@@ -470,37 +491,59 @@ static bool read_machine(session *s)
     return s->machine;
 }
 
-/* The machine that the target runs on. */
-static bool describe_machine(session *s, const codegen_target *t, machine *out)
+static bool read_schedules(session *s)
 {
-    *out = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
-    if (t->native) machine_take_caches(s->a, out);
-    if (!s->machine) return true;
-    if (!machine_parse(s->a, s->names, s->d, s->machine, out)) return false;
-    if (out->vector_bits == 8 * t->vector_bytes && out->vector_registers == t->registers) return true;
+    const char *why;
+    if (!s->o.tuned) return true;
+    const source_file *f = source_read(s->sources, s->o.tuned, s->o.tuned, &why);
+    if (!f) {
+        cannot_read(s, s->o.tuned, why);
+        return false;
+    }
+    s->tuned = tuned_parse(s->a, s->names, s->d, f);
+    return s->tuned;
+}
+
+/* The target and the machine that it is. */
+static bool describe_target(session *s)
+{
+    codegen_target *t = &s->target;
+    machine *on = &s->on;
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, t)) return false;
+    *on = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
+    if (t->native) machine_take_caches(s->a, on);
+    if (s->machine && !machine_parse(s->a, s->names, s->d, s->machine, on)) return false;
+    if (s->o.passes.remarks) {
+        diag *g =
+            diag_add(s->d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
+        diag_in_file(g, "tfxc");
+    }
+    if (on->vector_bits == 8 * t->vector_bytes && on->vector_registers == t->registers) return true;
     diag *g = diag_warning(s->d, (span){0, 0}, "this machine is not the target");
     diag_in_file(g, s->machine->name);
     diag_code(g, "machine");
     diag_expected(g, "%d vector registers of %d bits", t->registers, 8 * t->vector_bytes);
-    diag_got(g, "%lld of %lld bits", (long long)out->vector_registers, (long long)out->vector_bits);
+    diag_got(g, "%lld of %lld bits", (long long)on->vector_registers, (long long)on->vector_bits);
     diag_note(g, "its rates and sizes are used all the same");
-    out->vector_bits = 8 * t->vector_bytes;
-    out->vector_registers = t->registers;
+    on->vector_bits = 8 * t->vector_bytes;
+    on->vector_registers = t->registers;
     return true;
 }
 
-/* `on` becomes the machine. */
-static kmodule *lower(session *s, module *m, machine *on)
+static lower_target lowering_target(session *s)
 {
-    codegen_target t;
-    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t) || !describe_machine(s, &t, on)) return NULL;
-    if (s->o.passes.remarks) {
-        diag *g = diag_add(s->d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
-        diag_in_file(g, "tfxc");
-    }
-    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers, .machine = on};
+    return (lower_target){.vector_floats = s->target.vector_bytes / 4,
+                          .registers = s->target.registers,
+                          .machine = &s->on,
+                          .tuned = s->tuned};
+}
+
+static kmodule *lower(session *s, module *m)
+{
+    lower_target lt = lowering_target(s);
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;
+    if (s->tuned && s->o.passes.remarks) tuned_report_unused(s->tuned, &lt, s->d);
     expand_math(km);
     return kmodule_verify(km, s->d) ? km : NULL;
 }
@@ -539,11 +582,12 @@ static file_names files_read(session *s, const module *m)
 /* No output takes the place of an input or of another output. */
 static bool outputs_are_apart(session *s, const file_names *inputs)
 {
-    const char *outputs[] = {s->o.output, s->o.external_weights, header_path(s), s->o.depfile};
+    const char *outputs[] = {s->o.output, s->o.external_weights, header_path(s), s->o.depfile, s->o.tune};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
+        bool updates = outputs[i] == s->o.tune && s->o.tuned && same_file(outputs[i], s->o.tuned);
         vec_foreach (const char *, input, inputs)
-            if (same_file(outputs[i], *input))
+            if (!updates && same_file(outputs[i], *input))
                 return usage_error(s, "the output '%s' would replace what is read", outputs[i]);
         for (size_t k = 0; k < i; k++)
             if (outputs[k] && same_file(outputs[i], outputs[k]))
@@ -593,18 +637,49 @@ static bool write_artefact(session *s, module *m, kmodule *km)
     return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
 }
 
-static bool write_costs(session *s, module *m, const kmodule *km, const machine *on)
+static bool write_costs(session *s, module *m, const kmodule *km)
 {
     int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
     const function *entry;
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
     const kfunction *plan = kmodule_find(km, entry->name);
-    if (!plan_cost(plan, dims, on, s->a, &costs))
+    if (!plan_cost(plan, dims, &s->on, s->a, &costs))
         return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);
-    costs_print_json(plan, dims, on, &costs, &b);
+    costs_print_json(plan, dims, &s->on, &costs, &b);
     return write_text(s, s->o.output, &b);
+}
+
+/* The schedules of one entry's kernels, beside those that --tuned gave. */
+static bool tune_model(session *s, module *m)
+{
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    const function *entry;
+    codegen_target here;
+    codegen_options native = {0};
+    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims) ||
+        !codegen_target_describe(&native, s->a, s->d, &here))
+        return false;
+    if (strcmp(here.triple, s->target.triple) || (s->target.required & ~here.required))
+        return usage_error(s, "--tune runs the kernels, and this machine cannot run those for '%s'", s->target.cpu);
+    if (!s->tuned) {
+        s->tuned = ARENA_NEW(s->a, tuned);
+        s->tuned->a = s->a;
+    }
+    tuning t = {.m = m,
+                .entry = entry->name,
+                .dims = dims,
+                .target = lowering_target(s),
+                .options = &s->o.target,
+                .a = s->a,
+                .d = s->d};
+    strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
+    if (!tune(&t, s->tuned, &report)) return false;
+    tuned_print(s->tuned, &text);
+    bool shown = !strcmp(s->o.tune, "-");
+    fputs(report.s, shown ? stderr : stdout);
+    return write_text(s, s->o.tune, &text);
 }
 
 /* ---- formatting ---- */
@@ -718,6 +793,7 @@ static bool calibrate(session *s)
 static kmodule *read_kernels(session *s)
 {
     const char *path = s->o.input, *why;
+    if (s->o.tune) return usage_error(s, "--tune is for models, and '%s' holds kernels alone", path), NULL;
     if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path), NULL;
     const source_file *f = source_read(s->sources, path, path, &why);
     if (!f) {
@@ -751,6 +827,7 @@ static bool write_model(session *s, module *m)
 {
     if (!run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
+    if (s->o.tune && (!describe_target(s) || !tune_model(s, m))) return false;
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
         strbuf b = strbuf_new(s->a);
@@ -759,10 +836,10 @@ static bool write_model(session *s, module *m)
     }
     if (s->o.emit == EMIT_PTX)
         return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
-    machine on;
-    kmodule *km = lower(s, m, &on);
+    if (!s->o.tune && !describe_target(s)) return false;
+    kmodule *km = lower(s, m);
     if (!km) return false;
-    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km, &on);
+    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km);
     if (s->o.interpret) return interpret(&s->o.interpretation, m, km, s->a, s->d);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);
@@ -778,7 +855,7 @@ static bool compile(session *s)
     bool kernels_alone = has_extension(s->o.input, ".kir");
     kmodule *km = kernels_alone ? read_kernels(s) : NULL;
     module *m = kernels_alone ? NULL : read_model(s);
-    if ((!km && !m) || !read_machine(s)) return false;
+    if ((!km && !m) || !read_machine(s) || !read_schedules(s)) return false;
     file_names inputs = files_read(s, m);
     outfile depfile;
     return outputs_are_apart(s, &inputs) && write_depfile(s, &inputs, &depfile) &&

@@ -11,7 +11,7 @@ static int64_t within(int64_t v, int64_t least, int64_t most)
     return v < least ? least : v > most ? most : v;
 }
 
-matmul_schedule matmul_schedule_for(const lower_target *t, const matmul_shape *s)
+matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shape *s)
 {
     int64_t sum_bytes = (int64_t)dtype_bytes(s->sums, 1), lanes = t->vector_floats * 4 / sum_bytes;
     matmul_schedule r;

@@ -175,6 +175,33 @@ if XDG_CONFIG_HOME=$work/fresh "$tfxc" --calibrate-machine >"$work/stdout" 2>"$w
 else fail "calibration" "fails" "$work/stderr"
 fi
 
+# ---- schedules ----
+printf 'model m(x: f32[B, 48]) -> y: f32[B, 40]\n  where B <= 64\n  weights "w.safetensors"\n{\n  return linear(x, out = 40)\n}\n' >tune.tfx
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 40 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0\n' >my.schedules
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0\n' >other.schedules
+kernels() { "$tfxc" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - "$@"; }
+if kernels --tuned=my.schedules | grep -q 'f32<5x8>' && ! kernels | grep -q 'f32<5x8>'; then pass
+else fail "schedules" "are not used"
+fi
+says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no such matmul: this line is not used
+  2 | matmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0
+    | ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - --tuned=other.schedules --run-pass=dce --remarks
+says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules
+says "no such schedules" 1 "none.schedules: error: No such file or directory" tune.tfx --weights=random --emit=kir -o - --tuned=none.schedules
+says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim" tune.tfx --weights=random --tune
+says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune -mtriple=aarch64-linux-gnu
+says "tuning and interpreting" 2 "tfxc: error: --tune and --interpret are two things" tune.tfx --weights=random --tune --interpret=kir
+says "tuning kernels alone" 1 "tfxc: error: --tune is for models, and 'k.kir' holds kernels alone" k.kir --tune
+says "tuning into the model" 1 "tfxc: error: the output 'tune.tfx' would replace what is read" tune.tfx --weights=random --dim=B=8 --tune=tune.tfx
+cp my.schedules "$work/mine.schedules" && sed -i 's/256 x 16/2048 x 8/; s/cols 8/cols 4/' "$work/mine.schedules"
+if "$tfxc" tune.tfx --weights=random --dim=B=8 "--tuned=$work/mine.schedules" "--tune=$work/mine.schedules" -o "$work/x.kir" >"$work/stdout" 2>"$work/stderr" &&
+    [ "$(wc -l <"$work/mine.schedules")" = 3 ] && grep -q '2048 x 8 = rows 5' "$work/mine.schedules" && grep -q '^matmul n 40 k 48: ' "$work/stdout" &&
+    "$tfxc" tune.tfx --weights=random "--tuned=$work/mine.schedules" -o "$work/y.kir" && cmp -s "$work/x.kir" "$work/y.kir"; then pass
+else fail "tuning" "fails" "$work/stderr"
+fi
+out=$work/s.kir reads "depfile: schedules" "tune.tfx my.schedules" tune.tfx --weights=random --tuned=my.schedules
+
 # ---- inputs ----
 says "missing input" 1 "none.tfx: error: No such file or directory" none.tfx -o x.so
 says "missing tensor IR" 1 "none.tir: error: No such file or directory" none.tir -o x.so

@@ -6,6 +6,7 @@
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
+#include "codegen/tuned.h"
 #include "ir/interp.h"
 #include "ir/kir/kcost.h"
 #include "ir/kir/kinterp.h"
@@ -294,6 +295,38 @@ static void check_program(void **state)
     }
 }
 
+/* Whatever schedule a file may ask for, the sums are right. */
+static void test_any_schedule_is_right(void **state)
+{
+    (void)state;
+    static const matmul_schedule odd[] = {
+        {.rows = 1, .cols = 4, .depth = 8, .wide = 0, .chunk = 1, .level = 0},
+        {.rows = 32, .cols = 16, .depth = 16, .wide = 16, .chunk = 1, .level = 1},
+        {.rows = 3, .cols = 32, .depth = 1 << 20, .wide = 2, .chunk = 1 << 20, .level = 2},
+        {.rows = 5, .cols = 8, .depth = 24, .wide = 16, .chunk = 2, .level = 2},
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        arena *a = arena_new(NULL, NULL);
+        tuned t = {.a = a};
+        lower_target target = wide;
+        target.tuned = &t;
+        lowered l = lower_program("contract.tir", target);
+        assert_true(t.uses.len > 3);
+        vec_foreach (tuned_use, u, &t.uses) {
+            tuned_line line = {.shape = u->shape, .vector_bits = 512, .registers = 32, .schedule = odd[i]};
+            tuned_put(&t, &line);
+        }
+        release(&l);
+        l = lower_program("contract.tir", target);
+        vec_foreach (tuned_line, line, &t.lines) assert_true(line->used);
+        expand_math(l.km);
+        load(&l);
+        check_sizes(&l, "contract.tir", 2);
+        release(&l);
+        arena_free(a);
+    }
+}
+
 /* Layers of one shape share one kernel: the two equal projections of `linear` programs below do. */
 static void test_kernels_are_shared(void **state)
 {
@@ -342,14 +375,15 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 2, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 3, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
             .name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 2, NULL, NULL);
+    tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 3, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

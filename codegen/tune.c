@@ -11,10 +11,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { MIN_ROUNDS = 11, MAX_ROUNDS = 101, MAX_CHOICES = 6, MAX_PARAMS = 64 };
+enum { MIN_ROUNDS = 11, MAX_ROUNDS = 101, MAX_CHOICES = 6 };
 #define WORTH 0.98       /* of the time so far: what is less is noise */
 #define SAMPLES_US 50000 /* together, of one kernel and choice */
-#define MAX_DEPTH 512    /* longer sums in one piece lose bits (docs/architecture.md) */
+#define SAFE_DEPTH 512   /* longer sums in one piece lose bits: no longer than the rule's, then */
 
 typedef struct {
     matmul_shape shape;
@@ -71,12 +71,13 @@ static void choose_depths(tuned_shape *s, const lower_target *t)
 {
     (void)t;
     int64_t whole = (s->shape.k + MATMUL_STEPS - 1) / MATMUL_STEPS * MATMUL_STEPS;
-    int64_t depths[] = {s->best.depth / 2, 2 * (int64_t)s->best.depth, whole};
-    for (int i = 0; i < 3; i++) {
+    int64_t depths[] = {s->best.depth / 2, s->best.depth / 4, 2 * (int64_t)s->best.depth, whole};
+    int longest = s->rule.depth > SAFE_DEPTH ? s->rule.depth : SAFE_DEPTH;
+    for (int i = 0; i < 4; i++) {
         matmul_schedule c = s->best;
         int64_t d = (depths[i] + MATMUL_STEPS - 1) / MATMUL_STEPS * MATMUL_STEPS;
         c.depth = (int)(d < whole ? d : whole);
-        if (c.depth >= 4 * MATMUL_STEPS && c.depth <= MAX_DEPTH) choose(s, c);
+        if (c.depth >= 4 * MATMUL_STEPS && c.depth <= longest) choose(s, c);
     }
 }
 
@@ -183,8 +184,9 @@ typedef struct {
     const kfunction *f;
     uint8_t *memory;
     uint64_t bytes;
-    void *bufs[MAX_PARAMS];
-    int cycled; /* the parameter of which there are copies; -1: none */
+    void **bufs; /* of the next call */
+    int cycled;  /* the parameter of which there are copies; -1: none */
+    uint8_t *first;
     uint64_t step;
     uint32_t copies, next;
     void *scratch;
@@ -214,8 +216,9 @@ static void fill(const kbuffer *b, uint8_t *p, uint64_t bytes)
 static bool set_stage(const tuning *t, const kfunction *f, stage *s)
 {
     *s = (stage){.f = f, .cycled = -1, .copies = 1};
-    uint64_t sizes[MAX_PARAMS], most = 0, far = 4 * (uint64_t)t->target.machine->l3_bytes;
-    if (f->params.len > MAX_PARAMS) return false;
+    uint64_t *sizes = ARENA_ARRAY(t->a, uint64_t, f->params.len), most = 0;
+    uint64_t far = 4 * (uint64_t)t->target.machine->l3_bytes;
+    s->bufs = ARENA_ARRAY(t->a, void *, f->params.len);
     if (far > 256u << 20) far = 256u << 20;
     for (uint32_t i = 0; i < f->params.len; i++) {
         const kparam *p = &f->params.data[i];
@@ -247,6 +250,7 @@ static bool set_stage(const tuning *t, const kfunction *f, stage *s)
             if (c) memcpy(at, s->bufs[i], sizes[i] - 4096);
         if ((int)i != s->cycled) at += sizes[i];
     }
+    if (s->cycled >= 0) s->first = s->bufs[s->cycled];
     return true;
 }
 
@@ -260,16 +264,14 @@ static double now(void)
 static double run_once(const tuning *t, stage *s, const variant *v)
 {
     struct rt_fault fault = {.index = INT64_MAX, .arg = INT64_MAX};
-    void *bufs[MAX_PARAMS];
-    memcpy(bufs, s->bufs, sizeof bufs);
     if (s->cycled >= 0) {
-        bufs[s->cycled] = (uint8_t *)bufs[s->cycled] + s->next * s->step;
+        s->bufs[s->cycled] = s->first + s->next * s->step;
         s->next = (s->next + 1) % s->copies;
     }
     rt_kernel_fn *fn = codegen_jit_kernel(v->jit, s->f->name);
     int64_t tasks = codegen_jit_tasks(v->jit, s->f->name, t->dims);
     double start = now();
-    fn(bufs, t->dims, s->scratch, &fault, 0, tasks);
+    fn(s->bufs, t->dims, s->scratch, &fault, 0, tasks);
     return (now() - start) * 1e6;
 }
 
@@ -288,6 +290,7 @@ static bool time_kernel(const tuning *t, tuned_shape *shape, const char *kernel,
     const variant *largest = v;
     for (int i = 1; i < shape->n_choices; i++) {
         const kfunction *f = kmodule_find(v[i].km, kernel), *g = kmodule_find(largest->km, kernel);
+        assert(f && g && "a kernel keeps its name whatever its schedule");
         if (value_of(f, kernel_scratch_bytes(f), t->dims) > value_of(g, kernel_scratch_bytes(g), t->dims))
             largest = &v[i];
     }

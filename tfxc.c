@@ -656,12 +656,8 @@ static bool tune_model(session *s, module *m)
 {
     int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
     const function *entry;
-    codegen_target here;
-    codegen_options native = {0};
-    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims) ||
-        !codegen_target_describe(&native, s->a, s->d, &here))
-        return false;
-    if (strcmp(here.triple, s->target.triple) || (s->target.required & ~here.required))
+    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
+    if (!codegen_target_runs_here(&s->target, s->a, s->d))
         return usage_error(s, "--tune runs the kernels, and this machine cannot run those for '%s'", s->target.cpu);
     if (!s->tuned) {
         s->tuned = ARENA_NEW(s->a, tuned);
@@ -754,20 +750,6 @@ static bool print_blocks(session *s)
 
 /* ---- this machine ---- */
 
-/* The directories above a file of the user's configuration. */
-static bool make_directories(session *s, const char *path)
-{
-    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        const char *dir = arena_strndup(s->a, path, (size_t)(slash - path));
-        if (!mkdir(dir, 0777) || errno == EEXIST) continue;
-        diag *g = diag_error(s->d, (span){0, 0}, "cannot write: %s", strerror(errno));
-        diag_in_file(g, dir);
-        diag_code(g, "cannot-write");
-        return false;
-    }
-    return true;
-}
-
 static bool calibrate(session *s)
 {
     codegen_target t;
@@ -775,7 +757,7 @@ static bool calibrate(session *s)
     strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
     const char *kept = machine_calibrated_path(s->a);
     if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return false;
-    if (kept && !strcmp(kept, s->o.calibrate) && !make_directories(s, kept)) return false;
+    if (kept && !strcmp(kept, s->o.calibrate) && !outfile_make_directories(s->a, s->d, kept)) return false;
     m = machine_default(s->a, t.cpu, 8 * t.vector_bytes, t.registers);
     machine_take_caches(s->a, &m);
     if (!machine_calibrate(&m, &s->o.target, s->a, s->names, s->sources, s->d, &report)) return false;

@@ -32,6 +32,9 @@ typedef struct {
  */
 bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codegen_target *out);
 
+/* Whether this machine's processor has all that code for the target may use. */
+bool codegen_target_runs_here(const codegen_target *t, arena *a, diags *d);
+
 /* ---- mathematics ---- */
 
 /* Rewrites the functions of math.def on f32 into arithmetic, in place, in every kernel of `m`: what the

@@ -248,6 +248,14 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     return true;
 }
 
+bool codegen_target_runs_here(const codegen_target *t, arena *a, diags *d)
+{
+    codegen_options native = {0};
+    codegen_target here;
+    return codegen_target_describe(&native, a, d, &here) && !strcmp(here.triple, t->triple) &&
+           !(t->required & ~here.required);
+}
+
 LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d)
 {
     register_targets_once();

@@ -1,6 +1,6 @@
 /* One property of the schedules is varied after the other (the register tile, the depth of a block, where weights are
- * prefetched to, the chunk of rows), the others as good as they are so far. Every step lowers and compiles the whole
- * model's matmuls once for each value, and times the values in turn. */
+ * prefetched to, the columns and the rows of a task), the others as good as they are so far. Every step lowers and
+ * compiles the whole model's matmuls once for each value, and times the values in turn. */
 #include "codegen/tune.h"
 
 #include "codegen/plan_memory.h"
@@ -57,13 +57,13 @@ static void choose(tuned_shape *s, matmul_schedule c)
 static void choose_tiles(tuned_shape *s, const lower_target *t)
 {
     int lanes = t->vector_floats * 32 / (int)dtype_bits(s->shape.sums);
-    for (int vectors = 1; vectors * lanes <= MATMUL_TASK && vectors <= 4; vectors *= 2)
+    for (int vectors = 1; vectors * lanes <= MATMUL_WIDE && vectors <= 4; vectors *= 2)
         for (int less = 0; less < 2; less++) {
             matmul_schedule c = s->best;
             c.cols = vectors * lanes;
             c.rows = (t->registers - 1 - vectors) / vectors - less;
             if (c.rows > 24) c.rows = 24 - less;
-            if (c.rows >= 3 && MATMUL_TASK % c.cols == 0) choose(s, c);
+            if (c.rows >= 3 && MATMUL_WIDE % c.cols == 0) choose(s, c);
         }
 }
 
@@ -98,6 +98,16 @@ static void choose_chunks(tuned_shape *s, const lower_target *t)
         matmul_schedule c = s->best;
         c.chunk = i ? c.chunk / 2 : 2 * c.chunk;
         if (c.chunk >= 1 && c.chunk <= 1 << 20) choose(s, c);
+    }
+}
+
+static void choose_groups(tuned_shape *s, const lower_target *t)
+{
+    (void)t;
+    for (int i = 0; i < 2; i++) {
+        matmul_schedule c = s->best;
+        c.group = (i ? c.group / 2 + MATMUL_WIDE - 1 : 2 * c.group) / MATMUL_WIDE * MATMUL_WIDE;
+        if (c.group >= MATMUL_WIDE && c.group < 2 * s->shape.n) choose(s, c);
     }
 }
 
@@ -355,7 +365,7 @@ static bool step(const tuning *t, shapes *all, choices_fn *choices, bool first)
 
 bool tune(const tuning *t, tuned *out, strbuf *report)
 {
-    static choices_fn *const steps[] = {choose_tiles, choose_depths, choose_levels, choose_chunks};
+    static choices_fn *const steps[] = {choose_tiles, choose_depths, choose_groups, choose_chunks, choose_levels};
     shapes all = {0};
     if (!find_shapes(t, &all)) return false;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)

@@ -47,10 +47,11 @@ static const struct {
     int least, most, multiple;
 } fields[] = {
     {"rows", offsetof(matmul_schedule, rows), 1, 32, 1},
-    {"cols", offsetof(matmul_schedule, cols), 4, MATMUL_TASK, 4},
-    {"depth", offsetof(matmul_schedule, depth), MATMUL_STEPS, 1 << 20, MATMUL_STEPS},
+    {"cols", offsetof(matmul_schedule, cols), 4, MATMUL_WIDE, 4},
     {"wide", offsetof(matmul_schedule, wide), 0, 16, 1},
+    {"depth", offsetof(matmul_schedule, depth), MATMUL_STEPS, 1 << 20, MATMUL_STEPS},
     {"chunk", offsetof(matmul_schedule, chunk), 1, 1 << 20, 1},
+    {"group", offsetof(matmul_schedule, group), MATMUL_WIDE, 1 << 16, MATMUL_WIDE},
     {"level", offsetof(matmul_schedule, level), 0, 2, 1},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -119,7 +120,7 @@ static bool parts_agree(text *t, uint32_t at, const tuned_line *l)
 {
     int lanes = l->vector_bits / (int)dtype_bits(l->shape.sums), vectors = (l->schedule.cols + lanes - 1) / lanes;
     const char *wrong = NULL;
-    if (MATMUL_TASK % l->schedule.cols) wrong = "the columns do not divide those of a task, 32";
+    if (MATMUL_WIDE % l->schedule.cols) wrong = "the columns do not divide 32";
     else if (l->schedule.rows * vectors > l->registers) wrong = "the sums of a tile do not fit the registers";
     if (wrong) text_error(t, at, "%s", wrong);
     return !wrong;

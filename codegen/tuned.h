@@ -1,7 +1,8 @@
 /* Schedules that were measured: a table with a text form that one can commit, read before the rules of schedule.c.
  *
  *     schedules version 1
- *     matmul weights f32 sums f32 n 768 k 3072 vectors 256 x 16 = rows 6 cols 16 depth 192 wide 4 chunk 8 level 2
+ *     matmul weights f32 sums f32 n 768 k 3072 vectors 256 x 16 = rows 6 cols 16 wide 2 depth 768 chunk 14 group 96
+ * level 2
  *
  * A line is for one shape of work on one kind of machine (width and number of its vector registers); lines for other
  * kinds stand beside it and are left alone. */

@@ -177,14 +177,14 @@ fi
 
 # ---- schedules ----
 printf 'model m(x: f32[B, 48]) -> y: f32[B, 40]\n  where B <= 64\n  weights "w.safetensors"\n{\n  return linear(x, out = 40)\n}\n' >tune.tfx
-printf 'schedules version 1\nmatmul weights f32 sums f32 n 40 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0\n' >my.schedules
-printf 'schedules version 1\nmatmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0\n' >other.schedules
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 40 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >my.schedules
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >other.schedules
 kernels() { "$tfxc" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - "$@"; }
 if kernels --tuned=my.schedules | grep -q 'f32<5x8>' && ! kernels | grep -q 'f32<5x8>'; then pass
 else fail "schedules" "are not used"
 fi
 says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no such matmul: this line is not used
-  2 | matmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 depth 24 wide 1 chunk 2 level 0
+  2 | matmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0
     | ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
 tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - --tuned=other.schedules --run-pass=dce --remarks
 says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules

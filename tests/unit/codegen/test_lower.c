@@ -301,10 +301,10 @@ static void test_any_schedule_is_right(void **state)
 {
     (void)state;
     static const matmul_schedule odd[] = {
-        {.rows = 1, .cols = 4, .depth = 8, .wide = 0, .chunk = 1, .level = 0},
-        {.rows = 32, .cols = 16, .depth = 16, .wide = 16, .chunk = 1, .level = 1},
-        {.rows = 3, .cols = 32, .depth = 1 << 20, .wide = 2, .chunk = 1 << 20, .level = 2},
-        {.rows = 5, .cols = 8, .depth = 24, .wide = 16, .chunk = 2, .level = 2},
+        {.rows = 1, .cols = 4, .wide = 0, .depth = 8, .chunk = 1, .group = 32, .level = 0},
+        {.rows = 32, .cols = 16, .wide = 16, .depth = 16, .chunk = 1, .group = 64, .level = 1},
+        {.rows = 3, .cols = 32, .wide = 2, .depth = 1 << 20, .chunk = 1 << 20, .group = 65536, .level = 2},
+        {.rows = 5, .cols = 8, .wide = 16, .depth = 24, .chunk = 2, .group = 96, .level = 2},
     };
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         arena *a = arena_new(NULL, NULL);

@@ -12,7 +12,7 @@ static tuned *read_text(session *s, const char *text)
 
 #define HEAD "schedules version 1\n"
 #define KEY "matmul weights f32 sums f32 n 768 k 3072 vectors 256 x 16 = "
-#define REST "rows 6 cols 16 depth 192 wide 4 chunk 8 level 2"
+#define REST "rows 6 cols 16 wide 4 depth 192 chunk 8 group 64 level 2"
 
 static void test_text(void **state)
 {
@@ -20,15 +20,15 @@ static void test_text(void **state)
     session s = session_new();
     tuned *t =
         read_text(&s, HEAD KEY REST " // fast\n"
-                                    "matmul weights bf16 sums f32 n 10 k 7 vectors 512 x 32 = rows 14 cols 32 depth 8 "
-                                    "wide 0 chunk 1 level 0\n"
+                                    "matmul weights bf16 sums f32 n 10 k 7 vectors 512 x 32 = rows 14 cols 32 wide 0 "
+                                    "depth 8 chunk 1 group 32 level 0\n"
                                     "matmul weights f32 sums f32 n 32 k 64\n vectors 256 x 16 = " REST);
     assert_non_null(t);
     strbuf b = strbuf_new(s.a);
     tuned_print(t, &b);
     assert_string_equal(b.s, HEAD "matmul weights f32 sums f32 n 32 k 64 vectors 256 x 16 = " REST "\n" KEY REST "\n"
-                                  "matmul weights bf16 sums f32 n 10 k 7 vectors 512 x 32 = rows 14 cols 32 depth 8 "
-                                  "wide 0 chunk 1 level 0\n");
+                                  "matmul weights bf16 sums f32 n 10 k 7 vectors 512 x 32 = rows 14 cols 32 wide 0 "
+                                  "depth 8 chunk 1 group 32 level 0\n");
     strbuf again = strbuf_new(s.a);
     tuned_print(read_text(&s, b.s), &again);
     assert_string_equal(again.s, b.s);
@@ -98,15 +98,16 @@ static void test_mistakes(void **state)
         {HEAD KEY "rows 33", "expected: 1 to 32"},
         {HEAD KEY "rows 0", "got: 0"},
         {HEAD KEY "rows -1", "got: -1"},
-        {HEAD KEY "rows 6 cols 12 depth 192 wide 4 chunk 8 level 2", "the columns do not divide those of a task, 32"},
+        {HEAD KEY "rows 6 cols 12 wide 4 depth 192 chunk 8 group 64 level 2", "the columns do not divide 32"},
         {HEAD KEY "rows 6 cols 64", "expected: a multiple of 4 from 4 to 32"},
-        {HEAD KEY "rows 12 cols 32 depth 8 wide 4 chunk 8 level 2", "the sums of a tile do not fit the registers"},
-        {HEAD KEY "rows 6 cols 16 depth 100", "expected: a multiple of 8 from 8 to 1048576"},
-        {HEAD KEY "rows 6 cols 16 depth 8 wide 17", "expected: 0 to 16"},
-        {HEAD KEY "rows 6 cols 16 depth 8 wide 4 chunk 0", "no kernel has this many 'chunk'"},
-        {HEAD KEY "rows 6 cols 16 depth 8 wide 4 chunk 8 level 3", "expected: 0 to 2"},
+        {HEAD KEY "rows 12 cols 32 wide 4 depth 8 chunk 8 group 64 level 2",
+         "the sums of a tile do not fit the registers"},
+        {HEAD KEY "rows 6 cols 16 wide 4 depth 100", "expected: a multiple of 8 from 8 to 1048576"},
+        {HEAD KEY "rows 6 cols 16 wide 17", "expected: 0 to 16"},
+        {HEAD KEY "rows 6 cols 16 wide 4 depth 8 chunk 0", "no kernel has this many 'chunk'"},
+        {HEAD KEY "rows 6 cols 16 wide 4 depth 8 chunk 8 group 64 level 3", "expected: 0 to 2"},
         {HEAD KEY "cols 6", "expected 'rows'"},
-        {HEAD KEY "rows 6 cols 16 depth 8 wide 4", "expected 'chunk'"},
+        {HEAD KEY "rows 6 cols 16 wide 4 depth 8", "expected 'chunk'"},
         {HEAD KEY REST "\n" KEY REST, "t:3:1: error: this shape stands twice"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -21,7 +21,7 @@ typedef struct {
     VEC(const char *) kernels;
     matmul_schedule rule, best, choices[MAX_CHOICES];
     int n_choices;
-    double us[MAX_CHOICES], rule_us, best_us;
+    double rule_us, best_us; /* 0: not measured yet */
 } tuned_shape;
 typedef VEC(tuned_shape) shapes;
 
@@ -291,56 +291,80 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Adds to us[] the median time of a kernel in each variant. The scratch that a variant needs depends on its schedule.
- */
-static bool time_kernel(const tuning *t, tuned_shape *shape, const char *kernel, const variant *v)
+static double median(double *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, by_size);
+    return v[n / 2];
+}
+
+/* Adds to us[] the time of a kernel in each of n variants. They run in turn, and each is compared with the first of
+ * its round: the clock may change from round to round. */
+static bool time_kernel(const tuning *t, const char *kernel, const variant *const *v, int n, double *us)
 {
     double samples[MAX_CHOICES][MAX_ROUNDS];
     int rounds = MIN_ROUNDS;
-    const variant *largest = v;
-    for (int i = 1; i < shape->n_choices; i++) {
-        const kfunction *f = kmodule_find(v[i].km, kernel), *g = kmodule_find(largest->km, kernel);
-        assert(f && g && "a kernel keeps its name whatever its schedule");
-        if (value_of(f, kernel_scratch_bytes(f), t->dims) > value_of(g, kernel_scratch_bytes(g), t->dims))
-            largest = &v[i];
+    const kfunction *largest = NULL; /* which scratch a variant needs depends on its schedule */
+    for (int i = 0; i < n; i++) {
+        const kfunction *f = kmodule_find(v[i]->km, kernel);
+        assert(f && "a kernel keeps its name whatever its schedule");
+        if (!largest ||
+            value_of(f, kernel_scratch_bytes(f), t->dims) > value_of(largest, kernel_scratch_bytes(largest), t->dims))
+            largest = f;
     }
     stage s;
-    bool ok = set_stage(t, kmodule_find(largest->km, kernel), &s);
+    bool ok = set_stage(t, largest, &s);
     for (int r = -1; ok && r < rounds; r++) { /* the first one warms up */
-        double us = 0;
-        for (int k = 0; k < shape->n_choices; k++) {
-            int i = (k + r + 1) % shape->n_choices;
-            us = run_once(t, &s, &v[i]);
-            if (r >= 0) samples[i][r] = us;
+        double last = 0;
+        for (int k = 0; k < n; k++) {
+            int i = (k + r + 1) % n;
+            last = run_once(t, &s, v[i]);
+            if (r >= 0) samples[i][r] = last;
         }
-        if (r < 0 && us * MIN_ROUNDS < SAMPLES_US)
-            rounds = us * MAX_ROUNDS < SAMPLES_US ? MAX_ROUNDS : (int)(SAMPLES_US / us);
+        if (r < 0 && last * MIN_ROUNDS < SAMPLES_US)
+            rounds = last * MAX_ROUNDS < SAMPLES_US ? MAX_ROUNDS : (int)(SAMPLES_US / last);
     }
-    for (int i = 0; ok && i < shape->n_choices; i++) {
-        qsort(samples[i], (size_t)rounds, sizeof **samples, by_size);
-        shape->us[i] += samples[i][rounds / 2];
-    }
+    for (int i = 1; ok && i < n; i++)
+        for (int r = 0; r < rounds; r++) samples[i][r] /= samples[0][r];
+    double first = ok ? median(samples[0], rounds) : 0;
+    us[0] += first;
+    for (int i = 1; ok && i < n; i++) us[i] += first * median(samples[i], rounds);
     if (s.memory) munmap(s.memory, s.bytes);
     return ok;
+}
+
+static bool time_shape(const tuning *t, const tuned_shape *s, const variant *const *v, int n, double *us)
+{
+    memset(us, 0, (size_t)n * sizeof *us);
+    vec_foreach (const char *, k, &s->kernels)
+        if (!time_kernel(t, *k, v, n, us)) return false;
+    return true;
 }
 
 /* ---- the search ---- */
 
 typedef void choices_fn(tuned_shape *s, const lower_target *t);
 
-static void keep_best(tuned_shape *s, bool first)
+/* The best of the choices, if it beats the first one twice: the best of several is always lucky, too. */
+static bool keep_best(const tuning *t, tuned_shape *s, const variant *all)
 {
+    const variant *v[MAX_CHOICES];
+    double us[MAX_CHOICES], again[2];
     int best = 0;
+    for (int i = 0; i < s->n_choices; i++) v[i] = &all[i];
+    if (!time_shape(t, s, v, s->n_choices, us)) return false;
     for (int i = 1; i < s->n_choices; i++)
-        if (s->us[i] < s->us[best]) best = i;
-    if (s->us[best] > WORTH * s->us[0]) best = 0;
+        if (us[i] < us[best]) best = i;
+    if (!s->rule_us) s->rule_us = s->best_us = us[0];
+    if (us[best] > WORTH * us[0]) return true;
+    v[1] = &all[best];
+    if (!time_shape(t, s, v, 2, again)) return false;
+    if (again[1] > WORTH * again[0]) return true;
     s->best = s->choices[best];
-    /* Steps are compared by ratios: the clock may have changed between them. */
-    s->rule_us = first ? s->us[0] : s->rule_us;
-    s->best_us = (first ? s->us[0] : s->best_us) * s->us[best] / s->us[0];
+    s->best_us *= again[1] / again[0];
+    return true;
 }
 
-static bool step(const tuning *t, shapes *all, choices_fn *choices, bool first)
+static bool step(const tuning *t, shapes *all, choices_fn *choices)
 {
     arena *a = arena_within(t->a);
     variant v[MAX_CHOICES] = {{0}};
@@ -349,15 +373,11 @@ static bool step(const tuning *t, shapes *all, choices_fn *choices, bool first)
         s->n_choices = 0;
         choose(s, s->best);
         choices(s, &t->target);
-        memset(s->us, 0, sizeof s->us);
         if (s->n_choices > most) most = s->n_choices;
     }
     bool ok = true;
     for (int i = 0; ok && i < most; i++) ok = make_variant(t, all, i, a, &v[i]);
-    vec_foreach (tuned_shape, s, all) {
-        vec_foreach (const char *, k, &s->kernels) ok = ok && time_kernel(t, s, *k, v);
-        if (ok) keep_best(s, first);
-    }
+    vec_foreach (tuned_shape, s, all) ok = ok && keep_best(t, s, v);
     for (int i = 0; i < most; i++) codegen_jit_free(v[i].jit);
     arena_free(a);
     return ok;
@@ -369,7 +389,7 @@ bool tune(const tuning *t, tuned *out, strbuf *report)
     shapes all = {0};
     if (!find_shapes(t, &all)) return false;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (!step(t, &all, steps[i], i == 0)) return false;
+        if (!step(t, &all, steps[i])) return false;
     vec_foreach (tuned_shape, s, &all) {
         double gain = 100 * (1 - s->best_us / s->rule_us);
         tuned_line l = {.shape = s->shape,

@@ -1,14 +1,17 @@
 /* tfxc: the driver. Arguments, the session, and the pipeline as prose; the only file that sees every room. */
+#include "codegen/calibrate.h"
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/header.h"
 #include "codegen/lower.h"
 #include "codegen/outfile.h"
 #include "codegen/ptx.h"
+#include "codegen/tune.h"
 #include "frontend/blocks.h"
 #include "frontend/format.h"
 #include "frontend/frontend.h"
 #include "ir/interp_files.h"
+#include "ir/kir/kcost.h"
 #include "passes/pass.h"
 #include "support/depfile.h"
 #include "support/embedded.h"
@@ -34,6 +37,7 @@ typedef enum {
     EMIT_KIR,
     EMIT_PTX,
     EMIT_HEADER,
+    EMIT_COSTS,
     EMIT_NOTHING,
     EMIT_COUNT
 } emit_kind;
@@ -50,11 +54,13 @@ static const struct {
     [EMIT_KIR] = {"kir", ".kir", "kernel IR, as it is compiled", false},
     [EMIT_PTX] = {"ptx", ".ptx", "PTX of the GPU kernels in a .kir file (-mcpu=sm_90a picks the target)", false},
     [EMIT_HEADER] = {"h", ".h", "the C header alone", false},
+    [EMIT_COSTS] = {"costs", NULL, "JSON: what each kernel launch costs at the dims that --dim gives", false},
     [EMIT_NOTHING] = {"nothing", NULL, "check the program only", false},
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine,
+        *calibrate, *tune, *tuned;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -73,6 +79,10 @@ typedef struct {
     dim_ctx *dims;
     options o;
     weights_file *weights;
+    const source_file *machine; /* what --machine names; NULL: the default */
+    tuned *tuned;               /* what --tuned names, and what --tune found; NULL: nothing */
+    codegen_target target;
+    machine on; /* the target's machine */
     jmp_buf out_of_memory;
 } session;
 
@@ -114,13 +124,20 @@ static const struct {
     {"-mtriple=", "TRIPLE", "target triple (default: this machine)", INTO(target.triple)},
     {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma", INTO(target.features)},
     {"-O", "N", "optimisation level 0 to 3 (default: 2)", NOWHERE},
+    {"--machine=", "FILE",
+     "description of the machine; \"calibrated\": what --calibrate-machine kept (default: by -mcpu)", INTO(machine)},
+    {"--calibrate-machine", "", "measure this machine and keep that for --machine=calibrated", NOWHERE},
+    {"--calibrate-machine=", "FILE", "the same into a file", INTO(calibrate)},
+    {"--tuned=", "FILE", "measured schedules, which win over the compiler's rules", INTO(tuned)},
+    {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
+    {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
-    {"--entry=", "NAME", "with --interpret: which of the model's entries (default: the first)",
+    {"--entry=", "NAME", "with --interpret, --emit=costs and --tune: which of the model's entries (default: the first)",
      INTO(interpretation.entry)},
     {"--input=", "NAME=FILE", "with --interpret: an input (.npy); FILE.npz alone: all of them", NOWHERE},
     {"--save=", "NAME=FILE", "with --interpret: where an output goes (.npy); FILE.npz alone: all of them", NOWHERE},
-    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows", NOWHERE},
+    {"--dim=", "NAME=N", "with --interpret: a dim that no input shows; with --emit=costs and --tune: any dim", NOWHERE},
     {"--state=", "FILE", "with --interpret=tir: where states come from, if it exists, and go to (.npz)",
      INTO(interpretation.states)},
     {"--diagnostics=", "FORM", "text or json", NOWHERE},
@@ -255,6 +272,14 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--tune")) {
+        o->tune = ""; /* named when the model is */
+        return true;
+    }
+    if (!strcmp(arg, "--calibrate-machine")) {
+        o->calibrate = machine_calibrated_path(s->a);
+        return o->calibrate || usage_error(s, "no home directory to keep a machine in: say %s=FILE", arg);
+    }
     if (!strcmp(arg, "--format") || !strcmp(arg, "--format=check")) {
         o->format = arg[8] ? FORMAT_CHECK : FORMAT_WRITE;
         return true;
@@ -282,6 +307,10 @@ static emit_kind emit_of_extension(const char *path)
 static bool choose_output(session *s)
 {
     options *o = &s->o;
+    if (o->tune && !o->output && !o->emit_given) {
+        o->emit = EMIT_NOTHING;
+        o->emit_given = true;
+    }
     if (!o->output && !(o->emit_given && o->emit == EMIT_NOTHING))
         return usage_error(s, "no output: say -o FILE%s", "");
     emit_kind named = o->output ? emit_of_extension(o->output) : EMIT_NOTHING;
@@ -360,12 +389,30 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
         ok = usage_error(s, "a second input file, '%s'", o->inputs.data[1]);
     if (!ok) return false;
     if (o->print_blocks) return true;
+    if (o->calibrate) {
+        if (o->inputs.len)
+            return usage_error(s, "--calibrate-machine compiles nothing: '%s' is left over", *o->inputs.data);
+        if (o->target.triple || o->target.features || (o->target.cpu && strcmp(o->target.cpu, "native")))
+            return usage_error(s, "--calibrate-machine measures the machine that it runs on: %s does not go with it",
+                               o->target.triple     ? "-mtriple"
+                               : o->target.features ? "-mattr"
+                                                    : "-mcpu");
+        return true;
+    }
     if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
     o->input = o->inputs.data[0];
+    if (o->tune && !*o->tune) {
+        const char *dot = strrchr(o->input, '.');
+        o->tune =
+            arena_printf(s->a, "%.*s.schedules", (int)(dot ? dot - o->input : (ptrdiff_t)strlen(o->input)), o->input);
+    }
     if (o->format) return !o->output || usage_error(s, "%s goes without -o: files are rewritten in place", "--format");
     const interpretation *run = &o->interpretation;
-    if (!o->interpret && (run->entry || run->inputs.len || run->outputs.len || run->dims.len || run->states))
+    bool costs = (o->emit_given && o->emit == EMIT_COSTS) || o->tune;
+    if (!o->interpret &&
+        (run->inputs.len || run->outputs.len || run->states || (!costs && (run->entry || run->dims.len))))
         return usage_error(s, "--entry, --input, --save, --dim and --state are for --interpret%s", ""), false;
+    if (o->tune && o->interpret) return usage_error(s, "--tune and --interpret are two things%s", ""), false;
     if (o->interpret && o->depfile) return usage_error(s, "--depfile is not for --interpret%s", ""), false;
     if (!o->interpret) return choose_output(s);
     o->emit = EMIT_NOTHING;
@@ -432,14 +479,71 @@ static bool run_passes(session *s, module *m)
     return passes_run(m, &ps) == STATUS_OK;
 }
 
+/* A calibrated machine is read only where the command line says so: equal flags give equal artefacts. */
+static bool read_machine(session *s)
+{
+    const char *why, *path = s->o.machine;
+    if (!path || !strcmp(path, "default")) return true;
+    if (!strcmp(path, "calibrated")) path = machine_calibrated_path(s->a);
+    if (!path) return usage_error(s, "there is no home directory that could hold a %s machine", s->o.machine);
+    s->machine = source_read(s->sources, path, path, &why);
+    if (!s->machine) cannot_read(s, path, why);
+    return s->machine;
+}
+
+static bool read_schedules(session *s)
+{
+    const char *why;
+    if (!s->o.tuned) return true;
+    const source_file *f = source_read(s->sources, s->o.tuned, s->o.tuned, &why);
+    if (!f) {
+        cannot_read(s, s->o.tuned, why);
+        return false;
+    }
+    s->tuned = tuned_parse(s->a, s->names, s->d, f);
+    return s->tuned;
+}
+
+/* The target and the machine that it is. */
+static bool describe_target(session *s)
+{
+    codegen_target *t = &s->target;
+    machine *on = &s->on;
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, t)) return false;
+    *on = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
+    if (t->native) machine_take_caches(s->a, on);
+    if (s->machine && !machine_parse(s->a, s->names, s->d, s->machine, on)) return false;
+    if (s->o.passes.remarks) {
+        diag *g =
+            diag_add(s->d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
+        diag_in_file(g, "tfxc");
+    }
+    if (on->vector_bits == 8 * t->vector_bytes && on->vector_registers == t->registers) return true;
+    diag *g = diag_warning(s->d, (span){0, 0}, "this machine is not the target");
+    diag_in_file(g, s->machine->name);
+    diag_code(g, "machine");
+    diag_expected(g, "%d vector registers of %d bits", t->registers, 8 * t->vector_bytes);
+    diag_got(g, "%lld of %lld bits", (long long)on->vector_registers, (long long)on->vector_bits);
+    diag_note(g, "its rates and sizes are used all the same");
+    on->vector_bits = 8 * t->vector_bytes;
+    on->vector_registers = t->registers;
+    return true;
+}
+
+static lower_target lowering_target(session *s)
+{
+    return (lower_target){.vector_floats = s->target.vector_bytes / 4,
+                          .registers = s->target.registers,
+                          .machine = &s->on,
+                          .tuned = s->tuned};
+}
+
 static kmodule *lower(session *s, module *m)
 {
-    codegen_target t;
-    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return NULL;
-    lower_target lt = {
-        .vector_floats = t.vector_bytes / 4, .registers = t.registers, .l1_bytes = 32768, .l2_bytes = 524288};
+    lower_target lt = lowering_target(s);
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;
+    if (s->tuned && s->o.passes.remarks) tuned_report_unused(s->tuned, &lt, s->d);
     expand_math(km);
     return kmodule_verify(km, s->d) ? km : NULL;
 }
@@ -478,11 +582,12 @@ static file_names files_read(session *s, const module *m)
 /* No output takes the place of an input or of another output. */
 static bool outputs_are_apart(session *s, const file_names *inputs)
 {
-    const char *outputs[] = {s->o.output, s->o.external_weights, header_path(s), s->o.depfile};
+    const char *outputs[] = {s->o.output, s->o.external_weights, header_path(s), s->o.depfile, s->o.tune};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
+        bool updates = outputs[i] == s->o.tune && s->o.tuned && same_file(outputs[i], s->o.tuned);
         vec_foreach (const char *, input, inputs)
-            if (same_file(outputs[i], *input))
+            if (!updates && same_file(outputs[i], *input))
                 return usage_error(s, "the output '%s' would replace what is read", outputs[i]);
         for (size_t k = 0; k < i; k++)
             if (outputs[k] && same_file(outputs[i], outputs[k]))
@@ -530,6 +635,47 @@ static bool write_artefact(session *s, module *m, kmodule *km)
                           .weights_path = s->o.external_weights,
                           .header_path = header_path(s)};
     return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
+}
+
+static bool write_costs(session *s, module *m, const kmodule *km)
+{
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    const function *entry;
+    klaunch_costs costs;
+    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
+    const kfunction *plan = kmodule_find(km, entry->name);
+    if (!plan_cost(plan, dims, &s->on, s->a, &costs))
+        return usage_error(s, "a size of '%s' cannot be computed", entry->name);
+    strbuf b = strbuf_new(s->a);
+    costs_print_json(plan, dims, &s->on, &costs, &b);
+    return write_text(s, s->o.output, &b);
+}
+
+/* The schedules of one entry's kernels, beside those that --tuned gave. */
+static bool tune_model(session *s, module *m)
+{
+    int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
+    const function *entry;
+    if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
+    if (!codegen_target_runs_here(&s->target, s->a, s->d))
+        return usage_error(s, "--tune runs the kernels, and this machine cannot run those for '%s'", s->target.cpu);
+    if (!s->tuned) {
+        s->tuned = ARENA_NEW(s->a, tuned);
+        s->tuned->a = s->a;
+    }
+    tuning t = {.m = m,
+                .entry = entry->name,
+                .dims = dims,
+                .target = lowering_target(s),
+                .options = &s->o.target,
+                .a = s->a,
+                .d = s->d};
+    strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
+    if (!tune(&t, s->tuned, &report)) return false;
+    tuned_print(s->tuned, &text);
+    bool shown = !strcmp(s->o.tune, "-");
+    fputs(report.s, shown ? stderr : stdout);
+    return write_text(s, s->o.tune, &text);
 }
 
 /* ---- formatting ---- */
@@ -602,12 +748,34 @@ static bool print_blocks(session *s)
     return ok && write_text(s, "-", &b);
 }
 
+/* ---- this machine ---- */
+
+static bool calibrate(session *s)
+{
+    codegen_target t;
+    machine m;
+    strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
+    const char *kept = machine_calibrated_path(s->a);
+    if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return false;
+    if (kept && !strcmp(kept, s->o.calibrate) && !outfile_make_directories(s->a, s->d, kept)) return false;
+    m = machine_default(s->a, t.cpu, 8 * t.vector_bytes, t.registers);
+    machine_take_caches(s->a, &m);
+    if (!machine_calibrate(&m, &s->o.target, s->a, s->names, s->sources, s->d, &report)) return false;
+    machine_print(&m, &text);
+    bool shown = !strcmp(s->o.calibrate, "-"); /* then standard output holds the machine alone */
+    if (!write_text(s, s->o.calibrate, &text)) return false;
+    if (!shown) strbuf_addf(&report, "kept in %s\n", s->o.calibrate);
+    fputs(report.s, shown ? stderr : stdout);
+    return true;
+}
+
 /* ---- the whole way ---- */
 
 /* A .kir file, as it was read. NULL with diagnostics. */
 static kmodule *read_kernels(session *s)
 {
     const char *path = s->o.input, *why;
+    if (s->o.tune) return usage_error(s, "--tune is for models, and '%s' holds kernels alone", path), NULL;
     if (s->o.interpret) return usage_error(s, "--interpret runs models, and '%s' holds kernels alone", path), NULL;
     const source_file *f = source_read(s->sources, path, path, &why);
     if (!f) {
@@ -641,6 +809,7 @@ static bool write_model(session *s, module *m)
 {
     if (!run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
+    if (s->o.tune && (!describe_target(s) || !tune_model(s, m))) return false;
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
         strbuf b = strbuf_new(s->a);
@@ -649,8 +818,10 @@ static bool write_model(session *s, module *m)
     }
     if (s->o.emit == EMIT_PTX)
         return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
+    if (!s->o.tune && !describe_target(s)) return false;
     kmodule *km = lower(s, m);
     if (!km) return false;
+    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km);
     if (s->o.interpret) return interpret(&s->o.interpretation, m, km, s->a, s->d);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);
@@ -666,7 +837,7 @@ static bool compile(session *s)
     bool kernels_alone = has_extension(s->o.input, ".kir");
     kmodule *km = kernels_alone ? read_kernels(s) : NULL;
     module *m = kernels_alone ? NULL : read_model(s);
-    if (!km && !m) return false;
+    if ((!km && !m) || !read_machine(s) || !read_schedules(s)) return false;
     file_names inputs = files_read(s, m);
     outfile depfile;
     return outputs_are_apart(s, &inputs) && write_depfile(s, &inputs, &depfile) &&
@@ -678,6 +849,7 @@ static bool work(session *s)
 {
     if (s->o.format) return format_all(s);
     if (s->o.print_blocks) return print_blocks(s);
+    if (s->o.calibrate) return calibrate(s);
     return compile(s);
 }
 

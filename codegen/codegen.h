@@ -23,6 +23,7 @@ typedef struct {
     int registers;     /* vector registers */
     bool fma;          /* fused multiply-add exists: only then is compiled code bit-equal to the interpreter */
     bool f16;          /* conversion between f16 and f32 is an instruction */
+    bool native;       /* the processor is this machine's, found out and not named */
     uint64_t required; /* bits of rt_cpu.def that the compiled code may use */
     const char *triple, *cpu, *features; /* as given to LLVM, in the arena */
 } codegen_target;
@@ -30,6 +31,9 @@ typedef struct {
 /* False with a diagnostic for a triple, processor or feature that LLVM does not know or this room has no emitter for.
  */
 bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codegen_target *out);
+
+/* Whether this machine's processor has all that code for the target may use. */
+bool codegen_target_runs_here(const codegen_target *t, arena *a, diags *d);
 
 /* ---- mathematics ---- */
 

@@ -129,7 +129,9 @@ static bool can_be_compiled(lowering *lw)
 kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target)
 {
     uint32_t before = diags_errors(d);
+    machine typical = machine_default(a, "", 32 * target->vector_floats, target->registers);
     lowering lw = {.m = m, .a = a, .d = d, .target = *target};
+    if (!lw.target.machine) lw.target.machine = &typical;
     lw.km = kmodule_new(a, m->names, m->sources, m->name);
     lw.kernels = ptrmap_new(a);
     if (!can_be_compiled(&lw)) return NULL;

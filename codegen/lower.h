@@ -3,11 +3,13 @@
 #define CODEGEN_LOWER_H
 
 #include "ir/kir/kir.h"
+#include "ir/machine.h"
 
 typedef struct {
-    int vector_floats; /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
-    int registers;     /* vector registers: 32 or 16 */
-    int64_t l1_bytes, l2_bytes; /* data caches of a core */
+    int vector_floats;      /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
+    int registers;          /* vector registers: 32 or 16 */
+    const machine *machine; /* its caches and ceilings; NULL: a typical one with such vectors */
+    struct tuned *tuned;    /* measured schedules (tuned.h), which win over the rules; notes who asked. NULL: none */
 } lower_target;
 
 /* Lowers every function of `m` to a plan of the same name whose parameters are the function's inputs, outputs and

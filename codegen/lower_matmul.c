@@ -357,7 +357,7 @@ bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
     kernel k = kernel_begin(lw, "matmul", n);
     matmul mm = {
         .root = n, .acc = accumulator_of(n->result->ty.dt), .m = shape[0], .n = e->shape[0], .depth = e->shape[1]};
-    matmul_shape of = {.weights = e->dt, .sums = mm.acc, .n = mm.n, .k = mm.depth};
+    matmul_shape of = {.weights = e->dt, .sums = mm.acc, .n = mm.n, .k = mm.depth, .kernel = k.f->name};
     mm.s = matmul_schedule_for(&lw->target, &of);
     mm.x = kernel_bind(&k, xw->base, xw->offset, 2, shape, stride, KACCESS_IN);
     int64_t panels = (mm.n + MATMUL_PANEL - 1) / MATMUL_PANEL;

@@ -135,3 +135,12 @@ void outfile_discard(outfile *f)
     if (f->own) remove_temporary(f->own);
     f->temporary = NULL;
 }
+
+bool outfile_make_directories(arena *a, diags *d, const char *path)
+{
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        outfile dir = {.a = a, .d = d, .path = arena_strndup(a, path, (size_t)(slash - path))};
+        if (mkdir(dir.path, 0777) && errno != EEXIST) return fail(&dir, "write", errno);
+    }
+    return true;
+}

@@ -26,6 +26,8 @@ typedef struct {
 
 /* False with a diagnostic. `suffix` ends the temporary name (a linker looks at it). */
 bool outfile_open(outfile *f, arena *a, diags *d, const char *path, const char *suffix, outfile_kind kind);
+/* The directories above a path, where they are missing. False with a diagnostic. */
+bool outfile_make_directories(arena *a, diags *d, const char *path);
 /* For a file that takes another's place: the same permissions, and the same owner where that is allowed. False with a
  * diagnostic where the file may not be written. */
 bool outfile_like_before(outfile *f);

@@ -11,7 +11,7 @@ static int64_t within(int64_t v, int64_t least, int64_t most)
     return v < least ? least : v > most ? most : v;
 }
 
-matmul_schedule matmul_schedule_for(const lower_target *t, const matmul_shape *s)
+matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shape *s)
 {
     int64_t sum_bytes = (int64_t)dtype_bytes(s->sums, 1), lanes = t->vector_floats * 4 / sum_bytes;
     matmul_schedule r;
@@ -22,11 +22,11 @@ matmul_schedule matmul_schedule_for(const lower_target *t, const matmul_shape *s
     /* To begin and to end a tile costs some fifty steps of k, so blocks are deep: a block of weights does not fit the
      * first-level cache, and comes from the second as fast as it is used. Few rows like deep blocks most: their weights
      * come from memory in long runs. */
-    int64_t most = t->l1_bytes * 3 / 2 / (MATMUL_PANEL * (int64_t)dtype_bytes(s->weights, 1));
+    int64_t most = t->machine->l1d_bytes * 3 / 2 / (MATMUL_PANEL * (int64_t)dtype_bytes(s->weights, 1));
     int64_t blocks = (s->k + most - 1) / most;
     r.depth = (int)ceil_to(blocks ? (s->k + blocks - 1) / blocks : 1, MATMUL_STEPS);
     /* A block of rows takes half of the second-level cache. */
-    int64_t rows = t->l2_bytes / 2 / (r.depth * sum_bytes);
+    int64_t rows = t->machine->l2_bytes / 2 / (r.depth * sum_bytes);
     r.chunk = (int)within(rows / r.rows, 1, 1024);
     /* Rows are read once per group; many groups are many tasks, which threads share out. */
     r.group = (int)within(ceil_to(s->n / 8, MATMUL_WIDE), MATMUL_WIDE, 8 * MATMUL_WIDE);

@@ -31,8 +31,11 @@ typedef struct {
 typedef struct {
     dtype weights, sums; /* as stored; as added up */
     int64_t n, k;
+    const char *kernel; /* who asks, for --tune */
 } matmul_shape;
 
+matmul_schedule matmul_schedule_by_rule(const lower_target *target, const matmul_shape *shape);
+/* What target->tuned says of the shape (tuned.c), else by rule. */
 matmul_schedule matmul_schedule_for(const lower_target *target, const matmul_shape *shape);
 
 #endif

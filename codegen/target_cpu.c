@@ -213,7 +213,8 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     bool is_host = arch == arch_of(host), native = o->cpu && !strcmp(o->cpu, "native");
     const char *base = "";
     out->triple = triple;
-    if (native || (!o->cpu && is_host)) {
+    out->native = native || (!o->cpu && is_host);
+    if (out->native) {
         if (!is_host) {
             diag_code(diag_error(d, (span){0, 0}, "processor 'native' needs this machine's own architecture, not '%s'",
                                  triple),
@@ -245,6 +246,14 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
         out->fma = has >> RT_CPU_FMA & 1 || (has & wide) == wide;
     }
     return true;
+}
+
+bool codegen_target_runs_here(const codegen_target *t, arena *a, diags *d)
+{
+    codegen_options native = {0};
+    codegen_target here;
+    return codegen_target_describe(&native, a, d, &here) && !strcmp(here.triple, t->triple) &&
+           !(t->required & ~here.required);
 }
 
 LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d)

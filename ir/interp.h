@@ -48,6 +48,8 @@ bool interp_run(const function *f, tensor *const *args, const int64_t *settings,
                 diags *d, tensor **results);
 /* The values of all symbols (indexed as the dims table) that interp_run would use, after the same checks. */
 bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d, int64_t *values);
+/* The same where no tensors are: `settings` gives every symbol of the entry. */
+bool interp_settings(const function *f, const int64_t *settings, arena *a, diags *d, int64_t *values);
 /* Evaluates a parameter's constant (cached by the caller if wanted). */
 tensor *interp_constant(arena *a, const cexpr *e, diags *d);
 

@@ -171,7 +171,7 @@ static bool check_requirements(const binding *b)
     return ok;
 }
 
-bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d, int64_t *values)
+static binding binding_new(const function *f, tensor *const *args, arena *a, diags *d, int64_t *values)
 {
     uint32_t n = dim_symbol_count(f->m->dims);
     binding b = {.f = f, .dims = f->m->dims, .args = args, .a = a, .d = d, .values = values, .n = n};
@@ -179,8 +179,20 @@ bool interp_dims(const function *f, tensor *const *args, const int64_t *settings
     b.needed = ARENA_ARRAY(a, bool, n);
     b.shown = arena_array(a, n, sizeof *b.shown, _Alignof(uint32_t));
     for (uint32_t s = 0; s < n; s++) b.shown[s].arg = UINT32_MAX;
+    function_symbols(f, b.needed);
+    return b;
+}
+
+bool interp_dims(const function *f, tensor *const *args, const int64_t *settings, arena *a, diags *d, int64_t *values)
+{
+    binding b = binding_new(f, args, a, d, values);
     if (!check_ranks(&b)) return false;
     bind_shown(&b);
-    function_symbols(f, b.needed);
     return bind_settings(&b, settings) && check_bounds(&b) && check_shapes(&b) && check_requirements(&b);
+}
+
+bool interp_settings(const function *f, const int64_t *settings, arena *a, diags *d, int64_t *values)
+{
+    binding b = binding_new(f, NULL, a, d, values);
+    return bind_settings(&b, settings) && check_bounds(&b) && check_requirements(&b);
 }

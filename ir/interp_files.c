@@ -12,6 +12,7 @@ typedef struct {
     const kmodule *km;
     const function *f;
     int64_t *settings; /* by symbol: what --dim says */
+    bool no_arrays;    /* then no dim is shown by one */
     arena *a;
     diags *d;
 } run;
@@ -130,6 +131,7 @@ static bool save_outputs(const run *r, const named_file *to, tensor *const *resu
 
 static bool is_shown(const run *r, uint32_t symbol)
 {
+    if (r->no_arrays) return false;
     for (uint32_t i = 0; i < r->f->args.len; i++) {
         const type *t = &r->f->args.data[i].v->ty;
         for (int k = 0; k < t->rank; k++)
@@ -156,7 +158,8 @@ static bool take_dims(run *r)
             r->settings[s] = d->value;
             found = true;
         }
-        if (!found) ok = fail(r, "dim '%s' has no --dim, and no input shows it", name);
+        if (found) continue;
+        ok = fail(r, r->no_arrays ? "dim '%s' has no --dim" : "dim '%s' has no --dim, and no input shows it", name);
     }
     vec_foreach (const named_dim, d, &r->o->dims) {
         bool found = false;
@@ -220,4 +223,12 @@ bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, 
     for (uint32_t i = 0; i < o->outputs.len; i++)
         if (!save_outputs(&r, &o->outputs.data[i], results)) return false;
     return !o->states || states_write(o->states, m, io.states, a, d);
+}
+
+bool interpretation_dims(const interpretation *o, module *m, arena *a, diags *d, const function **entry, int64_t *dims)
+{
+    run r = {.o = o, .m = m, .a = a, .d = d, .no_arrays = true};
+    if (!find_entry(&r) || !take_dims(&r)) return false;
+    *entry = r.f;
+    return interp_settings(r.f, r.settings, a, d, dims);
 }

@@ -58,7 +58,7 @@ void text_error(text *t, uint32_t begin, const char *fmt, ...)
     va_start(ap, fmt);
     const char *message = arena_vprintf(t->a, fmt, ap);
     va_end(ap);
-    diag_code(diag_error(t->d, text_since(t, begin), "%s", message), "invalid-ir");
+    diag_code(diag_error(t->d, text_since(t, begin), "%s", message), t->code ? t->code : "invalid-ir");
 }
 
 static bool stands(text *t, const char *p)

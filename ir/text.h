@@ -13,6 +13,7 @@ typedef struct {
     const source_file *f;
     uint32_t at; /* byte offset of the next word */
     bool failed;
+    const char *code;          /* of the errors; NULL: "invalid-ir" */
     VEC(weights_file *) files; /* opened so far, each once */
 } text;
 

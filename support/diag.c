@@ -217,22 +217,6 @@ bool diags_full(const diags *d)
     return d->errors >= d->limit;
 }
 
-/* Bytes of the UTF-8 sequence at s, 0 when it is not a valid one (overlong, surrogate, cut off, above U+10FFFF). */
-static uint32_t utf8_length(const char *text, uint32_t n)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    if (s[0] < 0x80) return 1;
-    uint32_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n < len) return 0;
-    for (uint32_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
-    if (s[0] == 0xed && s[1] > 0x9f) return 0;
-    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
-    return len;
-}
-
 static bool within(span s, srcpos p)
 {
     return s.begin && s.begin <= p && p < s.end;
@@ -291,7 +275,7 @@ static void render_source(const diags *d, const diag *g, strbuf *out)
         strbuf_pad(&marks, strlen(ELLIPSIS), ' ');
     }
     for (uint32_t i = first; i < last;) {
-        uint32_t len = utf8_length(text + i, n - i);
+        uint32_t len = utf8_sequence(text + i, n - i);
         char mark = mark_at(g, begin + i);
         uint32_t width = 1;
         if (text[i] == '\t') {
@@ -422,36 +406,6 @@ void diags_render_text(const diags *d, strbuf *out)
     if (d->hidden) strbuf_addf(out, "%u more error%s not shown\n", d->hidden, d->hidden == 1 ? " is" : "s are");
 }
 
-static void json_string(strbuf *out, const char *s)
-{
-    if (!s) {
-        strbuf_adds(out, "null");
-        return;
-    }
-    size_t n = strlen(s);
-    strbuf_addc(out, '"');
-    for (size_t i = 0; i < n;) {
-        uint32_t left = n - i > 4 ? 4 : (uint32_t)(n - i), len = utf8_length(s + i, left);
-        unsigned char c = (unsigned char)s[i];
-        if (!len) {
-            len = 1;
-            strbuf_adds(out, "\\ufffd");
-        } else if (c == '"' || c == '\\') {
-            strbuf_addf(out, "\\%c", c);
-        } else if (c == '\n') {
-            strbuf_adds(out, "\\n");
-        } else if (c == '\t') {
-            strbuf_adds(out, "\\t");
-        } else if (c < 0x20 || c == 0x7f) {
-            strbuf_addf(out, "\\u%04x", c);
-        } else {
-            strbuf_add(out, s + i, len);
-        }
-        i += len;
-    }
-    strbuf_addc(out, '"');
-}
-
 static void json_position(const diags *d, strbuf *out, srcpos p, const char *line_key, const char *column_key)
 {
     uint32_t line, col;
@@ -473,11 +427,11 @@ static void json_one(const diags *d, const diag *g, strbuf *out)
 {
     const source_file *f = source_of(d->sources, g->at.begin);
     strbuf_addf(out, "{\"severity\": \"%s\", \"code\": ", severity_name[g->severity]);
-    json_string(out, g->code);
+    strbuf_add_json(out, g->code);
     strbuf_adds(out, ", \"message\": ");
-    json_string(out, g->message);
+    strbuf_add_json(out, g->message);
     strbuf_adds(out, ", \"file\": ");
-    json_string(out, f ? f->name : g->file);
+    strbuf_add_json(out, f ? f->name : g->file);
     json_position(d, out, g->at.begin, "line", "column");
     srcpos end = !f ? 0 : g->at.end < g->at.begin ? g->at.begin : g->at.end;
     if (f && end > f->base + f->size) end = f->base + f->size;
@@ -490,9 +444,9 @@ static void json_one(const diags *d, const diag *g, strbuf *out)
     strbuf_adds(out, "], \"lines\": [");
     for (uint32_t i = 0; i < g->lines.len; i++) {
         strbuf_adds(out, i ? ", {\"label\": " : "{\"label\": ");
-        json_string(out, g->lines.data[i].label);
+        strbuf_add_json(out, g->lines.data[i].label);
         strbuf_adds(out, ", \"text\": ");
-        json_string(out, g->lines.data[i].text);
+        strbuf_add_json(out, g->lines.data[i].text);
         strbuf_addc(out, '}');
     }
     strbuf_adds(out, "]}");

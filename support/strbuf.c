@@ -249,3 +249,50 @@ const char *suggest(const char *name, const char *const *candidates, uint32_t n)
     }
     return best;
 }
+
+/* ---- UTF-8 and JSON ---- */
+
+uint32_t utf8_sequence(const char *text, uint32_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    if (s[0] < 0x80) return 1;
+    uint32_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || n < len) return 0;
+    for (uint32_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
+    if (s[0] == 0xed && s[1] > 0x9f) return 0;
+    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
+    if (s[0] == 0xf4 && s[1] > 0x8f) return 0;
+    return len;
+}
+
+void strbuf_add_json(strbuf *out, const char *s)
+{
+    if (!s) {
+        strbuf_adds(out, "null");
+        return;
+    }
+    size_t n = strlen(s);
+    strbuf_addc(out, '"');
+    for (size_t i = 0; i < n;) {
+        uint32_t left = n - i > 4 ? 4 : (uint32_t)(n - i), len = utf8_sequence(s + i, left);
+        unsigned char c = (unsigned char)s[i];
+        if (!len) {
+            len = 1;
+            strbuf_adds(out, "\\ufffd");
+        } else if (c == '"' || c == '\\') {
+            strbuf_addf(out, "\\%c", c);
+        } else if (c == '\n') {
+            strbuf_adds(out, "\\n");
+        } else if (c == '\t') {
+            strbuf_adds(out, "\\t");
+        } else if (c < 0x20 || c == 0x7f) {
+            strbuf_addf(out, "\\u%04x", c);
+        } else {
+            strbuf_add(out, s + i, len);
+        }
+        i += len;
+    }
+    strbuf_addc(out, '"');
+}

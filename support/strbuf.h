@@ -25,6 +25,11 @@ void strbuf_add_double(strbuf *b, double x);
  * number, or a finite one that overflows. */
 bool parse_double(const char *s, size_t n, double *out);
 
+/* s as a string of JSON, or null; what is not UTF-8 becomes U+FFFD. */
+void strbuf_add_json(strbuf *b, const char *s);
+/* Bytes of the UTF-8 character that text[0..n) begins with, n > 0; 0: it does not begin with one. */
+uint32_t utf8_sequence(const char *text, uint32_t n);
+
 /* The candidate nearest to `name` in edit distance, or NULL when none is near enough to be what was meant. */
 const char *suggest(const char *name, const char *const *candidates, uint32_t n);
 

@@ -120,6 +120,88 @@ reads "depfile: other weights" "$root/examples/digits/digits.tfx $work/other.saf
 reads "depfile: weights of tensor IR" "$work/d.tir $root/examples/digits/model.safetensors" "$work/d.tir"
 out=$work/x.kir reads "depfile: kernels" "k.kir" k.kir
 
+# ---- costs ----
+printf 'model m(x: f32[B, 64]) -> y: f32[B, 64]\n  where B <= 8\n{\n  return relu(x + 1)\n}\n' >cost.tfx
+says "costs without a dim" 1 "tfxc: error: dim 'B' has no --dim" cost.tfx --emit=costs -o -
+says "costs at no such dim" 1 "tfxc: error: the entry takes no dim 'C'" cost.tfx --emit=costs --dim=B=1 --dim=C=2 -o -
+says "costs beyond a bound" 1 "error: dim 'B' is out of bounds, from the settings
+  expected: 1 <= B <= 8
+       got: B = 9" cost.tfx --emit=costs --dim=B=9 -o -
+says "costs of no such entry" 1 "tfxc: error: the model has no entry 'n'" cost.tfx --emit=costs --entry=n --dim=B=1 -o -
+says "costs of kernels alone" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as costs" k.kir --emit=costs -o -
+says "dims without costs" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" cost.tfx --emit=kir --dim=B=1 -o -
+"$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 -o "$work/costs.json" 2>"$work/stderr"
+if grep -q '"dims": {"B": 3}' "$work/costs.json" && grep -q '"file": "cost.tfx", "line": 4' "$work/costs.json" &&
+    grep -q '"flops": 384, "bytes_read": 768, "bytes_written": 768, "weights_bytes": 0' "$work/costs.json" &&
+    grep -q '"source": "defaults for znver3"' "$work/costs.json"; then pass
+else fail "costs" "not what was expected" "$work/costs.json"
+fi
+
+# ---- machines ----
+"$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=default -o - 2>"$work/stderr" | cmp - "$work/costs.json" >"$work/diff" && pass ||
+    fail "the default machine" "differs" "$work/diff"
+printf 'machine "mine" version 1\nvector_bits = 256\nvector_registers = 16\nl2_bytes = 1048576\nf32_gflops = 50\n' >my.machine
+says "a machine" 0 "" cost.tfx --emit=nothing -mcpu=znver3 --machine=my.machine
+if "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=my.machine -o - | grep -q '"name": "mine", "source": "my.machine".*"f32_gflops": 50,'; then pass
+else fail "a machine" "is not used"
+fi
+says "a machine of another kind" 0 "my.machine: warning: this machine is not the target
+  expected: 32 vector registers of 512 bits
+       got: 16 of 256 bits
+  note: its rates and sizes are used all the same" cost.tfx --emit=kir -mcpu=znver4 --machine=my.machine -o -
+says "no such machine" 1 "none.machine: error: No such file or directory" cost.tfx --emit=kir --machine=none.machine -o -
+printf 'machine "mine" version 1\nl2_bytes = 12\n' >bad.machine
+says "a machine that cannot be" 1 "bad.machine:2:12: error: 'l2_bytes' cannot be that
+  2 | l2_bytes = 12
+    |            ^~
+  expected: 4096 to 4294967296
+       got: 12
+  note: l2_bytes: second-level cache" cost.tfx --emit=kir --machine=bad.machine -o -
+XDG_CONFIG_HOME=$work/none says "nothing calibrated" 1 "$work/none/tfxc/machine: error: No such file or directory" cost.tfx --emit=kir --machine=calibrated -o -
+mkdir -p "$work/config/tfxc" && cp my.machine "$work/config/tfxc/machine"
+if XDG_CONFIG_HOME=$work/config "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 -o - | grep -q '"source": "defaults for znver3"'; then pass
+else fail "a calibrated machine" "is used unasked"
+fi
+if XDG_CONFIG_HOME=$work/config "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=calibrated -o - | grep -q '"name": "mine"'; then pass
+else fail "a calibrated machine" "is not used"
+fi
+out=$work/c.kir reads "depfile: a machine" "cost.tfx my.machine" cost.tfx -mcpu=znver3 --machine=my.machine
+says "calibration of another machine" 2 "tfxc: error: --calibrate-machine measures the machine that it runs on: -mcpu does not go with it" --calibrate-machine=x.machine -mcpu=znver4
+says "calibration for another system" 2 "tfxc: error: --calibrate-machine measures the machine that it runs on: -mtriple does not go with it" --calibrate-machine=x.machine -mtriple=aarch64-linux-gnu
+says "calibration of a model" 2 "tfxc: error: --calibrate-machine compiles nothing: 'a.tfx' is left over" a.tfx --calibrate-machine=x.machine
+XDG_CONFIG_HOME='' HOME='' says "calibration without a home" 2 "tfxc: error: no home directory to keep a machine in: say --calibrate-machine=FILE" --calibrate-machine
+if XDG_CONFIG_HOME=$work/fresh "$tfxc" --calibrate-machine >"$work/stdout" 2>"$work/stderr" && grep -q '^f32 multiply-adds ' "$work/stdout" &&
+    XDG_CONFIG_HOME=$work/fresh "$tfxc" cost.tfx --emit=nothing --machine=calibrated 2>"$work/stderr"; then pass
+else fail "calibration" "fails" "$work/stderr"
+fi
+
+# ---- schedules ----
+printf 'model m(x: f32[B, 48]) -> y: f32[B, 40]\n  where B <= 64\n  weights "w.safetensors"\n{\n  return linear(x, out = 40)\n}\n' >tune.tfx
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 40 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >my.schedules
+printf 'schedules version 1\nmatmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >other.schedules
+kernels() { "$tfxc" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - "$@"; }
+if kernels --tuned=my.schedules | grep -q 'f32<5x8>' && ! kernels | grep -q 'f32<5x8>'; then pass
+else fail "schedules" "are not used"
+fi
+says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no such matmul: this line is not used
+  2 | matmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0
+    | ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - --tuned=other.schedules --run-pass=dce --remarks
+says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules
+says "no such schedules" 1 "none.schedules: error: No such file or directory" tune.tfx --weights=random --emit=kir -o - --tuned=none.schedules
+says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim" tune.tfx --weights=random --tune
+says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune -mtriple=aarch64-linux-gnu
+says "tuning and interpreting" 2 "tfxc: error: --tune and --interpret are two things" tune.tfx --weights=random --tune --interpret=kir
+says "tuning kernels alone" 1 "tfxc: error: --tune is for models, and 'k.kir' holds kernels alone" k.kir --tune
+says "tuning into the model" 1 "tfxc: error: the output 'tune.tfx' would replace what is read" tune.tfx --weights=random --dim=B=8 --tune=tune.tfx
+cp my.schedules "$work/mine.schedules" && sed -i 's/256 x 16/2048 x 8/; s/cols 8/cols 4/' "$work/mine.schedules"
+if "$tfxc" tune.tfx --weights=random --dim=B=8 "--tuned=$work/mine.schedules" "--tune=$work/mine.schedules" -o "$work/x.kir" >"$work/stdout" 2>"$work/stderr" &&
+    [ "$(wc -l <"$work/mine.schedules")" = 3 ] && grep -q '2048 x 8 = rows 5' "$work/mine.schedules" && grep -q '^matmul n 40 k 48: ' "$work/stdout" &&
+    "$tfxc" tune.tfx --weights=random "--tuned=$work/mine.schedules" -o "$work/y.kir" && cmp -s "$work/x.kir" "$work/y.kir"; then pass
+else fail "tuning" "fails" "$work/stderr"
+fi
+out=$work/s.kir reads "depfile: schedules" "tune.tfx my.schedules" tune.tfx --weights=random --tuned=my.schedules
+
 # ---- inputs ----
 says "missing input" 1 "none.tfx: error: No such file or directory" none.tfx -o x.so
 says "missing tensor IR" 1 "none.tir: error: No such file or directory" none.tir -o x.so

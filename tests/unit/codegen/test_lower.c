@@ -6,7 +6,9 @@
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
+#include "codegen/tuned.h"
 #include "ir/interp.h"
+#include "ir/kir/kcost.h"
 #include "ir/kir/kinterp.h"
 
 #include <dirent.h>
@@ -190,6 +192,26 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
                 l->exact ? 0 : 2e-5);
 }
 
+/* What the cost model counts without running anything is what the interpreter did. */
+static void check_costs(lowered *l, const kfunction *plan, const int64_t *dims, const kinterp_result *did,
+                        const char *what)
+{
+    machine m = machine_default(l->a, "", 256, 16);
+    klaunch_costs costs;
+    double flops = 0, loaded = 0, stored = 0;
+    if (!plan_cost(plan, dims, &m, l->a, &costs)) fail_msg("%s: no costs", what);
+    vec_foreach (klaunch_cost, c, &costs) {
+        if (!c->cost.exact) return;
+        flops += c->cost.flops;
+        loaded += c->cost.loaded;
+        stored += c->cost.stored;
+    }
+    if (flops != (double)did->flops || loaded != (double)did->bytes_loaded || stored != (double)did->bytes_stored)
+        fail_msg("%s: counted %.0f FLOPs, %.0f bytes loaded, %.0f stored; done %llu, %llu, %llu", what, flops, loaded,
+                 stored, (unsigned long long)did->flops, (unsigned long long)did->bytes_loaded,
+                 (unsigned long long)did->bytes_stored);
+}
+
 static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
 {
     const function *f = l->m->functions.data[entry];
@@ -209,11 +231,13 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
     for (uint32_t i = 0; ok && i < c.n_results; i++) c.params[c.n_args + i] = bind_tensor(l, c.want[i]);
     if (ok) clear_results(&c);
     kinterp_options ko = {.seed = seed | 1};
-    ok = ok && kinterp_run(plan, dims, c.params, &ko, l->a, l->d, NULL);
+    kinterp_result did;
+    ok = ok && kinterp_run(plan, dims, c.params, &ko, l->a, l->d, &did);
     if (!ok) {
         show(l);
         fail_msg("%s failed", c.what);
     }
+    check_costs(l, plan, dims, &did, c.what);
     tensor **kernels = ARENA_ARRAY(l->a, tensor *, c.n_results);
     for (uint32_t i = 0; i < c.n_results; i++) {
         kernels[i] = result(l, &c, i);
@@ -229,7 +253,7 @@ static bool finite_only(const char *program)
     return !strcmp(program, "attention.tir");
 }
 
-static const lower_target wide = {.vector_floats = 16, .registers = 32, .l1_bytes = 32768, .l2_bytes = 524288};
+static const lower_target wide = {.vector_floats = 16, .registers = 32};
 
 /* Every `every`th size. */
 static void check_sizes(lowered *l, const char *program, size_t every)
@@ -264,11 +288,42 @@ static void check_program(void **state)
     release(&l);
     /* The schedules for 8 and 4 lanes. */
     for (int floats = 8; floats >= 4; floats /= 2) {
-        l = lower_program(
-            *state, (lower_target){.vector_floats = floats, .registers = 16, .l1_bytes = 32768, .l2_bytes = 524288});
+        l = lower_program(*state, (lower_target){.vector_floats = floats, .registers = 16});
         expand_math(l.km);
         check_sizes(&l, *state, 4);
         release(&l);
+    }
+}
+
+/* Whatever schedule a file may ask for, the sums are right: in the interpreter, tiles of many heights take long to
+ * compile. */
+static void test_any_schedule_is_right(void **state)
+{
+    (void)state;
+    static const matmul_schedule odd[] = {
+        {.rows = 1, .cols = 4, .wide = 0, .depth = 8, .chunk = 1, .group = 32, .level = 0},
+        {.rows = 32, .cols = 16, .wide = 16, .depth = 16, .chunk = 1, .group = 64, .level = 1},
+        {.rows = 3, .cols = 32, .wide = 2, .depth = 1 << 20, .chunk = 1 << 20, .group = 65536, .level = 2},
+        {.rows = 5, .cols = 8, .wide = 16, .depth = 24, .chunk = 2, .group = 96, .level = 2},
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        arena *a = arena_new(NULL, NULL);
+        tuned t = {.a = a};
+        lower_target target = wide;
+        target.tuned = &t;
+        lowered l = lower_program("contract.tir", target);
+        assert_true(t.uses.len > 3);
+        vec_foreach (tuned_use, u, &t.uses) {
+            tuned_line line = {.shape = u->shape, .vector_bits = 512, .registers = 32, .schedule = odd[i]};
+            tuned_put(&t, &line);
+        }
+        release(&l);
+        l = lower_program("contract.tir", target);
+        vec_foreach (tuned_line, line, &t.lines) assert_true(line->used);
+        expand_math(l.km);
+        check_sizes(&l, "contract.tir", 5);
+        release(&l);
+        arena_free(a);
     }
 }
 
@@ -320,14 +375,15 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 2, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 3, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
             .name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 2, NULL, NULL);
+    tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 3, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

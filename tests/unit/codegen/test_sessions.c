@@ -31,8 +31,7 @@ static void *compile(void *arg)
     codegen_options o = {.opt = 2};
     codegen_target t;
     if (m && codegen_target_describe(&o, a, d, &t)) {
-        lower_target lt = {
-            .vector_floats = t.vector_bytes / 4, .registers = t.registers, .l1_bytes = 32768, .l2_bytes = 524288};
+        lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
         kmodule *km = lower_module(m, a, d, &lt);
         codegen_output out = {.kind = CODEGEN_OBJ, .path = j->out, .prefix = "program"};
         j->ok = km && codegen_emit(km, codegen_describe(m, km, path, "test", a), &o, &out, a, d);

@@ -14,7 +14,6 @@
 enum { MIN_ROUNDS = 11, MAX_ROUNDS = 101, MAX_CHOICES = 6 };
 #define WORTH 0.98       /* of the time so far: what is less is noise */
 #define SAMPLES_US 50000 /* together, of one kernel and choice */
-#define SAFE_DEPTH 512   /* longer sums in one piece lose bits: no longer than the rule's, then */
 
 typedef struct {
     matmul_shape shape;
@@ -72,12 +71,11 @@ static void choose_depths(tuned_shape *s, const lower_target *t)
     (void)t;
     int64_t whole = (s->shape.k + MATMUL_STEPS - 1) / MATMUL_STEPS * MATMUL_STEPS;
     int64_t depths[] = {s->best.depth / 2, s->best.depth / 4, 2 * (int64_t)s->best.depth, whole};
-    int longest = s->rule.depth > SAFE_DEPTH ? s->rule.depth : SAFE_DEPTH;
     for (int i = 0; i < 4; i++) {
         matmul_schedule c = s->best;
         int64_t d = (depths[i] + MATMUL_STEPS - 1) / MATMUL_STEPS * MATMUL_STEPS;
         c.depth = (int)(d < whole ? d : whole);
-        if (c.depth >= 4 * MATMUL_STEPS && c.depth <= longest) choose(s, c);
+        if (c.depth >= 4 * MATMUL_STEPS) choose(s, c);
     }
 }
 

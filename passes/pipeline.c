@@ -13,7 +13,10 @@ static const pipeline_step steps[] = {
     /* 9 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
     /* 10 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
     /* 11 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
-    /* 12 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 12 */ {PASS_DCE, "the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 13 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
+    /* 14 */ {PASS_CANONICALISE, "slices meet the views behind them"},
+    /* 15 */ {PASS_DCE, "last: lowering counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

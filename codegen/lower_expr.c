@@ -222,8 +222,10 @@ static kvalue *eval(kernel *k, const tile_plan *tp, const tile_at *t, value *v, 
     if (r) return r;
     node *n = v->def;
     double constant;
-    if (v == t->known) {
-        r = t->known_tile;
+    if (v == t->known[0].v) {
+        r = t->known[0].tile;
+    } else if (v == t->known[1].v) {
+        r = t->known[1].tile;
     } else if (value_const_splat(v, &constant)) {
         r = splat(k, v->ty.dt, constant);
     } else if (value_is_iota(v)) {

@@ -11,6 +11,7 @@
  * Why not join whatever shares a user: a value used by two groups would be computed twice, and a contraction whose
  * epilogue reads leaves that do not lie along its rows and columns would need index arithmetic per element. */
 #include "codegen/lower_internal.h"
+#include "codegen/schedule.h"
 
 bool node_is_elementwise(const node *n)
 {
@@ -68,6 +69,55 @@ static bool leaves_fit_contraction(lowering *lw, const group *g)
         if (!view_collapses(lw, w, 0, cut - 1) || !view_collapses(lw, w, cut, w->rank - 1)) return false;
     }
     return true;
+}
+
+/* n's readers are the two halves of its last axis: the slices' values, in order. */
+static bool read_in_halves(lowering *lw, const node *n, value **half)
+{
+    dim_ctx *dc = lw->m->dims;
+    const type *t = &n->result->ty;
+    int64_t size, at;
+    if (n->op != OP_CONTRACT || !dim_is_const(dc, t->shape[t->rank - 1], &size) || size % (2 * MATMUL_PANEL))
+        return false;
+    half[0] = half[1] = NULL;
+    for (const use *u = n->result->uses; u; u = u->next) {
+        if (!u->user || u->user->op != OP_SLICE) return false;
+        const attr *start = node_attr(u->user, ATTR_START), *step = node_attr(u->user, ATTR_STEP);
+        int last = t->rank - 1;
+        for (int i = 0; i < last; i++)
+            if (u->user->result->ty.shape[i] != t->shape[i]) return false;
+        if (step->u.ints.v[last] != 1 || u->user->result->ty.shape[last] != dim_const(dc, size / 2) ||
+            !dim_is_const(dc, start->u.dims.v[last], &at) || (at != 0 && at != size / 2) || half[at > 0])
+            return false;
+        half[at > 0] = u->user->result;
+    }
+    return half[0] && half[1];
+}
+
+/* A contraction whose halves meet in one group, as an activation and its gate do, is that group's root. */
+static bool join_in_halves(lowering *lw, node *n)
+{
+    value *half[2];
+    if (!read_in_halves(lw, n, half) || !contraction_has_halves(lw, n)) return false;
+    group *g = common_user_group(lw, half[0]->def);
+    if (!g || g->root || common_user_group(lw, half[1]->def) != g) return false;
+    for (int i = 0; i < 2; i++) {
+        lw->groups[half[i]->id] = g; /* no leaf */
+        g->half[i] = half[i];
+    }
+    g->root = n;
+    lw->groups[n->result->id] = g;
+    if (leaves_fit_contraction(lw, g)) {
+        vec_push(lw->a, &g->members, n);
+        return true;
+    }
+    for (int i = 0; i < 2; i++) {
+        lw->groups[half[i]->id] = NULL;
+        g->half[i] = NULL;
+    }
+    g->root = NULL;
+    lw->groups[n->result->id] = NULL;
+    return false;
 }
 
 static bool group_try_join(lowering *lw, group *g, node *n)
@@ -187,7 +237,7 @@ void groups_build(lowering *lw)
         if (view && !copied_reshape) continue;
         if (!n->result->uses) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
-        if (g && group_try_join(lw, g, n)) continue;
+        if (g ? group_try_join(lw, g, n) : join_in_halves(lw, n)) continue;
         g = ARENA_NEW(lw->a, group);
         g->out = n;
         g->root = leaf_op || node_is_elementwise(n) ? NULL : n;

@@ -18,6 +18,7 @@ typedef struct {
 /* Nodes that become one kernel: at most one root (contraction, reduction ...) and the elementwise nodes after it. */
 typedef struct group {
     node *root;       /* NULL: elementwise only */
+    value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
     VEC(node *) members;
@@ -78,6 +79,9 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
+bool contraction_has_halves(lowering *lw, const node *n);
+
 /* ---- kernels (lower_kernel.c) ---- */
 typedef struct {
     lowering *lw;
@@ -135,8 +139,10 @@ typedef struct {
     int rows, cols;
     bool rows_bounded, cols_bounded;
     kidx row_bound, col_bound;
-    value *known;       /* the root's result ... */
-    kvalue *known_tile; /* ... as a tile, or NULL */
+    struct {
+        value *v;     /* what the root gives: its result, or the halves of it ... */
+        kvalue *tile; /* ... as a tile */
+    } known[2];
 } tile_at;
 
 /* Chooses the space of a group, in which `also` (NULL: nothing) can be read as well. With col_first >= 0 the result

@@ -5,6 +5,9 @@
  * Blocks are summed on their own and then added up: a rounding error passes through K / depth further additions and not
  * through up to K of them.
  *
+ * A product of an activation and a gate reads both halves of the columns. Then panels of the one half and of the other
+ * take turns in memory, a tile has as many columns of either, and the epilogue sees both.
+ *
  * Few rows use each weight too seldom to hide its way from memory behind sums: then a tile takes more columns, and
  * reads two panels at once. */
 #include "codegen/lower_contract.h"
@@ -17,6 +20,7 @@
 typedef struct {
     tile_plan tp;
     node *root;
+    value *const *half; /* the halves of the columns that the epilogue reads, or NULL */
     dtype acc;
     matmul_schedule s;
     kvalue *x, *w; /* [M, K], [panels, K, MATMUL_PANEL] */
@@ -135,9 +139,22 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
         for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row0, p));
         return;
     }
+    dtype dt = mm->root->result->ty.dt;
+    if (mm->half) {
+        tile_at t = {.rows = height, .cols = mm->width};
+        for (int p = 0; p < 2; p++) {
+            t.known[p].v = mm->half[p];
+            t.known[p].tile = kb_cast(b, acc[p], dt);
+        }
+        t.at[0] = kidx_value(row0);
+        t.at[1] = kidx_value(kb_map2(b, KOP_DIV, mm->col, kb_i64(b, 2)));
+        tile_store(k, &mm->tp, &t);
+        return;
+    }
     for (int p = 0; p < mm->pieces; p++) {
-        tile_at t = {.rows = height, .cols = mm->width, .known = mm->root->result};
-        t.known_tile = kb_cast(b, acc[p], mm->root->result->ty.dt);
+        tile_at t = {.rows = height, .cols = mm->width};
+        t.known[0].v = mm->root->result;
+        t.known[0].tile = kb_cast(b, acc[p], dt);
         t.at[0] = kidx_value(row0);
         t.at[1] = kidx_plus(mm->col, p * mm->width);
         t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
@@ -185,13 +202,20 @@ static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int hei
 static kop *columns_begin(kernel *k, matmul *mm, int cols)
 {
     kbuilder *b = &k->b;
-    mm->width = cols < MATMUL_PANEL ? cols : MATMUL_PANEL;
+    mm->width = mm->half ? cols / 2 : cols < MATMUL_PANEL ? cols : MATMUL_PANEL;
     mm->pieces = cols / mm->width;
     kvalue *left = kb_map2(b, KOP_SUB, kb_i64(b, mm->n + cols - 1), mm->col_first);
     kvalue *units = kb_map2(b, KOP_MIN, kb_map2(b, KOP_DIV, left, kb_i64(b, cols)), kb_i64(b, mm->s.group / cols));
     kop *loop = kb_for(b, kidx_const(0), kidx_value(units), 1, KMAP_SERIAL, 1, NULL, 0);
     mm->col = kb_map2(b, KOP_ADD, mm->col_first, kb_map2(b, KOP_MUL, b->block->args[0], kb_i64(b, cols)));
     kvalue *panel = kb_i64(b, MATMUL_PANEL);
+    if (mm->half) { /* the panels of a pair, and half of the place among their columns */
+        kvalue *two = kb_i64(b, 2), *pair = kb_map2(b, KOP_DIV, mm->col, kb_i64(b, 2 * MATMUL_PANEL));
+        mm->panel[0] = kb_map2(b, KOP_MUL, pair, two);
+        mm->panel[1] = kb_map2(b, KOP_ADD, mm->panel[0], kb_i64(b, 1));
+        mm->part = kidx_value(kb_map2(b, KOP_MOD, kb_map2(b, KOP_DIV, mm->col, two), panel));
+        return loop;
+    }
     mm->panel[0] = kb_map2(b, KOP_DIV, mm->col, panel);
     mm->part = cols < MATMUL_PANEL ? kidx_value(kb_map2(b, KOP_MOD, mm->col, panel)) : kidx_const(0);
     /* The last tile may lack its second panel: what is read instead is not stored. */
@@ -266,6 +290,14 @@ static const cexpr *weights_nk(lowering *lw, const node *n, const roles *r)
     return cexpr_reshape(lw->a, cexpr_transpose(lw->a, e, perm), 2, shape);
 }
 
+/* Panels of one half of the rows [N, K] and of the other in turn. */
+static const cexpr *interleaved(arena *a, const cexpr *e)
+{
+    int64_t n = e->shape[0], k = e->shape[1];
+    const cexpr *cut = cexpr_reshape(a, e, 4, (int64_t[]){2, n / 2 / MATMUL_PANEL, MATMUL_PANEL, k});
+    return cexpr_reshape(a, cexpr_transpose(a, cut, (const uint8_t[]){1, 0, 2, 3}), 2, (int64_t[]){n, k});
+}
+
 static const char *weight_path(const value *v)
 {
     while (v->def && v->def->n_operands) v = v->def->operands[0];
@@ -318,6 +350,13 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
     if (few) kb_if_end(b, few, NULL, 0);
 }
 
+bool constant_matmul_fits(lowering *lw, const node *n, const roles *r)
+{
+    dim shape[2], stride[2];
+    return r->plain && weights_nk(lw, n, r) &&
+           merge_view(lw, view_of(lw, n->operands[r->x]), r->m_axis, r->n_m, r->kx, r->n_k, shape, stride);
+}
+
 bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
 {
     dim_ctx *dc = lw->m->dims;
@@ -329,9 +368,14 @@ bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
     space s;
     if (!space_make(lw, g, NULL, r->n_m, n->result->ty.rank - 1, &s) || s.n != 2) return false;
 
+    if (g->half[0]) e = interleaved(lw->a, e);
     kernel k = kernel_begin(lw, "matmul", n);
-    matmul mm = {
-        .root = n, .acc = accumulator_of(n->result->ty.dt), .m = shape[0], .n = e->shape[0], .depth = e->shape[1]};
+    matmul mm = {.root = n,
+                 .half = g->half[0] ? g->half : NULL,
+                 .acc = accumulator_of(n->result->ty.dt),
+                 .m = shape[0],
+                 .n = e->shape[0],
+                 .depth = e->shape[1]};
     matmul_shape of = {.weights = e->dt, .sums = mm.acc, .n = mm.n, .k = mm.depth};
     mm.s = matmul_schedule_for(&lw->target, &of);
     mm.x = kernel_bind(&k, xw->base, xw->offset, 2, shape, stride, KACCESS_IN);

@@ -7,6 +7,8 @@
  *   %2 = slice %1 {start = [0, 0, 0], step = [1, 1, 1]} : f32[B, S, 768]
  *   %3 = slice %1 {start = [0, 0, 768], step = [1, 1, 1]} : f32[B, S, 768]
  *
+ * So do an activation and its gate, whose product then is the epilogue of the one contraction (silu(x wg) * (x wu)).
+ *
  * Every element keeps its own sum, so nothing rounds differently. A bias of each part goes with it; a part without one
  * gets -0, which changes no number. Slices are strides for whoever reads them.
  *
@@ -15,7 +17,7 @@
  *
  * Merging whatever reads the same input is the obvious way, and costs more than it saves:
  *   - what a kernel would have computed as its epilogue (an activation, a residual) reads memory once the result is a
- *     slice, and a result of the model would be copied: parts are merged that are stored anyway;
+ *     slice, and a result of the model would be copied: parts are merged that are stored anyway, or meet their gate;
  *   - a weight that somebody else reads would be stored twice: all readers, in all entries, must be merged alike;
  *   - keys and values that all layers of a decoder compute from one encoder would lie in memory from the first layer to
  *     the last: a part joins only those that no contraction and no attention has read yet. */
@@ -34,6 +36,7 @@ typedef struct {
     const cexpr *b;   /* its elements, along the free axes */
     const char *name; /* of the bias */
     const char *why;  /* it stays alone; NULL: it fits */
+    bool gated;       /* another merge has taken it, with its gate */
 } part;
 
 /* Contractions of one input that sum the same axes. */
@@ -132,6 +135,8 @@ static value *part_value(const part *p)
     return p->bias ? p->bias->result : p->n->result;
 }
 
+static const char computed_together[] = "what follows is computed together with it";
+
 /* Why the value would not be stored if it stayed alone, or would have to be copied as a slice. */
 static const char *not_stored(const value *v)
 {
@@ -140,7 +145,7 @@ static const char *not_stored(const value *v)
         if (!u->user) return "it is a result, and would have to be copied";
         stored = stored || !(op_row(u->user->op)->props & P_ELEMENTWISE);
     }
-    return stored ? NULL : "what follows is computed together with it";
+    return stored ? NULL : computed_together;
 }
 
 /* ---- which belong together ---- */
@@ -243,6 +248,64 @@ static bool merged_alike(const merge *a, const merge *b)
     }
 }
 
+/* ---- gates ---- */
+
+enum { PANEL = 16 }; /* kernels compute halves that are whole panels of weights (codegen/schedule.h) */
+
+/* Marks what is computed from v elementwise; the one value among it that is read otherwise, NULL: several are. */
+static value *meets_at(const merger *x, const value *v, bool *marked)
+{
+    value *end = NULL;
+    memset(marked, 0, x->m->n_values * sizeof *marked);
+    marked[v->id] = true;
+    for (node *n = v->def; n; n = n->next) {
+        bool reached = n == v->def;
+        for (uint32_t i = 0; i < n->n_operands && !reached; i++)
+            reached = (op_row(n->op)->props & P_ELEMENTWISE) && marked[n->operands[i]->id];
+        if (!reached) continue;
+        marked[n->result->id] = true;
+        for (const use *u = n->result->uses; u; u = u->next) {
+            if (u->user && (op_row(u->user->op)->props & P_ELEMENTWISE)) continue;
+            if (end && end != n->result) return NULL;
+            end = n->result;
+        }
+    }
+    return end;
+}
+
+/* An activation and its gate are computed together where they meet: both halves of one contraction in one kernel
+ * (codegen/lower_matmul.c). Biases stay behind the slices. */
+static void find_gates(merger *x)
+{
+    bool *marked = ARENA_ARRAY(x->ctx->scratch, bool, x->m->n_values);
+    for (uint32_t at = 0, n = x->merges.len; at < n; at++) {
+        merge *g = x->merges.data[at];
+        part *last = NULL;
+        const value *end = NULL;
+        vec_foreach (part, p, &g->parts) {
+            if (p->why != computed_together || g->n_free != 1 || p->w->shape[0] % PANEL) continue;
+            const value *v = meets_at(x, p->n->result, marked);
+            if (last && v && v == end && p->w->shape[0] == last->w->shape[0]) {
+                merge *pair = ARENA_NEW(x->ctx->scratch, merge);
+                *pair = *g;
+                memset(&pair->parts, 0, sizeof pair->parts);
+                part *both[2] = {last, p};
+                for (int i = 0; i < 2; i++) {
+                    vec_push(x->ctx->scratch, &pair->parts, *both[i]);
+                    vec_last(&pair->parts).bias = NULL;
+                    vec_last(&pair->parts).b = NULL;
+                    vec_last(&pair->parts).why = NULL;
+                    both[i]->gated = true;
+                }
+                vec_push(x->ctx->scratch, &x->merges, pair);
+                break;
+            }
+            last = p;
+            end = v;
+        }
+    }
+}
+
 /* Leaves out parts whose weight somebody reads who is not merged in the same way, until all fit. */
 static void check_readers(merger *x)
 {
@@ -339,11 +402,12 @@ status pass_merge_matmuls(pass_ctx *ctx, module *m, bool *changed)
     uint32_t n_functions;
     function **all = module_walk(m, ctx->scratch, &n_functions);
     for (uint32_t i = 0; i < n_functions; i++) find_merges(&x, all[i]);
+    find_gates(&x);
     check_readers(&x);
     vec_foreach (merge *, g, &x.merges) {
         if ((*g)->parts.len < 2) continue;
         vec_foreach (part, p, &(*g)->parts)
-            if (p->why) pass_remark(ctx, p->n, "not merged: %s", p->why);
+            if (p->why && !p->gated) pass_remark(ctx, p->n, "not merged: %s", p->why);
         if (n_fitting(*g) < 2) continue;
         apply(&x, *g);
         *changed = true;

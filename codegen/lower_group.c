@@ -77,7 +77,7 @@ static bool read_in_halves(lowering *lw, const node *n, value **half)
     dim_ctx *dc = lw->m->dims;
     const type *t = &n->result->ty;
     int64_t size, at;
-    if (n->op != OP_CONTRACT || !dim_is_const(dc, t->shape[t->rank - 1], &size) || size % (2 * MATMUL_PANEL))
+    if (n->op != OP_CONTRACT || !dim_is_const(dc, t->shape[t->rank - 1], &size) || size % (2 * MATMUL_HALF))
         return false;
     half[0] = half[1] = NULL;
     for (const use *u = n->result->uses; u; u = u->next) {

@@ -250,7 +250,7 @@ static bool merged_alike(const merge *a, const merge *b)
 
 /* ---- gates ---- */
 
-enum { PANEL = 16 }; /* kernels compute halves that are whole panels of weights (codegen/schedule.h) */
+enum { HALF = 8 }; /* kernels compute halves of so many columns together (codegen/schedule.h) */
 
 /* Marks what is computed from v elementwise; the one value among it that is read otherwise, NULL: several are. */
 static value *meets_at(const merger *x, const value *v, bool *marked)
@@ -283,7 +283,7 @@ static void find_gates(merger *x)
         part *last = NULL;
         const value *end = NULL;
         vec_foreach (part, p, &g->parts) {
-            if (p->why != computed_together || g->n_free != 1 || p->w->shape[0] % PANEL) continue;
+            if (p->why != computed_together || g->n_free != 1 || p->w->shape[0] % HALF) continue;
             const value *v = meets_at(x, p->n->result, marked);
             if (last && v && v == end && p->w->shape[0] == last->w->shape[0]) {
                 merge *pair = ARENA_NEW(x->ctx->scratch, merge);

@@ -17,6 +17,17 @@ static kbuffer public_type(lowering *lw, const type *t)
     return kbuffer_dense(t->dt, KSPACE_GLOBAL, t->rank ? t->rank : 1, t->rank ? t->shape : &one);
 }
 
+/* The value whose buffer is the result's memory, element for element: the result, or what it is a view of. NULL: the
+ * result must be copied. */
+static value *stored_as(lowering *lw, value *result)
+{
+    const lview *w = view_of(lw, result);
+    const node *n = w->base->def;
+    if (!n || n->op == OP_PARAM || w->offset != dim_const(lw->m->dims, 0) || !view_is_dense(lw, w)) return NULL;
+    bool whole = type_elements(lw->m, &w->base->ty) == type_elements(lw->m, &result->ty);
+    return whole && w->base->ty.dt == result->ty.dt ? w->base : NULL;
+}
+
 /* Inputs, then outputs. A result that is stored anyway is stored in its output; others are copied at the end. */
 static bool plan_params(lowering *lw)
 {
@@ -32,10 +43,8 @@ static bool plan_params(lowering *lw)
         kvalue *v = kparam_add(lw->plan, nv->name, public_type(lw, &nv->v->ty), in ? KPARAM_INPUT : KPARAM_OUTPUT,
                                in ? KACCESS_IN : KACCESS_OUT);
         vec_last(&lw->plan->params).tensor = nv->name;
-        bool is_param = nv->v->def && nv->v->def->op == OP_PARAM;
-        if (in || (nv->v->def && !is_param && value_is_base(lw, nv->v) && base_is_row_major(lw, nv->v) &&
-                   !lw->buffers[nv->v->id]))
-            lw->buffers[nv->v->id] = v;
+        value *stored = in ? nv->v : stored_as(lw, nv->v);
+        if (stored && !lw->buffers[stored->id]) lw->buffers[stored->id] = v;
     }
     return true;
 }
@@ -46,7 +55,8 @@ static void copy_results(lowering *lw)
     for (uint32_t i = 0; i < f->results.len; i++) {
         value *v = f->results.data[i].v;
         kvalue *out = lw->plan->params.data[f->args.len + i].v;
-        if (lw->buffers[v->id] == out) continue;
+        const value *stored = stored_as(lw, v);
+        if (stored && lw->buffers[stored->id] == out) continue;
         dim stride[MAX_RANK], s = dim_const(lw->m->dims, 1);
         for (int k = v->ty.rank - 1; k >= 0; k--) {
             stride[k] = s;
@@ -73,12 +83,14 @@ static void lower_function(lowering *lw, function *f)
 {
     lw->fn = f;
     lw->views = ARENA_ARRAY(lw->a, lview *, lw->m->n_values);
+    lw->places = ARENA_ARRAY(lw->a, value *, lw->m->n_values);
     lw->groups = ARENA_ARRAY(lw->a, group *, lw->m->n_values);
     lw->buffers = ARENA_ARRAY(lw->a, kvalue *, lw->m->n_values);
     memset(&lw->weights, 0, sizeof lw->weights);
     lw->plan = kfunction_new(lw->km, f->name, KTARGET_PLAN);
     lw->plan->dims = lw->m->dims;
     lw->pb = (kbuilder){.f = lw->plan, .block = lw->plan->body};
+    places_build(lw);
     if (!plan_params(lw)) return;
     groups_build(lw);
     function_foreach (n, f) {

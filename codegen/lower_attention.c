@@ -9,8 +9,8 @@
 
 typedef struct {
     node *root;
-    kvalue *q, *v, *mask, *out; /* [B, H, S, D] [B, G, T, E] [B, S, T] [B, H, S, E] */
-    kvalue *packed, *scores;    /* scratch: [panels, D, KEYS] and [rows, panels * KEYS] */
+    kvalue *q, *v, *mask, *bias, *out; /* [B, H, S, D] [B, G, T, E] [B, S, T] [B, H, S, T] [B, H, S, E] */
+    kvalue *packed, *scores;           /* scratch: [panels, D, KEYS] and [rows, panels * KEYS] */
     kidx b, h, g;
     dim s_size, t_size, d_size, e_size, panels;
     int cols; /* of a register tile; divides KEYS */
@@ -74,6 +74,16 @@ static void scores_tile(kernel *k, const attention *a, kvalue *row0, int height)
         kidx col = kidx_plus(key0, part);
         bool ragged = !dim_divides(dc, KEYS, a->t_size);
         kvalue *left = ragged ? kb_map2(b, KOP_SUB, kb_dim(b, a->t_size), kidx_as_value(k, col)) : NULL;
+        if (a->bias) {
+            kidx at[4] = {a->b, a->h, kidx_value(row0), col};
+            kmem m = kmem_at(a->bias, at);
+            if (ragged) {
+                m.bounded[1] = true;
+                m.bound[1] = kidx_value(left);
+            }
+            kvalue *bias = kb_load(b, ktile_make(a->bias->ty.buf.dt, height, a->cols, KL_VEC), m);
+            s = kb_map2(b, KOP_ADD, s, kb_cast(b, bias, a->acc));
+        }
         if (a->mask) {
             kidx m_at[3] = {a->b, kidx_value(row0), col};
             kmem m = kmem_at(a->mask, m_at);
@@ -219,7 +229,8 @@ void lower_attention(lowering *lw, group *g)
     a.q = bind_operand(&k, n->operands[0], KACCESS_IN);
     kvalue *keys = bind_operand(&k, n->operands[1], KACCESS_IN);
     a.v = bind_operand(&k, n->operands[2], KACCESS_IN);
-    a.mask = n->n_operands > 3 ? bind_mask(&k, n->operands[3]) : NULL;
+    a.mask = attention_mask(n) ? bind_mask(&k, attention_mask(n)) : NULL;
+    a.bias = attention_bias(n) ? bind_operand(&k, attention_bias(n), KACCESS_IN) : NULL;
     a.out = bind_operand(&k, n->result, KACCESS_OUT);
 
     dim heads[2] = {q[0], q[1]};

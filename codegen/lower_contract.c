@@ -108,8 +108,8 @@ static kvalue *any_columns(kernel *k, void *arg, kidx col, int width, bool bound
     t.col_bound = bound;
     ktile ty = ktile_make(w->acc, 1, width, KL_VEC);
     kvalue *zero = dtype_is_float(w->acc) ? kb_const(&k->b, ty, 0) : kb_int(&k->b, ty, 0);
-    t.known = w->root->result;
-    t.known_tile = kb_cast(&k->b, sum_nest(k, w, &t, 0, zero), w->root->result->ty.dt);
+    t.known[0].v = w->root->result;
+    t.known[0].tile = kb_cast(&k->b, sum_nest(k, w, &t, 0, zero), w->root->result->ty.dt);
     tile_store(k, &w->tp, &t);
     return carried;
 }
@@ -165,6 +165,15 @@ static void lower_any_contraction(lowering *lw, group *g)
     for_columns(&k, own.size[c], 64, NULL, NULL, any_columns, &w, &full, &tail);
     kb_for_end(&k.b, loop, NULL, 0);
     kernel_end(&k);
+}
+
+bool contraction_has_halves(lowering *lw, const node *n)
+{
+    for (int x = 0; x < 2; x++) {
+        roles r = roles_with(&node_attr(n, ATTR_LABELS)->u.lab, x);
+        if (constant_matmul_fits(lw, n, &r)) return r.n_n == 1;
+    }
+    return false;
 }
 
 void lower_contract(lowering *lw, group *g)

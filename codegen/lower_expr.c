@@ -27,9 +27,30 @@ static bool mergeable(lowering *lw, const value_list *leaves, int i, int j)
     return true;
 }
 
+/* v is an iota, perhaps seen through views: along which axis it counts (-1: that axis had size 1). */
+static bool iota_axis(const value *v, int *axis)
+{
+    const node *n = v->def;
+    if (!n) return false;
+    if (n->op == OP_IOTA) {
+        *axis = (int)node_attr(n, ATTR_AXIS)->u.i;
+        return true;
+    }
+    if ((n->op != OP_BROADCAST && n->op != OP_TRANSPOSE && n->op != OP_RESHAPE) || !iota_axis(n->operands[0], axis))
+        return false;
+    if (*axis < 0) return true;
+    module *m = v->def->fn->m;
+    dim size = n->operands[0]->ty.shape[*axis];
+    axis_info x;
+    node_axes(m, n, &x);
+    *axis = size == dim_const(m->dims, 1) ? -1 : x.operand_axis[0][*axis];
+    return size == dim_const(m->dims, 1) || (*axis >= 0 && v->ty.shape[*axis] == size);
+}
+
 bool value_is_iota(const value *v)
 {
-    return v->def && v->def->op == OP_IOTA;
+    int axis;
+    return iota_axis(v, &axis);
 }
 
 bool space_make(lowering *lw, const group *g, value *also, int col_first, int col_last, space *s)
@@ -40,7 +61,8 @@ bool space_make(lowering *lw, const group *g, value *also, int col_first, int co
     value_list leaves = {0};
     group_leaves(lw, g, &leaves);
     if (also) vec_push(lw->a, &leaves, also);
-    if (value_is_iota(g->out->result)) vec_push(lw->a, &leaves, g->out->result);
+    vec_push(lw->a, &leaves, g->out->result); /* it may be a window, or an iota */
+    for (uint32_t i = 0; i < g->also.len; i++) vec_push(lw->a, &leaves, g->also.data[i]->result);
     int n = 1, from[MAX_RANK + 2], to[MAX_RANK + 2];
     dim size[MAX_RANK + 2];
     bool open = false; /* the last axis may still take its right neighbour */
@@ -124,8 +146,11 @@ void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp)
         l.buf = tile_bind(k, s, view_of(lw, l.v), l.along, KACCESS_IN);
         vec_push(lw->a, &tp->leaves, l);
     }
-    bool along[SPACE_MAX];
-    tp->out = tile_bind(k, s, view_of(lw, g->out->result), along, KACCESS_OUT);
+    for (uint32_t i = 0; i <= g->also.len; i++) {
+        leaf l = {.v = (i ? g->also.data[i - 1] : g->out)->result};
+        l.buf = tile_bind(k, s, view_of(lw, l.v), l.along, KACCESS_OUT);
+        vec_push(lw->a, &tp->outs, l);
+    }
 }
 
 kmem tile_mem(const tile_plan *tp, const tile_at *t, kvalue *buf, const bool *along)
@@ -162,8 +187,9 @@ static kvalue *splat(kernel *k, dtype dt, double v)
 /* The index of every element of an iota along its axis. */
 static kvalue *iota_tile(kernel *k, const tile_plan *tp, const tile_at *t, const value *v)
 {
-    int of = (int)node_attr(v->def, ATTR_AXIS)->u.i, axis = -1;
-    for (int x = 0; x < tp->s.n; x++)
+    int of = -1, axis = -1;
+    iota_axis(v, &of);
+    for (int x = 0; x < tp->s.n && of >= 0; x++)
         if (tp->s.from[x] == of) axis = x;
     dtype dt = v->ty.dt;
     if (axis < 0) return splat(k, dt, 0); /* an axis of size 1 */
@@ -196,8 +222,10 @@ static kvalue *eval(kernel *k, const tile_plan *tp, const tile_at *t, value *v, 
     if (r) return r;
     node *n = v->def;
     double constant;
-    if (v == t->known) {
-        r = t->known_tile;
+    if (v == t->known[0].v) {
+        r = t->known[0].tile;
+    } else if (v == t->known[1].v) {
+        r = t->known[1].tile;
     } else if (value_const_splat(v, &constant)) {
         r = splat(k, v->ty.dt, constant);
     } else if (value_is_iota(v)) {
@@ -243,8 +271,12 @@ kvalue *tile_widen(kernel *k, kvalue *r, int rows, int cols)
 
 void tile_store(kernel *k, const tile_plan *tp, const tile_at *t)
 {
-    kvalue *r = tile_value(k, tp, t, tp->g->out->result);
-    kb_store(&k->b, tile_widen(k, r, t->rows, t->cols), tile_mem(tp, t, tp->out, NULL));
+    ptrmap *done = ptrmap_new(k->lw->a); /* results have subexpressions in common */
+    kvalue **r = ARENA_ARRAY(k->lw->a, kvalue *, tp->outs.len);
+    for (uint32_t i = 0; i < tp->outs.len; i++) r[i] = eval(k, tp, t, tp->outs.data[i].v, done);
+    k->b.at = k->at;
+    for (uint32_t i = 0; i < tp->outs.len; i++)
+        kb_store(&k->b, tile_widen(k, r[i], t->rows, t->cols), tile_mem(tp, t, tp->outs.data[i].buf, NULL));
 }
 
 void unflatten(kernel *k, kvalue *task, int n, const dim *size, kidx *index)

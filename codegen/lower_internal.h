@@ -17,8 +17,10 @@ typedef struct {
 
 /* Nodes that become one kernel: at most one root (contraction, reduction ...) and the elementwise nodes after it. */
 typedef struct group {
-    node *root; /* NULL: elementwise only */
-    node *out;  /* the node whose result is stored */
+    node *root;       /* NULL: elementwise only */
+    value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
+    node *out;        /* the node whose result is stored; of several the last */
+    VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
     VEC(node *) members;
 } group;
 
@@ -32,6 +34,7 @@ typedef struct {
     kfunction *plan;
     kbuilder pb;      /* builds the plan */
     lview **views;    /* by value id */
+    value **places;   /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
     group **groups;   /* by value id of a member's result */
     kvalue **buffers; /* by value id: the plan's buffer of a stored value */
     VEC(struct stored_weight {
@@ -56,9 +59,17 @@ bool base_is_row_major(lowering *lw, const value *v);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);
+/* Strides of `w` under another shape with the same elements; false where no strides express it. */
+bool view_reshape_strides(lowering *lw, const lview *w, uint8_t rank, const dim *shape, dim *stride);
 /* v as a constant expression through parameters and views of them, or NULL; in a narrower dtype than v's where that
  * holds the same numbers. */
 const cexpr *constant_of(lowering *lw, value *v);
+
+/* ---- places (lower_place.c) ---- */
+/* Finds the values that are written where a concat wants them. Before any view is asked for. */
+void places_build(lowering *lw);
+/* Where v lies in the concat that places_build chose. */
+lview *placed_view(lowering *lw, value *v);
 
 /* ---- groups (lower_group.c) ---- */
 void groups_build(lowering *lw);
@@ -67,6 +78,9 @@ bool node_is_elementwise(const node *n);
  * order. */
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
+
+/* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
+bool contraction_has_halves(lowering *lw, const node *n);
 
 /* ---- kernels (lower_kernel.c) ---- */
 typedef struct {
@@ -116,7 +130,7 @@ typedef struct {
     const group *g;
     space s;
     VEC(leaf) leaves;
-    kvalue *out; /* bound for writing */
+    VEC(leaf) outs; /* bound for writing */
 } tile_plan;
 
 /* Where a tile lies: the index of its first element on every axis, its size, and how much of it exists. */
@@ -125,15 +139,17 @@ typedef struct {
     int rows, cols;
     bool rows_bounded, cols_bounded;
     kidx row_bound, col_bound;
-    value *known;       /* the root's result ... */
-    kvalue *known_tile; /* ... as a tile, or NULL */
+    struct {
+        value *v;     /* what the root gives: its result, or the halves of it ... */
+        kvalue *tile; /* ... as a tile */
+    } known[2];
 } tile_at;
 
 /* Chooses the space of a group, in which `also` (NULL: nothing) can be read as well. With col_first >= 0 the result
  * axes [col_first, col_last] together are the column axis, also where that run is empty or of size 1; else the last
  * axis is. False when too many axes remain or the columns do not merge. */
 bool space_make(lowering *lw, const group *g, value *also, int col_first, int col_last, space *s);
-bool value_is_iota(const value *v);
+bool value_is_iota(const value *v); /* an iota, or a view of one: computed where it is used */
 /* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
  * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
@@ -141,7 +157,7 @@ kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kacces
 void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
 /* The group's value `v` on a tile. */
 kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);
-void tile_store(kernel *k, const tile_plan *tp, const tile_at *t); /* evaluates and stores the group's result */
+void tile_store(kernel *k, const tile_plan *tp, const tile_at *t); /* evaluates and stores the group's results */
 /* r on rows x cols, also when its value is the same along an axis. */
 kvalue *tile_widen(kernel *k, kvalue *r, int rows, int cols);
 kvalue *kidx_as_value(kernel *k, kidx i);

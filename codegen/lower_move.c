@@ -69,18 +69,24 @@ void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim
     kernel_end(&k);
 }
 
+/* Copies the parts that their kernels have not written in place. */
 void lower_concat(lowering *lw, group *g)
 {
     dim_ctx *dc = lw->m->dims;
     node *n = g->root;
     int axis = (int)node_attr(n, ATTR_AXIS)->u.i;
-    dim stride[MAX_RANK], offset = dim_const(dc, 0);
-    base_strides(lw, n->result, stride);
-    kvalue *to = base_buffer(lw, n->result);
+    const lview *to = view_of(lw, n->result);
+    kvalue *buffer = base_buffer(lw, to->base);
+    dim offset = to->offset;
     for (uint32_t i = 0; i < n->n_operands; i++) {
         value *part = n->operands[i];
-        lower_copy(lw, n, view_of(lw, part), to, offset, stride);
-        offset = dim_add(dc, offset, dim_mul(dc, part->ty.shape[axis], stride[axis]));
+        const lview *from = view_of(lw, part);
+        /* Of size 1 along the axis it may have no stride there. */
+        bool there = from->base == to->base && from->offset == offset;
+        for (int k = 0; k < from->rank && there; k++)
+            there = from->stride[k] == to->stride[k] || from->shape[k] == dim_const(dc, 1);
+        if (!there) lower_copy(lw, n, from, buffer, offset, to->stride);
+        offset = dim_add(dc, offset, dim_mul(dc, part->ty.shape[axis], to->stride[axis]));
     }
 }
 

@@ -103,8 +103,8 @@ void reduction_columns(kernel *k, reduction *r, reduction_body *body)
 
 void reduction_store(kernel *k, reduction *r, tile_at *t, kvalue *x)
 {
-    t->known = r->root->result;
-    t->known_tile = kb_cast(&k->b, x, r->root->result->ty.dt);
+    t->known[0].v = r->root->result;
+    t->known[0].tile = kb_cast(&k->b, x, r->root->result->ty.dt);
     tile_store(k, &r->tp, t);
 }
 

@@ -88,8 +88,8 @@ static kvalue *finish_body(kernel *k, void *arg, kidx col, int width, bool bound
     if (r->shift) x = kb_map2(&k->b, KOP_SUB, x, r->shift);
     if (r->root->op == OP_SOFTMAX) x = kb_map1(&k->b, KOP_EXP_NONPOSITIVE, x);
     x = kb_map2(&k->b, KOP_MUL, x, r->scale);
-    t.known = r->root->result;
-    t.known_tile = kb_cast(&k->b, x, r->root->result->ty.dt);
+    t.known[0].v = r->root->result;
+    t.known[0].tile = kb_cast(&k->b, x, r->root->result->ty.dt);
     tile_store(k, &r->tp, &t);
     return carried;
 }

@@ -95,7 +95,7 @@ bool view_is_dense(lowering *lw, const lview *w)
 
 /* Strides of `w` under another shape with the same elements. Axes are matched in runs whose products agree; inside a
  * run the old axes must nest. False where they do not, or where symbolic products cannot be compared. */
-static bool reshape_strides(lowering *lw, const lview *w, uint8_t rank, const dim *shape, dim *stride)
+bool view_reshape_strides(lowering *lw, const lview *w, uint8_t rank, const dim *shape, dim *stride)
 {
     dim_ctx *dc = lw->m->dims;
     dim zero = dim_const(dc, 0);
@@ -159,6 +159,7 @@ static lview *derived_view(lowering *lw, value *v)
 {
     dim_ctx *dc = lw->m->dims;
     node *n = v->def;
+    if (lw->places[v->id]) return placed_view(lw, v);
     if (!n || !node_is_view(lw, n)) return own_view(lw, v);
     const lview *from = view_of(lw, n->operands[0]);
     lview *w = ARENA_NEW(lw->a, lview);
@@ -192,7 +193,7 @@ static lview *derived_view(lowering *lw, value *v)
         return w;
     }
     case X_RESHAPE:
-        if (reshape_strides(lw, from, w->rank, w->shape, w->stride)) return w;
+        if (view_reshape_strides(lw, from, w->rank, w->shape, w->stride)) return w;
         return own_view(lw, v);
     default: return own_view(lw, v);
     }

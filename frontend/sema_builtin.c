@@ -479,9 +479,31 @@ static void hint_mask(sema *s, diag *g, const args *a, const sema_type *m, const
     else if (m->dt != DT_BOOL) diag_hint(g, "write '%s'", text);
 }
 
+/* Mask or bias, argument p of 'attend', stretched to `want`; NULL after a message. */
+static sema_node *attend_extra(sema *s, const args *a, uint32_t p, const char *what, dtype dt, uint32_t rank,
+                               const dim *want)
+{
+    sema_node *m = need_tensor(s, a, p);
+    if (!m) return NULL;
+    bool fits = m->ty.dt == dt && m->ty.rank <= rank;
+    for (uint32_t i = 0; fits && i < m->ty.rank; i++) {
+        dim w = want[rank - m->ty.rank + i], got = m->ty.shape[i];
+        fits = sema_dims_fit(s, w, got) || got == dim_const(s->dims, 1);
+    }
+    if (!fits) {
+        diag *g = sema_error(s, a->at[p], "wrong-type", "the %s of 'attend' has the wrong type", what);
+        sema_type wanted = sema_type_of(dt, rank, want);
+        diag_expected(g, "%s   (axes of size 1 stretch)", sema_type_text(s, &wanted));
+        diag_got(g, "%s", sema_type_text(s, &m->ty));
+        if (dt == DT_BOOL) hint_mask(s, g, a, &m->ty, want);
+        return NULL;
+    }
+    return sn_stretch(s, m, rank, want, a->at[p]);
+}
+
 static value builtin_attend(sema *s, args *a)
 {
-    sema_node *in[4];
+    sema_node *in[5];
     static const char *const shape_of[] = {"q[B, H, S, D]", "k[B, G, K, D]", "v[B, G, K, E]", "mask[B, S, K]"};
     for (uint32_t i = 0; i < 3; i++) {
         in[i] = need_floats(s, a, i);
@@ -512,23 +534,14 @@ static value builtin_attend(sema *s, args *a)
     k = in[1]->ty.shape;
     uint32_t n = 3;
     if (a->given[3]) {
-        sema_node *m = need_tensor(s, a, 3);
-        if (!m) return sema_error_value();
         dim want[3] = {q[0], q[2], k[2]};
-        bool fits = m->ty.dt == DT_BOOL && m->ty.rank <= 3;
-        for (uint32_t i = 0; fits && i < m->ty.rank; i++) {
-            dim w = want[3 - m->ty.rank + i], got = m->ty.shape[i];
-            fits = sema_dims_fit(s, w, got) || got == dim_const(s->dims, 1);
-        }
-        if (!fits) {
-            diag *g = sema_error(s, a->at[3], "wrong-type", "the mask of 'attend' has the wrong type");
-            sema_type wanted = sema_type_of(DT_BOOL, 3, want);
-            diag_expected(g, "%s   (axes of size 1 stretch)", sema_type_text(s, &wanted));
-            diag_got(g, "%s", sema_type_text(s, &m->ty));
-            hint_mask(s, g, a, &m->ty, want);
-            return sema_error_value();
-        }
-        in[n++] = sn_stretch(s, m, 3, want, a->at[3]);
+        in[n] = attend_extra(s, a, 3, "mask", DT_BOOL, 3, want);
+        if (!in[n++]) return sema_error_value();
+    }
+    if (a->given[5]) {
+        dim want[4] = {q[0], q[1], q[2], k[2]};
+        in[n] = attend_extra(s, a, 5, "bias", in[0]->ty.dt, 4, want);
+        if (!in[n++]) return sema_error_value();
     }
     double scale;
     int64_t size;

@@ -62,10 +62,13 @@ static void map_attention(const node *n, axis_info *x)
     int t = add_axis(x, AXIS_REDUCTION, k->shape[2]);
     int d = add_axis(x, AXIS_REDUCTION, q->shape[3]);
     int8_t group = q->shape[1] == k->shape[1] ? 1 : -1; /* several query heads share one key head */
-    const int8_t maps[4][4] = {
-        {0, 1, 2, (int8_t)d}, {0, group, (int8_t)t, (int8_t)d}, {0, group, (int8_t)t, 3}, {0, 2, (int8_t)t}};
-    for (uint32_t o = 0; o < n->n_operands; o++)
-        for (int i = 0; i < n->operands[o]->ty.rank; i++) x->operand_axis[o][i] = maps[o][i];
+    const int8_t maps[3][4] = {{0, 1, 2, (int8_t)d}, {0, group, (int8_t)t, (int8_t)d}, {0, group, (int8_t)t, 3}};
+    const int8_t mask[4] = {0, 2, (int8_t)t}, bias[4] = {0, 1, 2, (int8_t)t};
+    for (uint32_t o = 0; o < n->n_operands; o++) {
+        const type *of = &n->operands[o]->ty;
+        for (int i = 0; i < of->rank; i++)
+            x->operand_axis[o][i] = o < 3 ? maps[o][i] : of->dt == DT_BOOL ? mask[i] : bias[i];
+    }
 }
 
 /* An operand axis is a result axis where the operand spans all of it. */

@@ -183,10 +183,25 @@ value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, ui
     return build_op(b, OP_NORMALIZE, &a, 1, x, NULL);
 }
 
-value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale)
+value *build_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale)
 {
     attr x = attr_real(ATTR_SCALE, scale);
-    return build_op(b, OP_ATTENTION, (value *[]){q, k, v, mask}, mask ? 4 : 3, &x, NULL);
+    value *in[5] = {q, k, v};
+    uint32_t n = 3;
+    if (mask) in[n++] = mask;
+    if (bias) in[n++] = bias;
+    return build_op(b, OP_ATTENTION, in, n, &x, NULL);
+}
+
+value *attention_mask(const node *n)
+{
+    return n->n_operands > 3 && n->operands[3]->ty.dt == DT_BOOL ? n->operands[3] : NULL;
+}
+
+value *attention_bias(const node *n)
+{
+    uint32_t at = attention_mask(n) ? 4 : 3;
+    return n->n_operands > at ? n->operands[at] : NULL;
 }
 
 value *build_gather(builder *b, value *table, value *ids, int axis)

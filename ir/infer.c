@@ -323,12 +323,22 @@ static bool infer_attention(const inputs *in, type *out)
     if (!divides)
         return fail(in, "%s query heads cannot share %s key heads", dim_text(in, q->shape[1]),
                     dim_text(in, k->shape[1]));
-    if (in->n == 4) {
-        const type *mask = operand(in, 3);
-        if (mask->dt != DT_BOOL || mask->rank != 3 || mask->shape[0] != q->shape[0] || mask->shape[1] != q->shape[2] ||
+    uint32_t next = 3;
+    if (next < in->n && operand(in, next)->dt == DT_BOOL) {
+        const type *mask = operand(in, next++);
+        if (mask->rank != 3 || mask->shape[0] != q->shape[0] || mask->shape[1] != q->shape[2] ||
             mask->shape[2] != k->shape[2])
             return fail(in, "mask %s does not fit queries %s and keys %s", text(in, mask), text(in, q), text(in, k));
     }
+    if (next < in->n) {
+        const type *bias = operand(in, next++);
+        if (!dtype_is_float(bias->dt))
+            return fail(in, "operand %u of type %s is neither a mask (bool) nor a bias", next - 1, text(in, bias));
+        if (bias->rank != 4 || bias->shape[0] != q->shape[0] || bias->shape[1] != q->shape[1] ||
+            bias->shape[2] != q->shape[2] || bias->shape[3] != k->shape[2])
+            return fail(in, "bias %s does not fit queries %s and keys %s", text(in, bias), text(in, q), text(in, k));
+    }
+    if (next < in->n) return fail(in, "nothing may follow the bias");
     *out = *q;
     out->shape[3] = v->shape[3];
     return true;

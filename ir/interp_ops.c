@@ -526,32 +526,32 @@ static bool eval_normalize(const interp *r, const node *n, tensor *const *x, ten
 /* ---- attention ---- */
 
 /* One query: its scores over the true keys, their softmax, and the weighted sum of the values. Keys that the mask
- * leaves out are not looked at, so a NaN there does no harm. */
-static void attend(const double *q, const double *k, const double *v, const int64_t *mask, uint64_t keys, uint64_t d,
-                   uint64_t e, double scale, double *score, double *out)
+ * leaves out are not looked at, so a NaN there does no harm. `mask` and `bias` (NULL: none) are the query's rows. */
+static void attend(const double *q, const double *k, const double *v, const int64_t *mask, const double *bias,
+                   uint64_t keys, uint64_t d, uint64_t e, double scale, double *score, double *out)
 {
     double max = -INFINITY, sum = 0;
     for (uint64_t j = 0; j < keys; j++) {
         if (mask && !mask[j]) continue;
-        score[j] = scale * dot(q, k + j * d, d);
+        score[j] = scale * dot(q, k + j * d, d) + (bias ? bias[j] : 0);
         max = larger(max, score[j]);
     }
+    if (max == -INFINITY) return; /* no true key, or none that counts: out is zeros */
     for (uint64_t j = 0; j < keys; j++) {
         if (mask && !mask[j]) continue;
         double p = exp(score[j] - max);
         sum += p;
         for (uint64_t c = 0; c < e; c++) out[c] += p * v[j * e + c];
     }
-    bool any = !mask && keys;
-    for (uint64_t j = 0; mask && j < keys && !any; j++) any = mask[j];
-    for (uint64_t c = 0; c < e; c++) out[c] = any ? out[c] / sum : 0;
+    for (uint64_t c = 0; c < e; c++) out[c] /= sum;
 }
 
 static bool eval_attention(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     (void)r;
     tensor *out = y[0];
-    const tensor *q = x[0], *k = x[1], *v = x[2], *mask = n->n_operands > 3 ? x[3] : NULL;
+    const tensor *q = x[0], *k = x[1], *v = x[2];
+    const tensor *mask = attention_mask(n) ? x[3] : NULL, *bias = attention_bias(n) ? x[n->n_operands - 1] : NULL;
     double scale = node_attr(n, ATTR_SCALE)->u.real;
     uint64_t batch = (uint64_t)q->shape[0], heads = (uint64_t)q->shape[1], rows = (uint64_t)q->shape[2];
     uint64_t groups = (uint64_t)k->shape[1], keys = (uint64_t)k->shape[2], d = (uint64_t)q->shape[3],
@@ -564,7 +564,8 @@ static bool eval_attention(const interp *r, const node *n, tensor *const *x, ten
             for (uint64_t i = 0; i < rows; i++) {
                 uint64_t row = (b * heads + h) * rows + i;
                 attend(q->u.f + row * d, k->u.f + group * keys * d, v->u.f + group * keys * e,
-                       mask ? mask->u.i + (b * rows + i) * keys : NULL, keys, d, e, scale, score, out->u.f + row * e);
+                       mask ? mask->u.i + (b * rows + i) * keys : NULL, bias ? bias->u.f + row * keys : NULL, keys, d,
+                       e, scale, score, out->u.f + row * e);
             }
         }
     return true;

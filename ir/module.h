@@ -372,7 +372,10 @@ value *build_contract(builder *b, value *x, value *y, const labels *l);
 value *build_reduce(builder *b, value *a, reduce_kind k, const int *axes, uint32_t n);
 value *build_softmax(builder *b, value *a, int axis);
 value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps);
-value *build_attention(builder *b, value *q, value *k, value *v, value *mask, double scale); /* mask NULL: all keys */
+/* mask NULL: all keys; bias NULL: none */
+value *build_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale);
+value *attention_mask(const node *n); /* of an attention node; NULL: none */
+value *attention_bias(const node *n);
 value *build_gather(builder *b, value *table, value *ids, int axis);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */
 value *build_update(builder *b, value *a, value *box, const dim *start);

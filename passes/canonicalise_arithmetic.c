@@ -324,8 +324,10 @@ static value *contract_transposed(builder *b, node *n)
 
 static value *attention_all_keys(builder *b, node *n)
 {
-    if (n->n_operands < 4 || !match_splat(n->operands[3], 1)) return NULL;
-    return build_attention(b, n->operands[0], n->operands[1], n->operands[2], NULL, node_attr(n, ATTR_SCALE)->u.real);
+    value *mask = attention_mask(n);
+    if (!mask || !match_splat(mask, 1)) return NULL;
+    return build_attention(b, n->operands[0], n->operands[1], n->operands[2], NULL, attention_bias(n),
+                           node_attr(n, ATTR_SCALE)->u.real);
 }
 
 const rule arithmetic_rules[] = {

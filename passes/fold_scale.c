@@ -25,7 +25,7 @@
 #include "passes/params.h"
 #include "passes/pass.h"
 
-enum { MAX_STEPS = 16, MAX_COST = 128, MAX_DEPTH = 28 };
+enum { MAX_STEPS = 16 };
 
 /* A constant that is one number, or a vector along one axis of a value. */
 typedef struct {
@@ -54,24 +54,6 @@ typedef struct {
 
 /* ---- constants behind values ---- */
 
-/* v is a parameter, perhaps reshaped or transposed for v alone: its elements. */
-static const cexpr *elements_of(const module *m, const value *v, const param **p)
-{
-    const node *n = v->def;
-    int64_t shape[MAX_RANK];
-    if (!n || v->ty.enc.kind != ENC_ROWS || !type_is_const(m, &v->ty, shape)) return NULL;
-    if (n->op == OP_PARAM) {
-        *p = node_attr(n, ATTR_PARAM)->u.p;
-        return (*p)->value;
-    }
-    if ((n->op != OP_RESHAPE && n->op != OP_TRANSPOSE) || !match_single_use(v)) return NULL;
-    const cexpr *e = elements_of(m, n->operands[0], p);
-    if (!e || n->op == OP_RESHAPE) return e ? cexpr_reshape(m->a, e, v->ty.rank, shape) : NULL;
-    uint8_t perm[MAX_RANK];
-    for (int i = 0; i < v->ty.rank; i++) perm[i] = (uint8_t)node_attr(n, ATTR_PERM)->u.ints.v[i];
-    return cexpr_transpose(m->a, e, perm);
-}
-
 /* The number that v is everywhere, or the vector that it repeats along all axes but one. */
 static bool channel_of(const module *m, const value *v, channel *out)
 {
@@ -84,7 +66,7 @@ static bool channel_of(const module *m, const value *v, channel *out)
     const node *b = match_op(v, OP_BROADCAST);
     const value *from = b ? b->operands[0] : v;
     const param *p;
-    const cexpr *e = elements_of(m, from, &p);
+    const cexpr *e = param_elements(m, from, &p);
     if (!e) return false;
     *out = (channel){.axis = -1, .name = p->path};
     for (int i = 0; i < e->rank; i++) {
@@ -97,12 +79,6 @@ static bool channel_of(const module *m, const value *v, channel *out)
     return n > 0;
 }
 
-static bool affordable(const cexpr *e)
-{
-    uint32_t depth;
-    return constant_cost(e, MAX_COST, &depth) <= MAX_COST && depth <= MAX_DEPTH;
-}
-
 /* x op y, channel by channel; false when they run along different axes. */
 static bool combine(const module *m, op_kind op, channel x, channel y, channel *out)
 {
@@ -111,7 +87,7 @@ static bool combine(const module *m, op_kind op, channel x, channel y, channel *
     const cexpr *args[2] = {cexpr_broadcast(m->a, x.e, (const uint8_t[]){0}, longer->e->rank, longer->e->shape),
                             cexpr_broadcast(m->a, y.e, (const uint8_t[]){0}, longer->e->rank, longer->e->shape)};
     *out = (channel){cexpr_map(m->a, op, args, 2), longer->axis, NULL};
-    return affordable(out->e);
+    return constant_affordable(out->e);
 }
 
 static bool is_number(const cexpr *e)
@@ -199,12 +175,12 @@ static bool find_weight(scaler *x, const function *f, const value *v, scaling *s
         uint32_t operand;
         if (n->op == OP_CONTRACT) {
             s->contract = n;
-            s->weight = elements_of(x->m, n->operands[1], &p) ? 1 : 0;
-            const cexpr *e = elements_of(x->m, n->operands[s->weight], &p);
+            s->weight = param_elements(x->m, n->operands[1], &p) ? 1 : 0;
+            const cexpr *e = param_elements(x->m, n->operands[s->weight], &p);
             if (!e) return false;
             s->weight_factor = c;
             if (c.axis >= 0) s->weight_factor.axis = weight_axis(&node_attr(n, ATTR_LABELS)->u.lab, s->weight, c.axis);
-            if (c.axis < 0 || s->weight_factor.axis >= 0) return affordable(e);
+            if (c.axis < 0 || s->weight_factor.axis >= 0) return constant_affordable(e);
             if (x->explain) pass_remark(x->ctx, s->mul, "not folded: \"%s\" has no axis for this factor", p->path);
             return false;
         }
@@ -245,7 +221,7 @@ static void find_scales(scaler *x)
 static const param *weight_of(const scaler *x, const scaling *s)
 {
     const param *p = NULL;
-    elements_of(x->m, s->contract->operands[s->weight], &p);
+    param_elements(x->m, s->contract->operands[s->weight], &p);
     return p;
 }
 
@@ -275,7 +251,7 @@ static void apply_scale(const scaler *x, const scaling *s)
     module *m = x->m;
     const value *w = s->contract->operands[s->weight];
     const param *p;
-    const cexpr *e = elements_of(m, w, &p);
+    const cexpr *e = param_elements(m, w, &p);
     const uint8_t axis[] = {(uint8_t)s->weight_factor.axis};
     const cexpr *args[2] = {constant_wide(m->a, e), cexpr_broadcast(m->a, s->factor.e, axis, e->rank, e->shape)};
     const cexpr *scaled = cexpr_cast(m->a, cexpr_map(m->a, OP_MUL, args, 2), e->dt);

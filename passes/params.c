@@ -1,5 +1,6 @@
 /* See params.h. */
 #include "passes/params.h"
+#include "passes/match.h"
 
 size_t module_node_count(const module *m, arena *a)
 {
@@ -68,4 +69,28 @@ uint32_t constant_cost(const cexpr *e, uint32_t limit, uint32_t *depth)
     }
     *depth = deepest + 1;
     return cost;
+}
+
+bool constant_affordable(const cexpr *e)
+{
+    enum { MAX_COST = 128, MAX_DEPTH = 28 };
+    uint32_t depth;
+    return constant_cost(e, MAX_COST, &depth) <= MAX_COST && depth <= MAX_DEPTH;
+}
+
+const cexpr *param_elements(const module *m, const value *v, const param **p)
+{
+    const node *n = v->def;
+    int64_t shape[MAX_RANK];
+    if (!n || v->ty.enc.kind != ENC_ROWS || !type_is_const(m, &v->ty, shape)) return NULL;
+    if (n->op == OP_PARAM) {
+        *p = node_attr(n, ATTR_PARAM)->u.p;
+        return (*p)->value;
+    }
+    if ((n->op != OP_RESHAPE && n->op != OP_TRANSPOSE) || !match_single_use(v)) return NULL;
+    const cexpr *e = param_elements(m, n->operands[0], p);
+    if (!e || n->op == OP_RESHAPE) return e ? cexpr_reshape(m->a, e, v->ty.rank, shape) : NULL;
+    uint8_t perm[MAX_RANK];
+    for (int i = 0; i < v->ty.rank; i++) perm[i] = (uint8_t)node_attr(n, ATTR_PERM)->u.ints.v[i];
+    return cexpr_transpose(m->a, e, perm);
 }

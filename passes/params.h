@@ -21,5 +21,10 @@ const cexpr *constant_wide(arena *a, const cexpr *e);
 /* Operations in e, each counted as often as it is evaluated, and how deep they are nested. Looks no further than
  * `limit` operations. */
 uint32_t constant_cost(const cexpr *e, uint32_t limit, uint32_t *depth);
+/* e may be evaluated once more while the artefact is written: few enough operations an element, not too deep. */
+bool constant_affordable(const cexpr *e);
+
+/* v is a parameter, perhaps reshaped or transposed for v alone: its elements, and the parameter. NULL: it is none. */
+const cexpr *param_elements(const module *m, const value *v, const param **p);
 
 #endif

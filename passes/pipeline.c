@@ -13,7 +13,15 @@ static const pipeline_step steps[] = {
     /* 9 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
     /* 10 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
     /* 11 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
-    /* 12 */ {PASS_DCE, "last: the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 12 */ {PASS_DCE, "the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 13 */
+    {PASS_RECOGNISE_ATTENTION, "needs one spelling of views, and values with one reader; leaves views and masks"},
+    /* 14 */ {PASS_CANONICALISE, "composes the views that attention was given"},
+    /* 15 */ {PASS_CSE, "layers have masks and biases in common that were built for each"},
+    /* 16 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
+    /* 17 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
+    /* 18 */ {PASS_CANONICALISE, "slices meet the views behind them"},
+    /* 19 */ {PASS_DCE, "last: lowering counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

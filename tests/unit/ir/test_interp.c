@@ -390,8 +390,21 @@ static void test_attention(void **state)
     IS_FLOATS(result(&x, bare, ARGS(one, FLOATS(DT_F32, SHAPE(1, 1, 2, 1), -INFINITY, 0), values)), SHAPE(1, 1, 1, 1),
               7);
     IS_FLOATS(result(&x, bare, ARGS(one, FLOATS(DT_F32, SHAPE(1, 1, 2, 1), -INFINITY, -INFINITY), values)),
-              SHAPE(1, 1, 1, 1), NAN);
+              SHAPE(1, 1, 1, 1), 0);
     IS_FLOATS(result(&x, bare, ARGS(one, FLOATS(DT_F32, SHAPE(1, 1, 2, 1), 1e4, 0), values)), SHAPE(1, 1, 1, 1), 5);
+    /* A bias is added to the scaled scores, of masked keys too; one of -inf leaves a key out. */
+    const char *biased = "module m\nfunc @f(%q: f32[1, 2, 1, 1], %k: f32[1, 1, 2, 1], %v: f32[1, 1, 2, 1], %m: bool[1, "
+                         "1, 2], %b: f32[1, "
+                         "2, 1, 2]) -> (y: f32[1, 2, 1, 1], z: f32[1, 2, 1, 1]) {\n"
+                         " %y = attention %q, %k, %v, %b {scale = 0.5} : f32[1, 2, 1, 1]\n"
+                         " %z = attention %q, %k, %v, %m, %b {scale = 0.5} : f32[1, 2, 1, 1]\n return %y, %z\n}\n";
+    tensor *bias = FLOATS(DT_F32, SHAPE(1, 2, 1, 2), 0, 1, -INFINITY, 2);
+    tensor *first = INTS(DT_BOOL, SHAPE(1, 1, 2), 1, 0);
+    IS_FLOATS(result(&x, biased,
+                     ARGS(FLOATS(DT_F32, SHAPE(1, 2, 1, 1), 2, 4), FLOATS(DT_F32, SHAPE(1, 1, 2, 1), 1, 0), values,
+                          first, bias)),
+              SHAPE(1, 2, 1, 1), 6, 7);
+    IS_FLOATS(x.out[1], SHAPE(1, 2, 1, 1), 5, 0);
     /* no keys at all: zeros */
     IS_FLOATS(result(&x,
                      "module m\nfunc @f(%q: f32[1, 1, 2, 1], %k: f32[1, 1, 0, 1], %v: f32[1, 1, 0, 1]) -> (y: f32[1, "

@@ -117,7 +117,7 @@ static value *gelu(golden *g)
 static value *attention(golden *g)
 {
     value *q = input(g, "q"), *k = input(g, "k"), *v = input(g, "v"), *mask = input(g, "mask");
-    return build_attention(&g->b, q, k, v, mask, 1 / sqrt((double)find(g, "q")->shape[3]));
+    return build_attention(&g->b, q, k, v, mask, NULL, 1 / sqrt((double)find(g, "q")->shape[3]));
 }
 
 static value *embedding(golden *g)

@@ -7,6 +7,8 @@
 typedef struct {
     arena *a;
     const module *m;
+    pass_numerics numerics;
+    unsigned flags; /* of passes */
     int64_t *dims;
     uint64_t random;
 } inputs;
@@ -52,21 +54,30 @@ static tensor *make_input(inputs *in, const type *t, bool extreme)
     return x;
 }
 
-static bool same_number(double a, double b, pass_numerics numerics)
+/* A few units in the last place of what is between f32 operations, or of a narrower result. */
+static double tolerance(pass_numerics numerics, dtype dt)
 {
-    if (a != a || b != b) return a != a && b != b;
-    if (numerics == NUMERICS_EXACT) return !memcmp(&a, &b, sizeof a);
-    return a == b || fabs(a - b) <= (numerics == NUMERICS_APPROXIMATE ? 0x1p-5 : 1e-5) * (1 + fabs(a));
+    if (numerics == NUMERICS_APPROXIMATE) return 0x1p-5;
+    return dt == DT_BF16 ? 0x1p-6 : dt == DT_F16 ? 0x1p-9 : 1e-5;
 }
 
-static const char *compare_tensors(arena *a, const char *name, const tensor *x, const tensor *y, pass_numerics numerics)
+static bool same_number(const inputs *in, dtype dt, double a, double b)
 {
+    if ((in->flags & PASS_ASSUMES_FINITE) && !isfinite(a)) return true;
+    if (a != a || b != b) return a != a && b != b;
+    if (in->numerics == NUMERICS_EXACT) return !memcmp(&a, &b, sizeof a);
+    return a == b || fabs(a - b) <= tolerance(in->numerics, dt) * (1 + fabs(a));
+}
+
+static const char *compare_tensors(const inputs *in, const char *name, const tensor *x, const tensor *y)
+{
+    arena *a = in->a;
     if (x->dt != y->dt || x->rank != y->rank || memcmp(x->shape, y->shape, x->rank * sizeof *x->shape))
         return arena_printf(a, "result %s has another shape", name);
     uint64_t n = tensor_elements(x);
     for (uint64_t i = 0; i < n; i++) {
         if (dtype_is_float(x->dt)) {
-            if (!same_number(x->u.f[i], y->u.f[i], numerics))
+            if (!same_number(in, x->dt, x->u.f[i], y->u.f[i]))
                 return arena_printf(a, "result %s, element %llu: %a before, %a after", name, (unsigned long long)i,
                                     x->u.f[i], y->u.f[i]);
         } else if (x->u.i[i] != y->u.i[i]) {
@@ -91,8 +102,7 @@ static interp_states *copy_states(inputs *in, const interp_states *s)
     return to;
 }
 
-static const char *compare_function(inputs *in, const function *f, const function *g, bool extreme,
-                                    pass_numerics numerics, uint32_t *compared)
+static const char *compare_function(inputs *in, const function *f, const function *g, bool extreme, uint32_t *compared)
 {
     arena *a = in->a;
     if (f->args.len != g->args.len || f->results.len != g->results.len) return "another number of arguments or results";
@@ -116,9 +126,9 @@ static const char *compare_function(inputs *in, const function *f, const functio
         ++*compared;
         for (uint32_t i = 0; i < f->results.len + states->n; i++) {
             uint32_t k = i - f->results.len;
-            const char *bad = i < f->results.len ? compare_tensors(a, f->results.data[i].name, x[i], y[i], numerics)
-                                                 : compare_tensors(a, in->m->states.data[k]->path, before->of[k],
-                                                                   after->of[k], numerics);
+            const char *bad = i < f->results.len
+                                  ? compare_tensors(in, f->results.data[i].name, x[i], y[i])
+                                  : compare_tensors(in, in->m->states.data[k]->path, before->of[k], after->of[k]);
             if (!bad) continue;
             strbuf s = strbuf_new(a);
             for (uint32_t q = 0; q < dim_symbol_count(in->m->dims); q++)
@@ -141,10 +151,10 @@ static void choose_dims(const module *m, int k, int64_t *dims)
     }
 }
 
-const char *compare_modules(arena *a, const module *before, const module *after, pass_numerics numerics,
+const char *compare_modules(arena *a, const module *before, const module *after, pass_numerics numerics, unsigned flags,
                             uint32_t *compared)
 {
-    inputs in = {.a = a, .m = before, .random = 0x9e3779b97f4a7c15u};
+    inputs in = {.a = a, .m = before, .numerics = numerics, .flags = flags, .random = 0x9e3779b97f4a7c15u};
     in.dims = ARENA_ARRAY(a, int64_t, dim_symbol_count(before->dims));
     for (uint32_t i = 0; i < before->functions.len; i++) {
         const function *f = before->functions.data[i], *g = NULL;
@@ -154,7 +164,7 @@ const char *compare_modules(arena *a, const module *before, const module *after,
         for (int k = 0; k < 4; k++) /* Extremes come in many combinations; a few rounds see most pairs. */
             for (int round = 0; round < (numerics == NUMERICS_EXACT ? 8 : 1); round++) {
                 choose_dims(before, k, in.dims);
-                const char *bad = compare_function(&in, f, g, round > 0, numerics, compared);
+                const char *bad = compare_function(&in, f, g, round > 0, compared);
                 if (bad) return bad;
             }
     }

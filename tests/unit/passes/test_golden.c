@@ -66,15 +66,16 @@ static pass_options read_options(tir_session *s, const char *args)
 }
 
 /* The least exact of the passes that a case runs. */
-static pass_numerics numerics_of(const pass_options *o)
+static pass_numerics numerics_of(const pass_options *o, unsigned *flags)
 {
     pass_numerics worst = NUMERICS_EXACT;
     uint32_t n;
     const pipeline_step *steps = pipeline_steps(&n);
     if (o->only) n = o->list.len;
     for (uint32_t i = 0; i < n; i++) {
-        pass_numerics x = pass_row(o->only ? o->list.data[i] : steps[i].pass)->numerics;
-        if (x > worst) worst = x;
+        const pass_info *row = pass_row(o->only ? o->list.data[i] : steps[i].pass);
+        if (row->numerics > worst) worst = row->numerics;
+        *flags |= row->flags;
     }
     return worst;
 }
@@ -104,7 +105,9 @@ static void run_case(const char *path)
         if (strcmp(err, g.err ? g.err : "")) fail_msg("%s\nexpected:\n%s\ngot:\n%s", path, g.err ? g.err : "", err);
     }
     uint32_t compared = 0;
-    const char *bad = compare_modules(s.a, before, m, numerics_of(&o), &compared);
+    unsigned flags = 0;
+    pass_numerics numerics = numerics_of(&o, &flags);
+    const char *bad = compare_modules(s.a, before, m, numerics, flags, &compared);
     if (bad) fail_msg("%s: %s", path, bad);
     bool refused = strstr(g.comment, "an error at run time") != NULL;
     if (refused ? compared > 0 : compared < 4) fail_msg("%s: only %u runs were compared", path, compared);
@@ -184,9 +187,9 @@ static void the_comparison_can_fail(void **state)
                         pairs[i][k]));
         assert_string_equal(tir_messages(&s), "");
         uint32_t compared = 0;
-        const char *bad = compare_modules(s.a, m[0], m[1], NUMERICS_EXACT, &compared);
+        const char *bad = compare_modules(s.a, m[0], m[1], NUMERICS_EXACT, 0, &compared);
         if (!bad) fail_msg("pair %zu looks equal", i);
-        assert_null(compare_modules(s.a, m[0], m[0], NUMERICS_EXACT, &compared));
+        assert_null(compare_modules(s.a, m[0], m[0], NUMERICS_EXACT, 0, &compared));
         tir_close(&s);
     }
 }

@@ -251,7 +251,7 @@ static void narrow_weights_rounds_weights_and_nothing_else(void **state)
         assert_int_equal(passes_run(m, &ps), STATUS_OK);
         round_params(rounded, m);
         vec_foreach (param *, p, &m->params) narrowed += (*p)->value->kind == CE_CAST;
-        const char *bad = compare_modules(s.a, rounded, m, NUMERICS_EXACT, &compared);
+        const char *bad = compare_modules(s.a, rounded, m, NUMERICS_EXACT, 0, &compared);
         if (bad) fail_msg("%s: %s", files.gl_pathv[i], bad);
         tir_close(&s);
     }

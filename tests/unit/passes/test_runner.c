@@ -163,20 +163,23 @@ static void flags_choose_what_is_shown(void **state)
     (void)state;
     tir_session s = tir_open();
     module *m;
+    uint32_t steps, shown = 0;
+    const pipeline_step *all = pipeline_steps(&steps);
+    for (uint32_t i = 0; i < steps; i++) shown += all[i].pass == PASS_CSE || all[i].pass == PASS_DCE;
     const char *log = run_with(&s, &m, "--print-after=cse,dce");
-    assert_int_equal(count(log, "// ---- after "), 4);
-    assert_non_null(strstr(log, "// ---- after dce (step 2 of 12, changed)\nmodule m\n"));
-    assert_non_null(strstr(log, "// ---- after cse (step 7 of 12, changed)\nmodule m\n"));
-    assert_non_null(strstr(log, "// ---- after dce (step 12 of 12, unchanged)\n"));
+    assert_int_equal(count(log, "// ---- after "), shown);
+    assert_non_null(strstr(log, arena_printf(s.a, "// ---- after dce (step 2 of %u, changed)\nmodule m\n", steps)));
+    assert_non_null(strstr(log, arena_printf(s.a, "// ---- after cse (step 7 of %u, changed)\nmodule m\n", steps)));
+    assert_non_null(strstr(log, arena_printf(s.a, "// ---- after dce (step %u of %u, unchanged)\n", steps, steps)));
     log = run_with(&s, &m, "--print-after-all --roundtrip-each");
-    uint32_t steps;
-    pipeline_steps(&steps);
     assert_int_equal(count(log, "// ---- after "), steps);
-    assert_non_null(strstr(log, "step 3 of 12, unchanged"));
+    assert_non_null(strstr(log, arena_printf(s.a, "step 3 of %u, unchanged", steps)));
     /* What is printed reads back, comments and all. */
-    assert_non_null(tir_parse(&s, strstr(log, "// ---- after dce (step 12")));
+    assert_non_null(tir_parse(&s, strstr(log, arena_printf(s.a, "// ---- after dce (step %u", steps))));
     log = run_with(&s, &m, "--time-passes --no-verify-each");
-    assert_int_equal(count(log, "\ncanonicalise "), 3);
+    shown = 0;
+    for (uint32_t i = 0; i < steps; i++) shown += all[i].pass == PASS_CANONICALISE;
+    assert_int_equal(count(log, "\ncanonicalise "), shown);
     assert_non_null(strstr(log, "\ntotal "));
     assert_non_null(strstr(log, "2 ->      2")); /* dce */
     tir_close(&s);

@@ -14,7 +14,8 @@ import cache
 from engines import Unavailable
 from models import Missing, reference
 
-TRIAL_RUNS, TRIAL_SECONDS = 9, 1.0  # of each form of an engine, before the fastest is chosen
+TRIAL_RUNS = 9  # of each form of an engine, before the fastest is chosen; fewer when they take more than...
+TRIAL_SECONDS, QUICK_TRIAL_SECONDS = 1.0, 0.3
 LONG_RUN = 0.5  # seconds: such a run is not repeated for the sake of a warm cache
 LEAST_ROUNDS = 3
 
@@ -45,7 +46,7 @@ def distance(outputs, expected):
     return absolute, relative
 
 
-def enter(engine, model, batch, tokens, expected, say):
+def enter(engine, model, batch, tokens, expected, quick, say):
     """The Entrant of an engine, or None: what cannot run or is wrong is reported through say(text, is_wrong)."""
     inputs = model.inputs(batch, tokens)
     forms = []
@@ -72,7 +73,7 @@ def enter(engine, model, batch, tokens, expected, say):
     for _ in range(TRIAL_RUNS):
         for i, entrant in enumerate(forms):
             best[i] = min(best[i], *timed(entrant.call, 1, time.perf_counter))
-        if time.perf_counter() - start > TRIAL_SECONDS * len(forms):
+        if time.perf_counter() - start > (QUICK_TRIAL_SECONDS if quick else TRIAL_SECONDS) * len(forms):
             break
     return forms[int(np.argmin(best))]
 
@@ -111,7 +112,7 @@ def measure(model, batch, tokens, engines, options, say):
     except (Missing, cache.NotCached) as why:
         say(f"left out: {why}", False)
         return []
-    entrants = [enter(engine, model, batch, tokens, expected.outputs, say) for engine in engines]
+    entrants = [enter(engine, model, batch, tokens, expected.outputs, options.quick, say) for engine in engines]
     entrants = [e for e in entrants if e]
     if not entrants or options.prepare:
         return []

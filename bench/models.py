@@ -117,8 +117,10 @@ def _random_weights(name, recipe, make, rename=()):
 
     def write(folder):
         import torch
+        import transformers
         from safetensors.torch import load_file, save_file
 
+        transformers.utils.logging.disable_progress_bar()
         torch.manual_seed(4)
         module = make()
         with torch.no_grad():

@@ -17,6 +17,7 @@ from measure import pin, processor
 from models import MODELS, Missing, reference
 
 ROUNDS = 5
+RUNS = 11  # in a round: as many are timed whole as are profiled, so that their fastest can be compared
 CORE_BOUNDS = ("fma", "L1", "L2")  # ceilings that move with the core's clock
 
 
@@ -102,7 +103,7 @@ def roofline_of(model, batch, tokens, options):
     costs = json.loads(output_of([tfxc, *flags, "--emit=costs", *dims, "-o", "-"]))
     output_of([tfxc, *flags, "-o", artefact])
     np.savez(inputs, **model.inputs(batch, tokens))
-    rounds = profiles(build, artefact, ["--input", inputs], "--profile")
+    rounds = profiles(build, artefact, ["--input", inputs], "--profile", "--repeats", RUNS)
     rows = joined(costs, rounds)
     work = reference(model, batch, tokens).flops
     return {

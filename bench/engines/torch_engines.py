@@ -2,9 +2,9 @@
 
 Inductor compiles for one shape (dynamic=False). `frozen` folds and packs the weights when it compiles, which brings other
 matmuls (MKL's packed ones under torch.compile, oneDNN's with fused epilogues under AOTInductor) and is not always faster.
-max_autotune is left out: on processors with AVX2 its own matmuls lost to the libraries' in all of its trials with MiniLM
-(or won by 25 % on one shape of four), where it was let loose on attention's products the model took three times as long,
-and each shape took a minute more to compile. Inductor's cache is kept in .cache/bench, so a second run compiles little.
+max_autotune is left out: with MiniLM on a processor with AVX2 the libraries beat its matmuls on three shapes of four and the
+whole model was no faster; let loose on attention written out it made the model three times as slow; and
+each shape took a minute more to compile. Inductor's cache is kept in .cache/bench, so a second run compiles little.
 """
 
 import os

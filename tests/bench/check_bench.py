@@ -187,6 +187,21 @@ def test_roofline_joins_costs_and_times(scratch):
         raise AssertionError("a kernel without costs was not noticed")
 
 
+def test_roofline_of_a_model(scratch):
+    rounds, roofline.ROUNDS = roofline.ROUNDS, 1
+    try:
+        json_file = scratch / "r.json"
+        status, said = bench("--roofline", "--model", "digits", "--json", str(json_file))
+    finally:
+        roofline.ROUNDS = rounds
+    assert status == 0 and "of the peak" in said, said
+    (r,) = json.loads(json_file.read_text())
+    assert 0 < r["peak_share"] < 1.2 and r["contraction_flops"] > 1e6, r
+    assert sum(k["launches"] for k in r["kernels"]) > 10 and all(k["us"] > 0 for k in r["kernels"]), r["kernels"]
+    work = sum(k["flops"] for k in r["kernels"])
+    assert 0.9 < work / r["contraction_flops"] < 1.5, (work, r["contraction_flops"])  # two counts of the same model
+
+
 def main():
     passed = failed = 0
     tests = {name: f for name, f in globals().items() if name.startswith("test_")}

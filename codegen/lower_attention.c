@@ -1,254 +1,483 @@
-/* Attention without a score matrix in memory: a task is one head of one sequence. The task packs K transposed into
- * panels of 32 keys once, then runs row tiles of up to 14 queries: scores of the tile against all keys into scratch (T
- * floats a row: L1 for usual T), softmax there, and the product with V read in place. Figures: docs/kernels.md. */
-#include "codegen/lower_internal.h"
+/* Attention without a score matrix in memory.
+ *
+ * A task is a head of a sequence, or a key head with the query heads that share it, or a run of its row tiles where
+ * there are many. It goes over the keys in blocks whose packed keys and values stay in the second-level cache:
+ *
+ *     for each block of keys                          one, where the bound of T allows it
+ *         pack keys in panels, transposed; pack values
+ *         for each head of the task
+ *             for each block of row tiles             their scores stay in the first-level cache
+ *                 queries times the scale, to scratch
+ *                 for each panel, row tile            scores: a register tile over the whole depth
+ *                 for each row                        softmax: maximum, exponentials, sum
+ *                 for each panel of values, row tile  the product: a register tile over the block's keys
+ *
+ * With one block the product is divided by the sums in registers and stored; with several, running maximum, sum and
+ * product of each row stay in scratch, and what is there shrinks when the maximum grows (Milakov and Gimelshein, 2018).
+ * So scratch does not grow with T.
+ *
+ * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
+ * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly
+ * 0, and where a value could be NaN or infinite they are not multiplied with it: values are zeroed where the key mask
+ * is false; for bands and masks that differ from row to row a block of values is looked at while it is packed, and a
+ * slower loop that selects takes its place where it holds such a value.
+ *
+ * Where there are no more rows than a register tile has, nothing is packed: each key is read once, and turned in
+ * registers. Figures: docs/kernels.md. */
+#include "codegen/lower_attention.h"
 
 #include <math.h>
 
-#define KEYS 32 /* keys of a panel */
+#define BLOCK_BYTES (256 << 10) /* of packed keys and values: half of a second-level cache of 512 KiB */
+#define CHUNK_ROWS 512          /* of a task: packing is then below one percent of it */
+#define FEW_TASKS 8             /* key heads are worth a task of their own from so many on */
 
-typedef struct {
-    node *root;
-    kvalue *q, *v, *mask, *bias, *out; /* [B, H, S, D] [B, G, T, E] [B, S, T] [B, H, S, T] [B, H, S, E] */
-    kvalue *packed, *scores;           /* scratch: [panels, D, KEYS] and [rows, panels * KEYS] */
-    kidx b, h, g;
-    dim s_size, t_size, d_size, e_size, panels;
-    int cols; /* of a register tile; divides KEYS */
-    int v_cols;
-    dtype acc;
-    double scale;
-} attention;
+/* ---- shorthand ---- */
 
-static kidx size_idx(kernel *k, dim d)
+kvalue *attention_op(kernel *k, kop_kind op, kvalue *x, kvalue *y)
 {
-    int64_t v;
-    return dim_is_const(k->lw->m->dims, d, &v) ? kidx_const(v) : kidx_value(kb_dim(&k->b, d));
+    if (!y && (op == KOP_ADD || op == KOP_SUB)) return x ? x : kb_i64(&k->b, 0);
+    if (!x && op == KOP_ADD) return y;
+    return kb_map2(&k->b, op, x ? x : kb_i64(&k->b, 0), y ? y : kb_i64(&k->b, 0));
 }
 
-/* packed[p, d, j] = K[b, g, p * KEYS + j, d], zero beyond the last key */
-static void pack_keys(kernel *k, const attention *a, kvalue *keys)
+kvalue *attention_op_const(kernel *k, kop_kind op, kvalue *x, int64_t y)
 {
+    return attention_op(k, op, x, kb_i64(&k->b, y));
+}
+
+void attention_bound(kmem *m, int axis, kvalue *bound)
+{
+    m->bounded[axis] = true;
+    m->bound[axis] = kidx_value(bound);
+}
+
+bool attention_is_banded(const attention *a)
+{
+    return a->has_from || a->has_to;
+}
+
+static kvalue *ceildiv(kernel *k, kvalue *x, int64_t by)
+{
+    return attention_op_const(k, KOP_DIV, attention_op_const(k, KOP_ADD, x, by - 1), by);
+}
+
+/* ---- rows and keys ---- */
+
+/* Tiles differ in height by one row at most; the higher ones come first. */
+static kvalue *row_of_tile(kernel *k, const attention *a, kvalue *tile)
+{
+    if (!tile) return NULL;
+    dim_ctx *dc = k->lw->m->dims;
+    dim low = dim_floordiv(dc, a->rows, a->tiles), high = dim_sub(dc, a->rows, dim_mul(dc, low, a->tiles));
+    kvalue *row = attention_op(k, KOP_MUL, tile, kb_dim(&k->b, low));
+    return kb_map2(&k->b, KOP_ADD, row, kb_map2(&k->b, KOP_MIN, tile, kb_dim(&k->b, high)));
+}
+
+static kvalue *clamp(kernel *k, kvalue *x, kvalue *hi)
+{
+    return attention_op(k, KOP_MAX, attention_op(k, KOP_MIN, x, hi), NULL);
+}
+
+key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1)
+{
+    const attention *a = at->a;
     kbuilder *b = &k->b;
-    kop *panels = kb_for(b, kidx_const(0), size_idx(k, a->panels), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *p = b->block->args[0];
-    kvalue *key0 = kb_map2(b, KOP_MUL, p, kb_i64(b, KEYS));
-    kvalue *left = kb_map2(b, KOP_SUB, kb_dim(b, a->t_size), key0);
-    kop *depth = kb_for(b, kidx_const(0), size_idx(k, a->d_size), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *d = b->block->args[0];
-    kidx from[4] = {a->b, a->g, kidx_value(key0), kidx_value(d)};
-    kmem src = kmem_at(keys, from);
-    src.axes[0] = 3;
-    src.axes[1] = 2;
-    if (!dim_divides(k->lw->m->dims, KEYS, a->t_size)) {
-        src.bounded[1] = true;
-        src.bound[1] = kidx_value(left);
+    key_range r = {NULL, at->n_keys, NULL, at->n_keys};
+    if (a->row_heads) row0 = NULL, row1 = kb_i64(b, 1);
+    if (a->has_from) {
+        kvalue *from = attention_op(k, KOP_SUB, kb_dim(b, a->from), at->first_key);
+        r.some_lo = clamp(k, attention_op(k, KOP_ADD, from, row0), at->n_keys);
+        r.all_lo = clamp(k, attention_op_const(k, KOP_ADD, attention_op(k, KOP_ADD, from, row1), -1), at->n_keys);
     }
-    kvalue *x = kb_cast(b, kb_load(b, ktile_make(keys->ty.buf.dt, 1, KEYS, KL_VEC), src), a->acc);
-    kidx to[3] = {kidx_value(p), kidx_value(d), kidx_const(0)};
-    kb_store(b, x, kmem_at(a->packed, to));
-    kb_for_end(b, depth, NULL, 0);
-    kb_for_end(b, panels, NULL, 0);
-}
-
-/* scores[0..height, :] = scale * Q K^T, -inf where the mask is false or there is no key */
-static void scores_tile(kernel *k, const attention *a, kvalue *row0, int height)
-{
-    kbuilder *b = &k->b;
-    dim_ctx *dc = k->lw->m->dims;
-    kop *panels = kb_for(b, kidx_const(0), size_idx(k, a->panels), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *p = b->block->args[0];
-    kvalue *key0 = kb_map2(b, KOP_MUL, p, kb_i64(b, KEYS));
-    for (int part = 0; part < KEYS; part += a->cols) {
-        ktile ty = ktile_make(a->acc, height, a->cols, KL_VEC);
-        kvalue *zero = kb_const(b, ty, 0);
-        kop *depth = kb_for(b, kidx_const(0), size_idx(k, a->d_size), 1, KMAP_SERIAL, 4, &zero, 1);
-        kvalue *d = b->block->args[0], *acc = b->block->args[1];
-        kidx q_at[4] = {a->b, a->h, kidx_value(row0), kidx_value(d)};
-        kvalue *q = kb_cast(b, kb_load(b, ktile_make(a->q->ty.buf.dt, height, 1, KL_VEC), kmem_at(a->q, q_at)), a->acc);
-        kidx k_at[3] = {kidx_value(p), kidx_value(d), kidx_const(part)};
-        kvalue *key = kb_load(b, ktile_make(a->acc, 1, a->cols, KL_VEC), kmem_at(a->packed, k_at));
-        kvalue *next = kb_contract(b, acc, q, key);
-        kb_for_end(b, depth, &next, 1);
-        kvalue *s = kb_map2(b, KOP_MUL, depth->results[0], kb_const(b, ktile_make(a->acc, 1, 1, KL_VEC), a->scale));
-        kvalue *none = kb_const(b, ktile_make(a->acc, 1, 1, KL_VEC), -INFINITY);
-        kidx col = kidx_plus(key0, part);
-        bool ragged = !dim_divides(dc, KEYS, a->t_size);
-        kvalue *left = ragged ? kb_map2(b, KOP_SUB, kb_dim(b, a->t_size), kidx_as_value(k, col)) : NULL;
-        if (a->bias) {
-            kidx at[4] = {a->b, a->h, kidx_value(row0), col};
-            kmem m = kmem_at(a->bias, at);
-            if (ragged) {
-                m.bounded[1] = true;
-                m.bound[1] = kidx_value(left);
-            }
-            kvalue *bias = kb_load(b, ktile_make(a->bias->ty.buf.dt, height, a->cols, KL_VEC), m);
-            s = kb_map2(b, KOP_ADD, s, kb_cast(b, bias, a->acc));
-        }
-        if (a->mask) {
-            kidx m_at[3] = {a->b, kidx_value(row0), col};
-            kmem m = kmem_at(a->mask, m_at);
-            if (ragged) {
-                m.bounded[1] = true;
-                m.bound[1] = kidx_value(left);
-            }
-            /* A mask that is the same for every query is read once a tile. */
-            int64_t rows;
-            bool per_key = dim_is_const(dc, a->mask->ty.buf.shape[1], &rows) && rows == 1;
-            if (per_key) m.idx[1] = kidx_const(0);
-            kvalue *keep = kb_load(b, ktile_make(DT_BOOL, per_key ? 1 : height, a->cols, KL_VEC), m);
-            s = kb_map3(b, KOP_SELECT, keep, s, none); /* bounded loads give false beyond the last key */
-        } else if (ragged) {
-            kvalue *j = kb_iota(b, ktile_make(DT_I64, 1, a->cols, KL_VEC), 1);
-            s = kb_map3(b, KOP_SELECT, kb_map2(b, KOP_LT, j, left), s, none);
-        }
-        kidx to[2] = {kidx_const(0), col};
-        kb_store(b, s, kmem_at(a->scores, to));
+    if (a->has_to) {
+        kvalue *to = attention_op(k, KOP_SUB, kb_dim(b, a->to), at->first_key);
+        r.some_hi = clamp(k, attention_op(k, KOP_ADD, to, row1), at->n_keys);
+        r.all_hi = clamp(k, attention_op_const(k, KOP_ADD, attention_op(k, KOP_ADD, to, row0), 1), at->n_keys);
     }
-    kb_for_end(b, panels, NULL, 0);
+    return r;
 }
 
-static kvalue *score_row(kernel *k, const attention *a, kvalue *row, kvalue *p)
+static kvalue *first_panel(kernel *k, const attention *a, const key_range *r)
 {
-    kidx at[2] = {kidx_value(row), kidx_value(p)};
-    return kb_load(&k->b, ktile_make(a->acc, 1, KEYS, KL_VEC), kmem_at(a->scores, at));
+    return r->some_lo ? attention_op_const(k, KOP_DIV, r->some_lo, a->panel) : NULL;
 }
 
-/* Rows of scores to exp(s - max); their reciprocal sums go to the last column. A row without keys gets reciprocal 0. */
-static void softmax_rows(kernel *k, const attention *a, int height)
+static kvalue *end_panel(kernel *k, const attention *a, const key_range *r)
 {
+    return ceildiv(k, r->some_hi, a->panel);
+}
+
+/* ---- the row tiles of a block ---- */
+
+typedef void tile_body(kernel *k, const attention_at *at, const row_tile *t, void *arg);
+
+/* Calls body for each of the row tiles first .. end (end NULL: the only one); with `by_height` once for every height.
+ */
+static void for_tiles(kernel *k, const attention_at *at, kvalue *first, kvalue *end, bool by_height, tile_body *body,
+                      void *arg)
+{
+    const attention *a = at->a;
     kbuilder *b = &k->b;
-    dim_ctx *dc = k->lw->m->dims;
-    ktile wide = ktile_make(a->acc, 1, KEYS, KL_VEC), one = ktile_make(a->acc, 1, 1, KL_VEC);
-    dim padded = dim_mul(dc, a->panels, dim_const(dc, KEYS));
-    kop *rows = kb_for(b, kidx_const(0), kidx_const(height), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *row = b->block->args[0];
-    kvalue *least = kb_const(b, wide, -INFINITY), *zero = kb_const(b, wide, 0);
-    kop *scan = kb_for(b, kidx_const(0), size_idx(k, padded), KEYS, KMAP_SERIAL, 1, &least, 1);
-    kvalue *m = b->block->args[1], *s = score_row(k, a, row, b->block->args[0]);
-    m = kb_map3(b, KOP_SELECT, kb_map2(b, KOP_GT, s, m), s, m);
-    kb_for_end(b, scan, &m, 1);
-    kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
-    /* -inf only when no key is left: subtracting it would make NaN of exp(-inf - -inf) = 0. */
-    kvalue *empty = kb_map2(b, KOP_EQ, max, kb_const(b, one, -INFINITY));
-    max = kb_map3(b, KOP_SELECT, empty, kb_const(b, one, 0), max);
-    kop *exps = kb_for(b, kidx_const(0), size_idx(k, padded), KEYS, KMAP_SERIAL, 1, &zero, 1);
-    kvalue *p = b->block->args[0];
-    kvalue *e = kb_map1(b, KOP_EXP_NONPOSITIVE, kb_map2(b, KOP_SUB, score_row(k, a, row, p), max));
-    kidx at[2] = {kidx_value(row), kidx_value(p)};
-    kb_store(b, e, kmem_at(a->scores, at));
-    kvalue *sum = kb_map2(b, KOP_ADD, b->block->args[1], e);
-    kb_for_end(b, exps, &sum, 1);
-    kvalue *total = kb_reduce(b, KREDUCE_ADD, 1, exps->results[0]);
-    kvalue *r = kb_map2(b, KOP_DIV, kb_const(b, one, 1), total);
-    r = kb_map3(b, KOP_SELECT, kb_map2(b, KOP_EQ, total, kb_const(b, one, 0)), kb_const(b, one, 0), r);
-    kidx last[2] = {kidx_value(row), size_idx(k, padded)};
-    kb_store(b, r, kmem_at(a->scores, last));
-    kb_for_end(b, rows, NULL, 0);
-}
-
-static void values_tile(kernel *k, const attention *a, kvalue *row0, int height, kidx col, int width, bool bounded,
-                        kidx bound)
-{
-    kbuilder *b = &k->b;
-    dim_ctx *dc = k->lw->m->dims;
-    kvalue *zero = kb_const(b, ktile_make(a->acc, height, width, KL_VEC), 0);
-    kop *keys = kb_for(b, kidx_const(0), size_idx(k, a->t_size), 1, KMAP_SERIAL, 4, &zero, 1);
-    kvalue *j = b->block->args[0], *acc = b->block->args[1];
-    kidx p_at[2] = {kidx_const(0), kidx_value(j)};
-    kvalue *p = kb_load(b, ktile_make(a->acc, height, 1, KL_VEC), kmem_at(a->scores, p_at));
-    kidx v_at[4] = {a->b, a->g, kidx_value(j), col};
-    kmem vm = kmem_at(a->v, v_at);
-    vm.bounded[1] = bounded;
-    vm.bound[1] = bound;
-    kvalue *v = kb_cast(b, kb_load(b, ktile_make(a->v->ty.buf.dt, 1, width, KL_VEC), vm), a->acc);
-    kvalue *next = kb_contract(b, acc, p, v);
-    kb_for_end(b, keys, &next, 1);
-    dim padded = dim_mul(dc, a->panels, dim_const(dc, KEYS));
-    kidx r_at[2] = {kidx_const(0), size_idx(k, padded)};
-    kvalue *r = kb_load(b, ktile_make(a->acc, height, 1, KL_VEC), kmem_at(a->scores, r_at));
-    kvalue *y = kb_cast(b, kb_map2(b, KOP_MUL, keys->results[0], r), a->out->ty.buf.dt);
-    kidx o_at[4] = {a->b, a->h, kidx_value(row0), col};
-    kmem om = kmem_at(a->out, o_at);
-    om.bounded[1] = bounded;
-    om.bound[1] = bound;
-    kb_store(b, y, om);
+    kop *loop = end ? kb_for(b, kidx_value(first), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0) : NULL;
+    kvalue *tile = loop ? b->block->args[0] : NULL;
+    row_tile t = {.row = row_of_tile(k, a, tile)};
+    kvalue *next = loop ? row_of_tile(k, a, attention_op_const(k, KOP_ADD, tile, 1)) : kb_dim(b, a->rows);
+    t.local = attention_op(k, KOP_SUB, t.row, at->block_row);
+    t.keys = keys_of_rows(k, at, t.row, next);
+    if (!by_height || a->n_heights == 1) {
+        t.height = (int)a->heights[0];
+        body(k, at, &t, arg);
+    } else {
+        kop *sw = kb_switch(b, attention_op(k, KOP_SUB, next, t.row), a->heights, (uint16_t)(a->n_heights - 1));
+        for (uint32_t i = 0; i < a->n_heights; i++) {
+            if (i) kb_case_next(b, sw);
+            t.height = (int)a->heights[i];
+            body(k, at, &t, arg);
+        }
+        kb_switch_end(b, sw);
+    }
+    if (loop) kb_for_end(b, loop, NULL, 0);
 }
 
 typedef struct {
-    const attention *a;
-    kvalue *row0;
-    int height;
+    kvalue *first, *end; /* row tiles of the block */
+    kvalue *panel;
+    kidx col;
+    int width;
+    bool bounded;
+    kidx bound;
+} block_pass;
+
+static void scores_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
+{
+    const block_pass *p = arg;
+    attention_scores_tile(k, at, t, p->panel);
+}
+
+/* Scores only where the panel has keys that the tile sees. */
+static void banded_scores_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
+{
+    const block_pass *p = arg;
+    kbuilder *b = &k->b;
+    kvalue *in = kb_map2(b, KOP_LT, p->panel, end_panel(k, at->a, &t->keys)), *lo = first_panel(k, at->a, &t->keys);
+    if (lo) in = kb_map2(b, KOP_AND, in, kb_map2(b, KOP_LE, lo, p->panel));
+    kop *some = kb_if(b, in);
+    attention_scores_tile(k, at, t, p->panel);
+    kb_if_end(b, some, NULL, 0);
+}
+
+static void banded_softmax_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
+{
+    (void)arg;
+    kvalue *next = attention_op_const(k, KOP_ADD, t->local, t->height);
+    attention_softmax(k, at, t->local, next, first_panel(k, at->a, &t->keys), end_panel(k, at->a, &t->keys));
+}
+
+static void values_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
+{
+    const block_pass *p = arg;
+    attention_values_tile(k, at, t, p->col, p->width, p->bounded, p->bound);
+}
+
+typedef struct {
+    const attention_at *at;
+    block_pass *pass;
 } values_pass;
 
 static kvalue *values_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
 {
     const values_pass *v = arg;
-    values_tile(k, v->a, v->row0, v->height, col, width, bounded, bound);
+    block_pass p = *v->pass;
+    p.col = col;
+    p.width = width;
+    p.bounded = bounded;
+    p.bound = bound;
+    for_tiles(k, v->at, p.first, p.end, true, values_body, &p);
     return carried;
 }
 
-static void query_tile(kernel *k, void *arg, kvalue *row0, int height)
+/* Row tiles first .. end against the block of keys. */
+static void row_block(kernel *k, attention_at *at, kvalue *first, kvalue *end)
 {
-    const attention *a = arg;
-    scores_tile(k, a, row0, height);
-    softmax_rows(k, a, height);
-    values_pass v = {a, row0, height};
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    bool banded = attention_is_banded(a);
+    at->block_row = row_of_tile(k, a, first);
+    at->block_end = end ? row_of_tile(k, a, end) : kb_dim(b, a->rows);
+    key_range keys = keys_of_rows(k, at, at->block_row, at->block_end);
+    kvalue *lo = first_panel(k, a, &keys), *hi = end_panel(k, a, &keys);
+    attention_pack_queries(k, at);
+    block_pass p = {.first = first, .end = end};
+    kop *panels = kb_for(b, kidx_value(lo), kidx_value(hi), 1, KMAP_SERIAL, 1, NULL, 0);
+    p.panel = b->block->args[0];
+    for_tiles(k, at, first, end, true, banded ? banded_scores_body : scores_body, &p);
+    kb_for_end(b, panels, NULL, 0);
+    if (banded) for_tiles(k, at, first, end, true, banded_softmax_body, NULL);
+    else attention_softmax(k, at, NULL, attention_op(k, KOP_SUB, at->block_end, at->block_row), NULL, hi);
+    values_pass v = {at, &p};
     kvalue *full, *tail;
-    for_columns(k, a->e_size, a->v_cols, NULL, NULL, values_columns, &v, &full, &tail);
+    for_columns(k, a->width, a->columns, NULL, NULL, values_columns, &v, &full, &tail);
 }
 
-static kvalue *bind_operand(kernel *k, value *v, kaccess_mode mode)
+/* ---- a task ---- */
+
+/* All rows of a head. */
+static void head_rows(kernel *k, attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    int64_t lo, hi;
+    dim_bounds(k->lw->m->dims, a->tiles, &lo, &hi);
+    if (hi <= 1) {
+        row_block(k, at, NULL, NULL);
+    } else if (hi <= a->block_tiles) {
+        row_block(k, at, at->tile0, at->tile1);
+    } else {
+        kop *blocks = kb_for(b, kidx_value(at->tile0), kidx_value(at->tile1), a->block_tiles, KMAP_SERIAL, 1, NULL, 0);
+        kvalue *first = b->block->args[0];
+        row_block(k, at, first,
+                  attention_op(k, KOP_MIN, attention_op_const(k, KOP_ADD, first, a->block_tiles), at->tile1));
+        kb_for_end(b, blocks, NULL, 0);
+    }
+}
+
+/* Calls body for each query head of the task. */
+static void for_heads(kernel *k, attention_at *at, void (*body)(kernel *k, attention_at *at))
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    dim_ctx *dc = k->lw->m->dims;
+    if (a->query_heads == dim_const(dc, 1)) {
+        body(k, at);
+        return;
+    }
+    kvalue *n = kb_dim(b, a->query_heads), *first = kb_map2(b, KOP_MUL, kidx_as_value(k, at->kv_head), n);
+    kop *heads = kb_for(b, kidx_const(0), kidx_value(n), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *i = b->block->args[0];
+    at->head = kidx_value(kb_map2(b, KOP_ADD, first, i));
+    at->state = kb_map2(b, KOP_MUL, i, kb_dim(b, dim_mul(dc, a->chunk_tiles, dim_const(dc, a->tile_rows))));
+    body(k, at);
+    kb_for_end(b, heads, NULL, 0);
+}
+
+static void key_block(kernel *k, attention_at *at)
+{
+    if (!at->a->direct) {
+        attention_pack_keys(k, at);
+        attention_pack_values(k, at);
+    }
+    for_heads(k, at, head_rows);
+}
+
+static kvalue *task_rows(kernel *k, const attention_at *at)
+{
+    kvalue *end = at->tile1 ? row_of_tile(k, at->a, at->tile1) : kb_dim(&k->b, at->a->rows);
+    return attention_op(k, KOP_SUB, end, at->row0);
+}
+
+static void end_head(kernel *k, attention_at *at)
+{
+    attention_end_rows(k, at, task_rows(k, at));
+}
+
+/* The keys that any row of the task sees. */
+static void limit_keys(kernel *k, attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    at->key_hi = kb_dim(b, a->keys);
+    if (a->key_mask) attention_trim_keys(k, at);
+    kvalue *row0 = a->row_heads ? NULL : at->row0;
+    kvalue *last =
+        a->row_heads ? NULL : attention_op_const(k, KOP_ADD, attention_op(k, KOP_ADD, task_rows(k, at), row0), -1);
+    if (a->has_from) {
+        kvalue *lo = attention_op(k, KOP_ADD, kb_dim(b, a->from), row0);
+        at->key_lo = attention_op(k, KOP_MAX, lo, at->key_lo);
+    }
+    if (a->has_to) {
+        kvalue *hi = attention_op_const(k, KOP_ADD, attention_op(k, KOP_ADD, kb_dim(b, a->to), last), 1);
+        at->key_hi = attention_op(k, KOP_MIN, hi, at->key_hi);
+    }
+}
+
+static void task(kernel *k, const attention *a, const kidx *place)
+{
+    kbuilder *b = &k->b;
+    dim_ctx *dc = k->lw->m->dims;
+    attention_at at = {.a = a, .batch = place[0], .kv_head = place[1], .head = place[1]};
+    dim ratio = dim_floordiv(dc, a->heads, a->k->ty.buf.shape[1]);
+    if (ratio != dim_const(dc, 1))
+        at.kv_head = kidx_value(kb_map2(b, KOP_DIV, kidx_as_value(k, at.head), kb_dim(b, ratio)));
+    at.tile1 = kb_dim(b, a->tiles);
+    if (place[2].v) {
+        at.tile0 = kb_map2(b, KOP_MUL, place[2].v, kb_dim(b, a->chunk_tiles));
+        at.tile1 = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, at.tile0, kb_dim(b, a->chunk_tiles)), at.tile1);
+        at.row0 = row_of_tile(k, a, at.tile0);
+    }
+    limit_keys(k, &at);
+    if (!a->online) {
+        at.first_key = at.key_lo;
+        at.n_keys = attention_op(k, KOP_SUB, at.key_hi, at.key_lo);
+        if (at.key_lo || attention_is_banded(a)) at.n_keys = attention_op(k, KOP_MAX, at.n_keys, NULL);
+        key_block(k, &at);
+        return;
+    }
+    kvalue *rows = task_rows(k, &at), *all = rows;
+    if (a->query_heads != dim_const(dc, 1)) {
+        dim before = dim_mul(dc, dim_sub(dc, a->query_heads, dim_const(dc, 1)),
+                             dim_mul(dc, a->chunk_tiles, dim_const(dc, a->tile_rows)));
+        all = attention_op(k, KOP_ADD, rows, kb_dim(b, before));
+    }
+    attention_begin_rows(k, &at, all);
+    kop *blocks = kb_for(b, kidx_value(at.key_lo), kidx_value(at.key_hi), a->block_keys, KMAP_SERIAL, 1, NULL, 0);
+    at.first_key = b->block->args[0];
+    at.n_keys = attention_op_const(k, KOP_MIN, attention_op(k, KOP_SUB, at.key_hi, at.first_key), a->block_keys);
+    key_block(k, &at);
+    kb_for_end(b, blocks, NULL, 0);
+    for_heads(k, &at, end_head);
+}
+
+/* ---- the kernel ---- */
+
+static kvalue *bind_view(kernel *k, value *v, kaccess_mode mode)
 {
     const lview *w = view_of(k->lw, v);
     return kernel_bind(k, w->base, w->offset, w->rank, w->shape, w->stride, mode);
 }
 
-/* The mask as [B, S, T], with size 1 along S when it is the same for every query. */
-static kvalue *bind_mask(kernel *k, value *v)
+/* A tensor [B, H, S, X] as [B, heads, rows, X]. */
+static kvalue *bind_rows(kernel *k, const attention *a, value *v, kaccess_mode mode)
+{
+    if (!a->row_heads) return bind_view(k, v, mode);
+    const lview *w = view_of(k->lw, v);
+    dim shape[4] = {w->shape[0], a->heads, a->rows, w->shape[3]};
+    dim stride[4] = {w->stride[0], dim_mul(k->lw->m->dims, w->stride[1], a->rows), w->stride[1], w->stride[3]};
+    return kernel_bind(k, w->base, w->offset, 4, shape, stride, mode);
+}
+
+/* A mask that is the same for every query is one of keys. */
+static void bind_mask(kernel *k, attention *a, value *v)
 {
     const lview *w = view_of(k->lw, v);
-    dim shape[3] = {w->shape[0], w->shape[1], w->shape[2]};
+    if (w->stride[1] != dim_const(k->lw->m->dims, 0)) {
+        a->mask = bind_view(k, v, KACCESS_IN);
+        return;
+    }
+    dim shape[2] = {w->shape[0], w->shape[2]}, stride[2] = {w->stride[0], w->stride[2]};
+    a->key_mask = kernel_bind(k, w->base, w->offset, 2, shape, stride, KACCESS_IN);
+}
+
+static int64_t most(lowering *lw, dim d)
+{
+    int64_t lo, hi;
+    dim_bounds(lw->m->dims, d, &lo, &hi);
+    return hi;
+}
+
+static int64_t least(lowering *lw, dim d)
+{
+    int64_t lo, hi;
+    dim_bounds(lw->m->dims, d, &lo, &hi);
+    return lo;
+}
+
+static void choose_schedule(lowering *lw, const node *n, attention *a)
+{
+    dim_ctx *dc = lw->m->dims;
+    const dim *q = n->operands[0]->ty.shape, *kk = n->operands[1]->ty.shape, *vv = n->operands[2]->ty.shape;
+    dim one = dim_const(dc, 1), ratio = dim_floordiv(dc, q[1], kk[1]);
+    a->lanes = lw->target.vector_floats;
+    a->panel = 2 * a->lanes;
+    a->tile_rows = lw->target.registers >= 32 ? 14 : 6;
+    a->block_tiles = lw->target.registers >= 32 ? 2 : 4;
+    a->acc = accumulator_of(n->result->ty.dt);
+    a->scale = node_attr(n, ATTR_SCALE)->u.real;
+    a->unit = a->acc == DT_F32 ? 1 / log(2) : 1;
+    a->rows = q[2];
+    a->keys = kk[2];
+    a->depth = q[3];
+    a->width = vv[3];
+    a->heads = q[1];
+    a->query_heads = one;
+    if (q[1] != kk[1] && q[2] == one) {
+        a->row_heads = true;
+        a->rows = ratio;
+        a->heads = kk[1];
+    } else if (q[1] != kk[1] && least(lw, q[0]) * least(lw, kk[1]) >= FEW_TASKS) {
+        a->query_heads = ratio;
+        a->heads = kk[1];
+    }
+    a->direct = most(lw, a->rows) <= a->tile_rows;
+    /* Values read in place are read by all rows at once: the fewer these are, the more columns fit into registers. */
+    int64_t rows = most(lw, a->rows);
+    a->columns = a->direct && rows > 0 ? a->panel * (int)(a->tile_rows / rows) : a->panel;
+    a->n_heights = tile_heights(lw, a->rows, a->tile_rows, a->heights);
+    a->tiles = dim_ceildiv(dc, a->rows, dim_const(dc, a->tile_rows));
+    int64_t sizes = most(lw, a->depth) + most(lw, a->width), bytes = (int64_t)dtype_bytes(a->acc, 1);
+    a->block_keys = a->direct ? 1024 : BLOCK_BYTES / bytes / (sizes < 1 ? 1 : sizes) / 64 * 64;
+    a->block_keys = a->block_keys < 64 ? 64 : a->block_keys > 1024 ? 1024 : a->block_keys;
+    a->online = most(lw, a->keys) > a->block_keys;
+    int64_t heads = most(lw, a->query_heads), chunk = CHUNK_ROWS / heads / (a->tile_rows * a->block_tiles);
+    chunk = (chunk < 1 ? 1 : chunk) * a->block_tiles;
+    a->chunk_tiles = most(lw, a->tiles) <= chunk ? a->tiles : dim_const(dc, chunk);
+}
+
+static kvalue *scratch(kernel *k, const char *name, dtype dt, uint32_t rank, const dim *shape)
+{
+    return kb_alloc(&k->b, name, kbuffer_dense(dt, KSPACE_SCRATCH, rank, shape));
+}
+
+static void make_scratch(kernel *k, attention *a)
+{
     dim_ctx *dc = k->lw->m->dims;
-    if (w->stride[1] == dim_const(dc, 0)) shape[1] = dim_const(dc, 1);
-    return kernel_bind(k, w->base, w->offset, 3, shape, w->stride, KACCESS_IN);
+    dim one = dim_const(dc, 1), panel = dim_const(dc, a->panel), lanes = dim_const(dc, a->lanes);
+    dim rows = dim_const(dc, a->tile_rows * a->block_tiles), panels = dim_ceildiv(dc, a->keys, panel);
+    if (a->online) panels = dim_const(dc, a->block_keys / a->panel);
+    dim keys = dim_mul(dc, panels, panel), columns = dim_ceildiv(dc, a->width, panel);
+    if (most(k->lw, a->rows) <= a->tile_rows * a->block_tiles) rows = a->rows;
+    /* A line between the rows: they would share a few sets of the first-level cache. */
+    dim scores[2] = {rows, dim_add(dc, keys, dim_const(dc, 16))};
+    a->scores = scratch(k, "scores", a->acc, 2, scores);
+    a->queries = scratch(k, "queries", a->acc, 2, (dim[]){rows, dim_mul(dc, dim_ceildiv(dc, a->depth, lanes), lanes)});
+    a->factor = scratch(k, "factor", a->acc, 1, &rows);
+    if (!a->direct) {
+        a->packed_k = scratch(k, "keys", a->acc, 3, (dim[]){panels, a->depth, panel});
+        a->packed_v = scratch(k, "values", a->acc, 3, (dim[]){columns, keys, panel});
+        a->note = scratch(k, "note", a->acc, 1, &one);
+    }
+    if (a->key_mask) a->place = scratch(k, "place", DT_I64, 1, &one);
+    if (!a->online) return;
+    dim state = dim_mul(dc, a->query_heads, dim_mul(dc, a->chunk_tiles, dim_const(dc, a->tile_rows)));
+    a->max = scratch(k, "max", a->acc, 1, &state);
+    a->sum = scratch(k, "sum", a->acc, 1, &state);
+    dim wide = dim_const(dc, a->columns);
+    a->total = scratch(k, "total", a->acc, 2, (dim[]){state, dim_mul(dc, dim_ceildiv(dc, a->width, wide), wide)});
 }
 
 void lower_attention(lowering *lw, group *g)
 {
     dim_ctx *dc = lw->m->dims;
     node *n = g->root;
-    const dim *q = n->operands[0]->ty.shape, *kk = n->operands[1]->ty.shape, *vv = n->operands[2]->ty.shape;
-    int max_rows = lw->target.registers >= 32 ? 14 : 6;
-    attention a = {.root = n, .s_size = q[2], .t_size = kk[2], .d_size = q[3], .e_size = vv[3]};
-    a.acc = accumulator_of(n->result->ty.dt);
-    a.scale = node_attr(n, ATTR_SCALE)->u.real;
-    a.cols = 2 * lw->target.vector_floats < KEYS ? 2 * lw->target.vector_floats : KEYS;
-    a.v_cols = a.cols;
-    a.panels = dim_ceildiv(dc, a.t_size, dim_const(dc, KEYS));
+    attention a = {0};
+    choose_schedule(lw, n, &a);
+    if (a.n_heights == 0) return; /* never any row */
     kernel k = kernel_begin(lw, "attention", n);
-    a.q = bind_operand(&k, n->operands[0], KACCESS_IN);
-    kvalue *keys = bind_operand(&k, n->operands[1], KACCESS_IN);
-    a.v = bind_operand(&k, n->operands[2], KACCESS_IN);
-    a.mask = attention_mask(n) ? bind_mask(&k, attention_mask(n)) : NULL;
-    a.bias = attention_bias(n) ? bind_operand(&k, attention_bias(n), KACCESS_IN) : NULL;
-    a.out = bind_operand(&k, n->result, KACCESS_OUT);
+    a.q = bind_rows(&k, &a, n->operands[0], KACCESS_IN);
+    a.k = bind_view(&k, n->operands[1], KACCESS_IN);
+    a.v = bind_view(&k, n->operands[2], KACCESS_IN);
+    if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
+    if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
+    a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);
 
-    dim heads[2] = {q[0], q[1]};
-    kop *loop =
-        kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, dim_mul(dc, q[0], q[1]))), 1, KMAP_PARALLEL, 1, NULL, 0);
-    dim packed[3] = {a.panels, a.d_size, dim_const(dc, KEYS)};
-    dim row = dim_add(dc, dim_mul(dc, a.panels, dim_const(dc, KEYS)), dim_const(dc, 1));
-    dim scores[2] = {dim_const(dc, max_rows), row};
-    a.packed = kb_alloc(&k.b, "packed", kbuffer_dense(a.acc, KSPACE_SCRATCH, 3, packed));
-    a.scores = kb_alloc(&k.b, "scores", kbuffer_dense(a.acc, KSPACE_SCRATCH, 2, scores));
-    kidx bh[2];
-    unflatten(&k, k.b.block->args[0], 2, heads, bh);
-    a.b = bh[0];
-    a.h = bh[1];
-    dim ratio = dim_floordiv(dc, q[1], kk[1]);
-    a.g = q[1] == kk[1] ? a.h : kidx_value(kb_map2(&k.b, KOP_DIV, kidx_as_value(&k, a.h), kb_dim(&k.b, ratio)));
-    pack_keys(&k, &a, keys);
-    for_row_tiles(&k, a.s_size, max_rows, query_tile, &a);
+    dim axes[3] = {n->result->ty.shape[0], a.heads, dim_ceildiv(dc, a.tiles, a.chunk_tiles)};
+    if (a.chunk_tiles == a.tiles) axes[2] = dim_const(dc, 1);
+    dim tasks = dim_mul(dc, axes[0], dim_mul(dc, axes[1], axes[2]));
+    kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);
+    kidx place[3];
+    unflatten(&k, k.b.block->args[0], 3, axes, place);
+    make_scratch(&k, &a);
+    task(&k, &a, place);
     kb_for_end(&k.b, loop, NULL, 0);
     kernel_end(&k);
 }

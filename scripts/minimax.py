@@ -1,10 +1,10 @@
-"""Coefficients of the polynomials in codegen/expand_math.c.
+"""Coefficients of the polynomials in codegen/expand_math.c and lower_attention_softmax.c.
 
 First Remez exchange with 300-bit numbers: P of degree n such that max |w(x) (f(x) - g(x) P(t(x)))| over [a, b] is least. Then the
 coefficients, rounded to f32, are moved by units in the last place as long as that lessens the greatest error of the whole function
 as it is computed: in f32, with fused multiply-adds. Prints C initialisers, lowest degree first, with the errors reached in ulp.
 
-    python scripts/minimax.py NAME...       exp exp_nonpositive erf tanh log sin cos, constants; needs mpmath and numpy
+    python scripts/minimax.py NAME...       exp exp_nonpositive exp2 erf tanh log sin cos, constants; needs mpmath and numpy
 """
 import math
 import random
@@ -125,6 +125,14 @@ def make_exp_nonpositive():
     x = np.linspace(-0.34662, 0.34662, 20001).astype(F)
     run = lambda c, r: horner([F(1), F(1)] + list(c), r)
     show("exp_nonpositive", ideal, *polish(c, run, x, np.exp(x.astype(np.float64))))
+
+
+def make_exp2():
+    """2^r for |r| <= 1 / 2: the weights of attention"""
+    c, ideal = remez(lambda r: mpf(2)**r, one, ident, lambda r: mpf(2)**-r, "-0.5", "0.5", 5)
+    x = np.linspace(-0.5, 0.5, 20000).astype(F)
+    run = lambda c, r: horner(list(c), r)
+    show("exp2", ideal, *polish(c, run, x, np.exp2(x.astype(np.float64))))
 
 
 def make_erf(degree=15, top="3.9", seconds=600, seed=1):

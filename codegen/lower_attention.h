@@ -1,0 +1,101 @@
+/* What the files of attention's lowering share. The kernel is described in lower_attention.c. */
+#ifndef CODEGEN_LOWER_ATTENTION_H
+#define CODEGEN_LOWER_ATTENTION_H
+
+#include "codegen/lower_internal.h"
+
+/* The schedule and the buffers: fixed for the kernel. Rows are queries; where a single query meets several heads that
+ * share keys, rows are those heads. */
+typedef struct {
+    int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
+    int columns;                 /* of values at once */
+    int block_tiles;             /* row tiles that share a block of scores */
+    int64_t block_keys;          /* keys of a block at most */
+    bool direct;                 /* rows are so few that nothing is packed */
+    bool online;                 /* keys may take several blocks: running maximum and sum */
+    bool row_heads;              /* rows are the query heads of one key head */
+    dtype acc;
+    double unit; /* scores are in units of ln 2 where acc is f32: weights are powers of two */
+    double scale;
+    dim rows, keys, depth, width;
+    dim heads;       /* key heads, or query heads where each has a task of its own */
+    dim query_heads; /* of a task */
+    dim tiles;       /* row tiles of all rows */
+    dim chunk_tiles; /* row tiles of a task */
+    int64_t heights[64];
+    uint32_t n_heights;
+
+    kvalue *q, *k, *v, *out; /* [B, heads, rows, D] [B, G, T, D] [B, G, T, E] [B, heads, rows, E] */
+    kvalue *key_mask;        /* [B, T], NULL: none */
+    kvalue *mask;            /* [B, rows, T], NULL: none */
+    kvalue *bias;            /* [B, heads, rows, T], NULL: none */
+    bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
+    dim from, to;
+
+    /* Scratch: */
+    kvalue *queries;             /* [rows of a block, D]: times the scale */
+    kvalue *packed_k, *packed_v; /* [panels, D, panel], [ceil(E / panel), keys of a block, panel] */
+    kvalue *scores;              /* [rows of a block, keys of a block] */
+    kvalue *factor;              /* [rows of a block]: 1 / sum, or what the sums so far shrink by */
+    kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
+    kvalue *note;                /* [1]: scalars that come out of tiles */
+    kvalue *place;               /* i64 [1] */
+} attention;
+
+/* Where a task stands. Keys are counted from first_key in all scratch. */
+typedef struct {
+    const attention *a;
+    kidx batch, kv_head, head;
+    kvalue *tile0, *tile1;         /* row tiles of the task */
+    kvalue *row0;                  /* the task's first row */
+    kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */
+    kvalue *key_lo, *key_hi;       /* keys that any row of the task may see */
+    kvalue *first_key, *n_keys;    /* of the block */
+    kvalue *block_row, *block_end; /* rows of the block of row tiles */
+    kvalue *finite;                /* the block's values all are; NULL: it does not matter */
+} attention_at;
+
+/* Keys first_key + [lo, hi) that some row of a tile sees, and those that all see. */
+typedef struct {
+    kvalue *some_lo, *some_hi, *all_lo, *all_hi;
+} key_range;
+key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1);
+bool attention_is_banded(const attention *a);
+
+/* ---- packing (lower_attention_pack.c) ---- */
+void attention_pack_queries(kernel *k, const attention_at *at);
+void attention_pack_keys(kernel *k, const attention_at *at);
+/* The rows of heads lie far apart, so that no hardware foresees them. For each row that a head works on, one row of the
+ * next block's queries is fetched, and of the next head's keys and values where there are as many. */
+void attention_prefetch(kernel *k, const attention_at *at, kvalue *local);
+/* Sets at->finite where masks need it. */
+void attention_pack_values(kernel *k, attention_at *at);
+/* The first and behind the last key of the batch that the key mask keeps, into key_lo and key_hi. */
+void attention_trim_keys(kernel *k, attention_at *at);
+
+/* ---- register tiles (lower_attention_tiles.c) ---- */
+typedef struct {
+    kvalue *row, *local; /* the first row, and its place in the block's scratch */
+    int height;
+    key_range keys;
+} row_tile;
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel);
+void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
+                           kidx bound);
+
+/* ---- softmax (lower_attention_softmax.c) ---- */
+/* Scores of rows local0 .. local1 of the block, panels lo .. hi, to weights, and their factors. */
+void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi);
+void attention_begin_rows(kernel *k, const attention_at *at, kvalue *rows);
+void attention_end_rows(kernel *k, const attention_at *at, kvalue *rows);
+
+/* ---- shorthand ---- */
+static inline ktile row_type(dtype dt, int rows, int cols)
+{
+    return ktile_make(dt, rows, cols, KL_VEC);
+}
+kvalue *attention_op(kernel *k, kop_kind op, kvalue *x, kvalue *y); /* i64 scalars; NULL: 0 */
+kvalue *attention_op_const(kernel *k, kop_kind op, kvalue *x, int64_t y);
+void attention_bound(kmem *m, int axis, kvalue *bound);
+
+#endif

@@ -1,0 +1,206 @@
+/* What a task of attention copies before it computes: queries times the scale, keys turned into panels, values into
+ * panels. */
+#include "codegen/lower_attention.h"
+
+/* ---- queries ---- */
+
+typedef struct {
+    const attention_at *at;
+    kvalue *row;
+} query_row;
+
+static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const query_row *r = arg;
+    const attention *a = r->at->a;
+    kbuilder *b = &k->b;
+    kidx from[4] = {r->at->batch, r->at->head, kidx_value(r->row), col};
+    kmem src = kmem_at(a->q, from);
+    src.bounded[1] = bounded || width < a->lanes; /* rows are whole vectors in scratch, zeros behind the last element */
+    src.bound[1] = bounded ? bound : kidx_const(width);
+    width = a->lanes;
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->q->ty.buf.dt, 1, width), src), a->acc);
+    x = kb_map2(b, KOP_MUL, x, kb_const(b, row_type(a->acc, 1, 1), a->scale * a->unit));
+    kvalue *local = attention_op(k, KOP_SUB, r->row, r->at->block_row);
+    kidx to[2] = {kidx_value(local), col};
+    kb_store(b, x, kmem_at(a->queries, to));
+    return carried;
+}
+
+void attention_pack_queries(kernel *k, const attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kop *rows = kb_for(b, kidx_value(at->block_row), kidx_value(at->block_end), 1, KMAP_SERIAL, 1, NULL, 0);
+    query_row r = {at, b->block->args[0]};
+    kvalue *full, *tail;
+    for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
+}
+
+/* ---- prefetching ---- */
+
+#define LINE_BYTES 64
+#define MAX_LINES 16 /* of a row: heads of 256 floats */
+
+static void prefetch_row(kernel *k, kvalue *buffer, kidx batch, kidx head, kidx row, dim size, int level)
+{
+    int64_t n, step = LINE_BYTES / (int64_t)dtype_bytes(buffer->ty.buf.dt, 1);
+    if (!dim_is_const(k->lw->m->dims, size, &n)) return;
+    for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
+        kidx at[4] = {batch, head, row, kidx_const(c)};
+        kb_prefetch(&k->b, kmem_at(buffer, at), level);
+    }
+}
+
+void attention_prefetch(kernel *k, const attention_at *at, kvalue *local)
+{
+    const attention *a = at->a;
+    kvalue *row = attention_op(k, KOP_ADD, local, at->block_row);
+    prefetch_row(k, a->q, at->batch, at->head, kidx_plus(row, a->tile_rows * a->block_tiles), a->depth, 1);
+    if (a->online || a->keys != a->rows) return;
+    kidx next = {at->kv_head.v, at->kv_head.off + 1};
+    prefetch_row(k, a->k, at->batch, next, kidx_value(row), a->depth, 2);
+    prefetch_row(k, a->v, at->batch, next, kidx_value(row), a->width, 2);
+}
+
+/* ---- keys ---- */
+
+typedef struct {
+    const attention_at *at;
+    kvalue *panel, *key, *left;
+} key_panel;
+
+/* packed_k[panel, d, j] = k[key + j, d], zero beyond the last key */
+static kvalue *key_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const key_panel *p = arg;
+    const attention *a = p->at->a;
+    kbuilder *b = &k->b;
+    kidx from[4] = {p->at->batch, p->at->kv_head, kidx_value(p->key), col};
+    kmem src = kmem_at(a->k, from);
+    attention_bound(&src, 0, p->left);
+    src.bounded[1] = bounded;
+    src.bound[1] = bound;
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->k->ty.buf.dt, a->panel, width), src), a->acc);
+    kidx to[3] = {kidx_value(p->panel), col, kidx_const(0)};
+    kmem dst = kmem_at(a->packed_k, to);
+    dst.bounded[0] = bounded;
+    dst.bound[0] = bound;
+    kb_store(b, kb_transpose(b, x), dst);
+    return carried;
+}
+
+void attention_pack_keys(kernel *k, const attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *n = attention_op_const(k, KOP_DIV, attention_op_const(k, KOP_ADD, at->n_keys, a->panel - 1), a->panel);
+    kop *panels = kb_for(b, kidx_const(0), kidx_value(n), 1, KMAP_SERIAL, 1, NULL, 0);
+    key_panel p = {.at = at, .panel = b->block->args[0]};
+    kvalue *local = attention_op_const(k, KOP_MUL, p.panel, a->panel);
+    p.key = attention_op(k, KOP_ADD, local, at->first_key);
+    p.left = attention_op(k, KOP_SUB, at->n_keys, local);
+    kvalue *full, *tail;
+    for_columns(k, a->depth, a->lanes, NULL, NULL, key_columns, &p, &full, &tail);
+    kb_for_end(b, panels, NULL, 0);
+}
+
+/* ---- values ---- */
+
+#define VALUE_ROWS 4
+
+typedef struct {
+    attention_at *at;
+    bool note; /* whether all values are finite is needed */
+} value_panel;
+
+/* packed_v[col / panel, j, c] = v[j, col + c], zeros where the key mask is false: what masked keys hold, NaN and
+ * infinities included, never meets a weight. Carries 0 times the sum of all, which is 0 or NaN. */
+static kvalue *value_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const value_panel *p = arg;
+    const attention_at *at = p->at;
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *zero = kb_const(b, row_type(a->acc, 1, width), 0);
+    kop *rows =
+        kb_for(b, kidx_const(0), kidx_value(at->n_keys), VALUE_ROWS, KMAP_SERIAL, 2, p->note ? &zero : NULL, p->note);
+    kvalue *j = b->block->args[0], *sum = p->note ? b->block->args[1] : NULL;
+    kvalue *left = attention_op(k, KOP_SUB, at->n_keys, j), *key = attention_op(k, KOP_ADD, j, at->first_key);
+    kidx from[4] = {at->batch, at->kv_head, kidx_value(key), col};
+    kmem src = kmem_at(a->v, from);
+    attention_bound(&src, 0, left);
+    src.bounded[1] = bounded;
+    src.bound[1] = bound;
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, VALUE_ROWS, width), src), a->acc);
+    if (a->key_mask) {
+        kidx m_at[2] = {at->batch, kidx_value(key)};
+        kmem m = kmem_at(a->key_mask, m_at);
+        m.axes[0] = 1;
+        m.axes[1] = KAXIS_NONE;
+        attention_bound(&m, 0, left);
+        kvalue *keep = kb_load(b, row_type(DT_BOOL, VALUE_ROWS, 1), m);
+        x = kb_map3(b, KOP_SELECT, keep, x, kb_const(b, row_type(a->acc, 1, 1), 0));
+    }
+    kvalue *panel = attention_op_const(k, KOP_DIV, kidx_as_value(k, col), a->panel);
+    kidx to[3] = {kidx_value(panel), kidx_value(j), kidx_const(0)};
+    kb_store(b, x, kmem_at(a->packed_v, to)); /* a block has room for VALUE_ROWS - 1 rows more */
+    if (p->note)
+        sum = kb_map3(b, KOP_FMA, kb_reduce(b, KREDUCE_ADD, 0, x), kb_const(b, row_type(a->acc, 1, 1), 0), sum);
+    kb_for_end(b, rows, p->note ? &sum : NULL, p->note);
+    if (!p->note) return carried;
+    kvalue *all = kb_reduce(b, KREDUCE_ADD, 1, rows->results[0]);
+    kidx first = kidx_const(0);
+    kvalue *before = kb_load(b, row_type(a->acc, 1, 1), kmem_at(a->note, &first));
+    kb_store(b, kb_map2(b, KOP_ADD, before, all), kmem_at(a->note, &first));
+    return carried;
+}
+
+void attention_pack_values(kernel *k, attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    value_panel p = {at, a->mask || attention_is_banded(a)};
+    kidx first = kidx_const(0);
+    if (p.note) kb_store(b, kb_const(b, row_type(a->acc, 1, 1), 0), kmem_at(a->note, &first));
+    kvalue *full, *tail;
+    for_columns(k, a->width, a->panel, NULL, NULL, value_columns, &p, &full, &tail);
+    if (!p.note) return;
+    kvalue *poison = kb_load(b, ktile_scalar(a->acc), kmem_at(a->note, &first));
+    at->finite = kb_map2(b, KOP_EQ, poison, poison);
+}
+
+/* ---- the ends of the key mask ---- */
+
+#define MASK_KEYS 32
+
+static kvalue *as_scalar(kernel *k, const attention *a, kvalue *tile)
+{
+    kidx first = kidx_const(0);
+    kb_store(&k->b, tile, kmem_at(a->place, &first));
+    return kb_load(&k->b, ktile_scalar(DT_I64), kmem_at(a->place, &first));
+}
+
+void attention_trim_keys(kernel *k, attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    ktile wide = row_type(DT_I64, 1, MASK_KEYS), one = row_type(DT_I64, 1, 1);
+    kvalue *n = kb_dim(b, a->keys), *none = kb_int(b, wide, 0);
+    kvalue *start = kb_map2(b, KOP_ADD, none, n); /* lowest key: behind the last, highest end: 0 */
+    kvalue *ends[2] = {start, none};
+    kop *scan = kb_for(b, kidx_const(0), kidx_value(n), MASK_KEYS, KMAP_SERIAL, 1, ends, 2);
+    kvalue *key = b->block->args[0], *lo = b->block->args[1], *hi = b->block->args[2];
+    kidx m_at[2] = {at->batch, kidx_value(key)};
+    kmem m = kmem_at(a->key_mask, m_at);
+    attention_bound(&m, 1, attention_op(k, KOP_SUB, n, key));
+    kvalue *keep = kb_load(b, row_type(DT_BOOL, 1, MASK_KEYS), m);
+    kvalue *j = kb_map2(b, KOP_ADD, kb_iota(b, wide, 1), key);
+    kvalue *next[2] = {
+        kb_map2(b, KOP_MIN, lo, kb_map3(b, KOP_SELECT, keep, j, start)),
+        kb_map2(b, KOP_MAX, hi, kb_map3(b, KOP_SELECT, keep, kb_map2(b, KOP_ADD, j, kb_int(b, one, 1)), none))};
+    kb_for_end(b, scan, next, 2);
+    at->key_lo = as_scalar(k, a, kb_reduce(b, KREDUCE_MIN, 1, scan->results[0]));
+    at->key_hi = as_scalar(k, a, kb_reduce(b, KREDUCE_MAX, 1, scan->results[1]));
+}

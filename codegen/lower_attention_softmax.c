@@ -1,0 +1,197 @@
+/* The softmax of attention: rows of scores in scratch become weights in place. */
+#include "codegen/lower_attention.h"
+
+#include <math.h>
+
+/* e^x, or 2^x in units of ln 2, for x <= 0; exactly 0 for x = -inf, NaN for NaN.
+ *
+ * Half of what a general exponential takes: the argument needs no second constant for its reduction, since the factor
+ * log2 e went into the queries, and its range is one-sided. Adding 1.5 * 2^23 + 127 rounds to an integer n and leaves n
+ * + 127 in the lowest bits, from where a shift makes 2^n of it; n = -127 makes 0, so that what is below 2^-126.5 counts
+ * as 0. The greatest relative error is 2e-7. Coefficients: scripts/minimax.py exp2. */
+static kvalue *weight_of(kernel *k, const attention *a, kvalue *x)
+{
+    static const float c[] = {0x1.000002p+0f, 0x1.62e42ap-1f, 0x1.ebf8f8p-3f,
+                              0x1.c6b704p-5f, 0x1.3d0c4ep-7f, 0x1.5c08e2p-10f};
+    kbuilder *b = &k->b;
+    if (a->acc != DT_F32) return kb_map1(b, KOP_EXP, x);
+    ktile one = row_type(DT_F32, 1, 1);
+    kvalue *least = kb_const(b, one, -127), *magic = kb_const(b, one, 12582912.0 + 127.0);
+    x = kb_map3(b, KOP_SELECT, kb_map2(b, KOP_GT, least, x), least, x);
+    kvalue *t = kb_map2(b, KOP_ADD, x, magic);
+    kvalue *r = kb_map2(b, KOP_SUB, x, kb_map2(b, KOP_SUB, t, magic));
+    kvalue *p = kb_const(b, one, (double)c[5]);
+    for (int i = 4; i >= 0; i--) p = kb_map3(b, KOP_FMA, p, r, kb_const(b, one, (double)c[i]));
+    kvalue *power = kb_map2(b, KOP_SHL, kb_bitcast(b, t, DT_I32), kb_int(b, row_type(DT_I32, 1, 1), 23));
+    return kb_map2(b, KOP_MUL, p, kb_bitcast(b, power, DT_F32));
+}
+
+static kvalue *constant(kernel *k, const attention *a, double v)
+{
+    return kb_const(&k->b, row_type(a->acc, 1, 1), v);
+}
+
+/* One instruction that takes y from memory. A row with a NaN among its scores is NaN whatever its maximum. */
+static kvalue *larger(kernel *k, kvalue *x, kvalue *y)
+{
+    return kb_map3(&k->b, KOP_SELECT, kb_map2(&k->b, KOP_GT, x, y), x, y);
+}
+
+/* Element `row` of a scratch column. */
+static kmem column(kvalue *buffer, kvalue *row)
+{
+    kidx at[1] = {kidx_value(row)};
+    return kmem_at(buffer, at);
+}
+
+/* 1 / sum; 0 for a row without keys. */
+static kvalue *reciprocal(kernel *k, const attention *a, kvalue *sum)
+{
+    kbuilder *b = &k->b;
+    kvalue *zero = constant(k, a, 0), *r = kb_map2(b, KOP_DIV, constant(k, a, 1), sum);
+    return kb_map3(b, KOP_SELECT, kb_map2(b, KOP_EQ, sum, zero), zero, r);
+}
+
+/* What is added to scores: -max, but 0 for -inf, which would make NaN of exp(-inf - -inf), which is 0. */
+static kvalue *shift_of(kernel *k, const attention *a, kvalue *max)
+{
+    kvalue *empty = kb_map2(&k->b, KOP_EQ, max, constant(k, a, -INFINITY));
+    return kb_map3(&k->b, KOP_SELECT, empty, constant(k, a, 0), kb_map1(&k->b, KOP_NEG, max));
+}
+
+static kvalue *scores_at(kernel *k, const attention *a, kvalue *row, kvalue *col)
+{
+    kidx at[2] = {kidx_value(row), kidx_value(col)};
+    return kb_load(&k->b, row_type(a->acc, 1, a->panel), kmem_at(a->scores, at));
+}
+
+/* The row's maximum over the block, and over the blocks before; what the sums so far shrink by is stored. */
+static void row_max(kernel *k, const attention_at *at, kvalue *row, kvalue *state, kidx from, kidx to)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *least = kb_const(b, row_type(a->acc, 1, a->panel), -INFINITY);
+    kop *scan = kb_for(b, from, to, a->panel, KMAP_SERIAL, 4, &least, 1);
+    kvalue *m = larger(k, b->block->args[1], scores_at(k, a, row, b->block->args[0]));
+    kb_for_end(b, scan, &m, 1);
+    kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
+    if (!a->online) {
+        kb_store(b, shift_of(k, a, max), column(a->factor, row));
+        return;
+    }
+    kvalue *before = kb_load(b, row_type(a->acc, 1, 1), column(a->max, state));
+    max = larger(k, before, max);
+    kb_store(b, max, column(a->max, state));
+    kb_store(b, weight_of(k, a, kb_map2(b, KOP_ADD, before, shift_of(k, a, max))), column(a->factor, row));
+}
+
+/* Scores to weights. The sum, or its reciprocal where there is but one block, is stored. */
+static void row_weights(kernel *k, const attention_at *at, kvalue *row, kvalue *state, kidx from, kidx to)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    ktile one = row_type(a->acc, 1, 1);
+    kvalue *shift =
+        a->online ? shift_of(k, a, kb_load(b, one, column(a->max, state))) : kb_load(b, one, column(a->factor, row));
+    kvalue *zero = kb_const(b, row_type(a->acc, 1, a->panel), 0);
+    kop *weights = kb_for(b, from, to, a->panel, KMAP_SERIAL, 1, &zero, 1);
+    kvalue *col = b->block->args[0];
+    kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, scores_at(k, a, row, col), shift));
+    kidx w_at[2] = {kidx_value(row), kidx_value(col)};
+    kb_store(b, w, kmem_at(a->scores, w_at));
+    kvalue *sum = kb_map2(b, KOP_ADD, b->block->args[1], w);
+    kb_for_end(b, weights, &sum, 1);
+    sum = kb_reduce(b, KREDUCE_ADD, 1, weights->results[0]);
+    if (!a->online) {
+        kb_store(b, reciprocal(k, a, sum), column(a->factor, row));
+        return;
+    }
+    kvalue *old = kb_load(b, one, column(a->sum, state)), *factor = kb_load(b, one, column(a->factor, row));
+    kb_store(b, kb_map3(b, KOP_FMA, old, factor, sum), column(a->sum, state));
+}
+
+/* All maxima come first: a row's exponentials then wait for no other result, and their sums for nothing at all. */
+void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kidx from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
+    kidx to = kidx_value(attention_op_const(k, KOP_MUL, hi, a->panel));
+    for (int pass = 0; pass < 2; pass++) {
+        kop *rows = kb_for(b, kidx_value(local0), kidx_value(local1), 1, KMAP_SERIAL, 1, NULL, 0);
+        kvalue *row = b->block->args[0], *state = NULL;
+        if (a->online) {
+            state = attention_op(k, KOP_SUB, at->block_row, at->row0);
+            state = attention_op(k, KOP_ADD, attention_op(k, KOP_ADD, state, at->state), row);
+        }
+        if (!pass && !a->direct) attention_prefetch(k, at, row);
+        (pass ? row_weights : row_max)(k, at, row, state, from, to);
+        kb_for_end(b, rows, NULL, 0);
+    }
+}
+
+/* ---- rows that take several blocks of keys ---- */
+
+typedef struct {
+    const attention_at *at;
+    kvalue *row;
+    kvalue *factor;
+} state_row;
+
+static kmem total_at(const state_row *r, kidx col)
+{
+    kidx at[2] = {kidx_value(r->row), col};
+    return kmem_at(r->at->a->total, at);
+}
+
+static kvalue *begin_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const state_row *r = arg;
+    (void)bounded;
+    (void)bound;
+    kb_store(&k->b, kb_const(&k->b, row_type(r->at->a->acc, 1, width), 0),
+             total_at(r, col)); /* rows are whole panels */
+    return carried;
+}
+
+void attention_begin_rows(kernel *k, const attention_at *at, kvalue *n)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kop *rows = kb_for(b, kidx_const(0), kidx_value(n), 1, KMAP_SERIAL, 1, NULL, 0);
+    state_row r = {at, b->block->args[0], NULL};
+    kb_store(b, constant(k, a, -INFINITY), column(a->max, r.row));
+    kb_store(b, constant(k, a, 0), column(a->sum, r.row));
+    kvalue *full, *tail;
+    for_columns(k, a->width, a->panel, NULL, NULL, begin_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
+}
+
+static kvalue *end_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const state_row *r = arg;
+    const attention_at *at = r->at;
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *y = kb_map2(b, KOP_MUL, kb_load(b, row_type(a->acc, 1, width), total_at(r, col)), r->factor);
+    kvalue *row = attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, r->row, at->state), at->row0);
+    kidx o_at[4] = {at->batch, at->head, kidx_value(row), col};
+    kmem o = kmem_at(a->out, o_at);
+    o.bounded[1] = bounded;
+    o.bound[1] = bound;
+    kb_store(b, kb_cast(b, y, a->out->ty.buf.dt), o);
+    return carried;
+}
+
+void attention_end_rows(kernel *k, const attention_at *at, kvalue *n)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *end = attention_op(k, KOP_ADD, n, at->state);
+    kop *rows = kb_for(b, kidx_value(at->state), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0);
+    state_row r = {at, b->block->args[0], NULL};
+    r.factor = reciprocal(k, a, kb_load(b, row_type(a->acc, 1, 1), column(a->sum, r.row)));
+    kvalue *full, *tail;
+    for_columns(k, a->width, a->panel, NULL, NULL, end_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
+}

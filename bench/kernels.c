@@ -3,7 +3,8 @@
  *     kbench [-r ROUNDS] [-k FILTER] [-s MxKxN] [-c MEGABYTES] [-mcpu=NAME] [-O0..3]
  *     kbench --peak
  *
- * Reads kernels of tests/golden/kir and bench/kir (run it from the source root), compiles them as models are compiled,
+ * Reads kernels of tests/golden/kir and bench/kir (run it from the source root), and makes those of attention from
+ * tensor IR, compiles them as models are compiled,
  * and prints the share of the peak that each reaches: floating-point operations a second over those of a loop of
  * register-only fused multiply-adds, compiled the same way and measured right before and after each sample. Weights are
  * cycled through more than 400 MB (-c), as a model's are that come from memory once a run. Medians over the rounds; one
@@ -18,6 +19,7 @@
 #include <time.h>
 
 #include "codegen/codegen.h"
+#include "codegen/lower.h"
 #include "codegen/plan_memory.h"
 
 enum { MAX_DIMS = 8, MAX_PARAMS = 12, MAX_ROUNDS = 1000 };
@@ -301,19 +303,66 @@ static void matmul(bench *b, const peak_loop *p, const char *path, const char *k
     release(&r);
 }
 
-/* Both products count, packing and softmax do not. */
-static void attention(bench *b, const peak_loop *p, int64_t heads, int64_t n)
+typedef struct {
+    const char *what;
+    int64_t heads, kv_heads, size, queries, keys;
+    const char *attributes; /* of the op, after its scale */
+    double pairs;           /* of queries and keys that are seen, over all of them */
+} attention_case;
+
+/* A tensor [1, heads, n, size] that lies in memory as projections leave it, [1, n, heads * size]. */
+static const char *heads_text(bench *b, const char *name, int64_t heads, int64_t n, int64_t size)
+{
+    return arena_printf(b->a,
+                        "  %%%s1 = reshape %%%s : f32[1, %" PRId64 ", %" PRId64 ", %" PRId64 "]\n"
+                        "  %%%s2 = transpose %%%s1 {perm = [0, 2, 1, 3]} : f32[1, %" PRId64 ", %" PRId64 ", %" PRId64
+                        "]\n",
+                        name, name, n, heads, size, name, name, heads, n, size);
+}
+
+/* The kernel that a model with this attention has. Keys and values for one query come from a cache, whose heads lie one
+ * after the other. */
+static kernel lower_case(bench *b, const attention_case *c)
+{
+    bool cached = c->queries == 1;
+    const char *keys =
+        cached ? arena_printf(b->a, "f32[1, %" PRId64 ", %" PRId64 ", %" PRId64 "]", c->kv_heads, c->keys, c->size)
+               : arena_printf(b->a, "f32[1, %" PRId64 ", %" PRId64 "]", c->keys, c->kv_heads * c->size);
+    char *text = arena_printf(b->a,
+                              "module bench\nfunc @f(%%q: f32[1, %" PRId64 ", %" PRId64
+                              "], %%k: %s, %%v: %s) -> (y: f32[1, %" PRId64 ", %" PRId64 ", %" PRId64 "]) {\n%s%s%s"
+                              "  %%y = attention %%q2, %%k%s, %%v%s {scale = 0.125%s} : f32[1, %" PRId64 ", %" PRId64
+                              ", %" PRId64 "]\n"
+                              "  return %%y\n}\n",
+                              c->queries, c->heads * c->size, keys, keys, c->heads, c->queries, c->size,
+                              heads_text(b, "q", c->heads, c->queries, c->size),
+                              cached ? "" : heads_text(b, "k", c->kv_heads, c->keys, c->size),
+                              cached ? "" : heads_text(b, "v", c->kv_heads, c->keys, c->size), cached ? "" : "2",
+                              cached ? "" : "2", c->attributes, c->heads, c->queries, c->size);
+    module *m =
+        module_parse(b->a, b->names, b->sources, b->d, source_add(b->sources, "case", "case", text, strlen(text)));
+    codegen_target t;
+    if (!m || !module_verify(m, b->d) || !codegen_target_describe(&b->options, b->a, b->d, &t)) fail(b, text);
+    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
+    kernel k = {.m = lower_module(m, b->a, b->d, &lt)};
+    if (!k.m || !kmodule_verify(k.m, b->d)) fail(b, text);
+    k.f = k.m->functions.data[0];
+    expand_math(k.m);
+    k.jit = codegen_jit_new(k.m, &b->options, b->d);
+    if (!k.jit || !(k.fn = codegen_jit_kernel(k.jit, k.f->name))) fail(b, text);
+    return k;
+}
+
+/* Both products count where a query sees a key; packing and softmax do not. */
+static void attention(bench *b, const peak_loop *p, const attention_case *c)
 {
     run r = {.cycled = -1,
-             .name = arena_printf(b->a, "attention %lld heads of 64, S = %lld", (long long)heads, (long long)n)};
+             .name = arena_printf(b->a, "attention %s %" PRId64 " heads of %" PRId64 ", S = %" PRId64 ", T = %" PRId64,
+                                  c->what, c->heads, c->size, c->queries, c->keys)};
     if (!wanted(b, r.name)) return;
-    binding with[] = {{"H", heads}};
-    r.k = compile_file(b, "tests/golden/kir/attention.kir", "attention", with, 1, NULL, NULL);
-    int64_t dims[] = {1, heads, n};
-    memcpy(r.dims, dims, sizeof dims);
-    r.flops = 2.0 * 2.0 * (double)heads * (double)n * (double)n * 64;
+    r.k = lower_case(b, c);
+    r.flops = 2.0 * 2.0 * (double)c->heads * (double)c->queries * (double)c->keys * (double)c->size * c->pairs;
     allocate(b, &r);
-    memset(r.bufs[3], 1, (size_t)n);
     measure(b, p, &r);
     release(&r);
 }
@@ -386,8 +435,18 @@ int main(int argc, char **argv)
         matmul(&b, &p, "bench/kir/matmul.kir", "matmul", s[0], s[1], s[2]);
         matmul(&b, &p, "tests/golden/kir/matmul_gelu.kir", "matmul_gelu", s[0], s[1], s[2]);
     }
-    attention(&b, &p, 12, 128);
-    attention(&b, &p, 12, 512);
+    static const attention_case cases[] = {
+        {"all", 12, 12, 64, 128, 128, "", 1},
+        {"all", 12, 12, 64, 512, 512, "", 1},
+        {"all", 12, 12, 64, 2048, 2048, "", 1},
+        {"all", 12, 12, 32, 128, 128, "", 1},
+        {"all", 12, 12, 32, 512, 512, "", 1},
+        {"all", 16, 2, 128, 512, 512, "", 1},
+        {"all", 4, 4, 256, 512, 512, "", 1},
+        {"one query,", 12, 12, 64, 1, 2048, "", 1},
+        {"one query, 2 key heads,", 16, 2, 128, 1, 2048, "", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attention(&b, &p, &cases[i]);
     static const int percents[] = {70, 80, 90, 95};
     for (int i = 0; i < 4; i++) block_sparse(&b, &p, 128, 768, 3072, percents[i]);
     return 0;

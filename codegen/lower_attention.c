@@ -28,9 +28,9 @@
 
 #include <math.h>
 
-#define BLOCK_BYTES (256 << 10) /* of packed keys and values: half of a second-level cache of 512 KiB */
-#define CHUNK_ROWS 512          /* of a task: packing is then below one percent of it */
-#define FEW_TASKS 8             /* key heads are worth a task of their own from so many on */
+#define BLOCK_KEYS 1024 /* at most */
+#define CHUNK_ROWS 512  /* of a task, at most: packing is below one percent of it then */
+#define FEW_TASKS 8     /* key heads are worth a task of their own from so many on */
 
 /* ---- shorthand ---- */
 
@@ -414,11 +414,13 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     a->columns = a->direct && rows > 0 ? a->panel * (int)(a->tile_rows / rows) : a->panel;
     a->n_heights = tile_heights(lw, a->rows, a->tile_rows, a->heights);
     a->tiles = dim_ceildiv(dc, a->rows, dim_const(dc, a->tile_rows));
-    int64_t sizes = most(lw, a->depth) + most(lw, a->width), bytes = (int64_t)dtype_bytes(a->acc, 1);
-    a->block_keys = a->direct ? 1024 : BLOCK_BYTES / bytes / (sizes < 1 ? 1 : sizes) / 64 * 64;
-    a->block_keys = a->block_keys < 64 ? 64 : a->block_keys > 1024 ? 1024 : a->block_keys;
+    /* Half of the second-level cache is for packed keys and values, a quarter for the state of rows. */
+    int64_t cache = lw->target.machine->l2_bytes / (int64_t)dtype_bytes(a->acc, 1);
+    int64_t keys = cache / 2 / (most(lw, a->depth) + most(lw, a->width) + 1) / (2 * a->panel) * (2 * a->panel);
+    a->block_keys = keys < 2 * a->panel ? 2 * a->panel : keys > BLOCK_KEYS ? BLOCK_KEYS : keys;
     a->online = most(lw, a->keys) > a->block_keys;
-    int64_t heads = most(lw, a->query_heads), chunk = CHUNK_ROWS / heads / (a->tile_rows * a->block_tiles);
+    int64_t chunk = a->online ? cache / 4 / (most(lw, a->width) + 2) : CHUNK_ROWS;
+    chunk = (chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk) / most(lw, a->query_heads) / (a->tile_rows * a->block_tiles);
     chunk = (chunk < 1 ? 1 : chunk) * a->block_tiles;
     a->chunk_tiles = most(lw, a->tiles) <= chunk ? a->tiles : dim_const(dc, chunk);
 }
@@ -466,6 +468,11 @@ void lower_attention(lowering *lw, group *g)
     a.q = bind_rows(&k, &a, n->operands[0], KACCESS_IN);
     a.k = bind_view(&k, n->operands[1], KACCESS_IN);
     a.v = bind_view(&k, n->operands[2], KACCESS_IN);
+    attention_band band = attention_band_of(n);
+    a.has_from = band.has_from;
+    a.has_to = band.has_to;
+    a.from = band.from;
+    a.to = band.to;
     if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
     if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
     a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);

@@ -86,6 +86,8 @@ void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t,
 /* ---- softmax (lower_attention_softmax.c) ---- */
 /* Scores of rows local0 .. local1 of the block, panels lo .. hi, to weights, and their factors. */
 void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi);
+/* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */
+kvalue *attention_normalised(kernel *k, const attention *a, kvalue *sums, kvalue *factor);
 void attention_begin_rows(kernel *k, const attention_at *at, kvalue *rows);
 void attention_end_rows(kernel *k, const attention_at *at, kvalue *rows);
 

@@ -52,6 +52,13 @@ static kvalue *reciprocal(kernel *k, const attention *a, kvalue *sum)
     return kb_map3(b, KOP_SELECT, kb_map2(b, KOP_EQ, sum, zero), zero, r);
 }
 
+kvalue *attention_normalised(kernel *k, const attention *a, kvalue *sums, kvalue *factor)
+{
+    kbuilder *b = &k->b;
+    kvalue *zero = constant(k, a, 0), *none = kb_map2(b, KOP_EQ, factor, zero);
+    return kb_map3(b, KOP_SELECT, none, zero, kb_map2(b, KOP_MUL, sums, factor));
+}
+
 /* What is added to scores: -max, but 0 for -inf, which would make NaN of exp(-inf - -inf), which is 0. */
 static kvalue *shift_of(kernel *k, const attention *a, kvalue *max)
 {
@@ -173,7 +180,7 @@ static kvalue *end_columns(kernel *k, void *arg, kidx col, int width, bool bound
     const attention_at *at = r->at;
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *y = kb_map2(b, KOP_MUL, kb_load(b, row_type(a->acc, 1, width), total_at(r, col)), r->factor);
+    kvalue *y = attention_normalised(k, a, kb_load(b, row_type(a->acc, 1, width), total_at(r, col)), r->factor);
     kvalue *row = attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, r->row, at->state), at->row0);
     kidx o_at[4] = {at->batch, at->head, kidx_value(row), col};
     kmem o = kmem_at(a->out, o_at);

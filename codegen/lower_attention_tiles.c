@@ -255,7 +255,7 @@ void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t,
         kb_store(b, sums, kmem_at(a->total, total_at));
         return;
     }
-    sums = kb_map2(b, KOP_MUL, sums, kb_load(b, row_type(a->acc, t->height, 1), f));
+    sums = attention_normalised(k, a, sums, kb_load(b, row_type(a->acc, t->height, 1), f));
     kidx o_at[4] = {at->batch, at->head, kidx_value(t->row), col};
     kmem o = kmem_at(a->out, o_at);
     o.bounded[1] = bounded;

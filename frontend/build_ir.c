@@ -138,6 +138,8 @@ static attr ir_attr(work *w, const sema_node *n, attr_name name)
     case ATTR_MODE: a.u.i = n->axes.rms ? NORM_RMS : NORM_STANDARD; break;
     case ATTR_EPS: a.u.real = n->axes.eps; break;
     case ATTR_SCALE: a.u.real = n->value; break;
+    case ATTR_FROM:
+    case ATTR_TO: a.set = false; break; /* passes find them in masks */
     case ATTR_COUNT: a.u.i = n->count; break;
     case ATTR_BODY:
     case ATTR_INDEX:

@@ -24,6 +24,14 @@ attr_kind attr_kind_of(attr_name a)
     return rows[a].kind;
 }
 
+bool attr_is_optional(attr_name a)
+{
+    /* const has one of its two, which infer_const sees to. */
+    static const bool optional[N_ATTRS] = {
+        [ATTR_VALUE] = true, [ATTR_IVALUE] = true, [ATTR_FROM] = true, [ATTR_TO] = true};
+    return optional[a];
+}
+
 bool attr_find(const char *name, size_t n, attr_name *out)
 {
     for (int a = 0; a < N_ATTRS; a++)

@@ -185,12 +185,26 @@ value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, ui
 
 value *build_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale)
 {
-    attr x = attr_real(ATTR_SCALE, scale);
+    return build_banded_attention(b, q, k, v, mask, bias, scale, (attention_band){0});
+}
+
+value *build_banded_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale,
+                              attention_band band)
+{
+    attr x[3] = {attr_real(ATTR_SCALE, scale),
+                 {.name = ATTR_FROM, .set = band.has_from, .u.d = band.from},
+                 {.name = ATTR_TO, .set = band.has_to, .u.d = band.to}};
     value *in[5] = {q, k, v};
     uint32_t n = 3;
     if (mask) in[n++] = mask;
     if (bias) in[n++] = bias;
-    return build_op(b, OP_ATTENTION, in, n, &x, NULL);
+    return build_op(b, OP_ATTENTION, in, n, x, NULL);
+}
+
+attention_band attention_band_of(const node *n)
+{
+    const attr *from = node_attr(n, ATTR_FROM), *to = node_attr(n, ATTR_TO);
+    return (attention_band){from->set, to->set, from->u.d, to->u.d};
 }
 
 value *attention_mask(const node *n)

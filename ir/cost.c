@@ -42,6 +42,25 @@ static double iterations(module *m, const node *n, const int64_t *dims)
     return points;
 }
 
+/* How many pairs of a query and a key the band of an attention leaves. */
+static double seen_pairs(const module *m, const node *n, const int64_t *dims, int64_t keys)
+{
+    attention_band band = attention_band_of(n);
+    int64_t rows, from = 0, to = 0;
+    double pairs = 0;
+    if (!dim_eval(m->dims, n->operands[0]->ty.shape[2], dims, &rows) ||
+        (band.has_from && !dim_eval(m->dims, band.from, dims, &from)) ||
+        (band.has_to && !dim_eval(m->dims, band.to, dims, &to)))
+        return NAN;
+    if (!band.has_from && !band.has_to) return (double)rows * (double)keys;
+    for (int64_t i = 0; i < rows; i++) {
+        double lo = band.has_from ? (double)i + (double)from : 0,
+               hi = band.has_to ? (double)i + (double)to + 1 : (double)keys;
+        pairs += fmax(0, fmin(hi, (double)keys) - fmax(lo, 0));
+    }
+    return pairs;
+}
+
 /* The sum over all runs of the body. What a run costs may depend on the index (a step that looks back at all steps
  * before it): the mean of the first and the last run stands for all, which is exact where that is linear. */
 static node_cost scan_cost(module *m, const node *n, const int64_t *dims)
@@ -96,9 +115,10 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
             c.flops = NAN;
             break;
         }
-        type rows = *q;
-        rows.rank = 3;
-        c.flops = elements(m, &rows, dims) * (double)keys * (2 * (double)size + 2 * (double)values + 4);
+        type heads = *q;
+        heads.rank = 2;
+        c.flops =
+            elements(m, &heads, dims) * seen_pairs(m, n, dims, keys) * (2 * (double)size + 2 * (double)values + 4);
         break;
     }
     case OP_SOFTMAX: c.flops = 4 * points; break;

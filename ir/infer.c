@@ -514,7 +514,7 @@ static bool attrs_valid(const inputs *in)
         const attr *a = &in->attrs[i];
         if (a->name != row->attrs[i]) return fail(in, "attribute %d is not %s", i, attr_text(row->attrs[i]));
         if (!a->set) {
-            if (in->op == OP_CONST) continue; /* one of its two, see infer_const */
+            if (attr_is_optional(a->name)) continue;
             return fail(in, "attribute %s is missing", attr_text(a->name));
         }
         bool ok = true;

@@ -525,19 +525,20 @@ static bool eval_normalize(const interp *r, const node *n, tensor *const *x, ten
 
 /* ---- attention ---- */
 
-/* One query: its scores over the true keys, their softmax, and the weighted sum of the values. Keys that the mask
- * leaves out are not looked at, so a NaN there does no harm. `mask` and `bias` (NULL: none) are the query's rows. */
+/* One query: its scores over the true keys of lo .. hi - 1, their softmax, and the weighted sum of the values. Keys
+ * that the mask leaves out are not looked at, so a NaN there does no harm. `mask` and `bias` (NULL: none) are the
+ * query's rows. */
 static void attend(const double *q, const double *k, const double *v, const int64_t *mask, const double *bias,
-                   uint64_t keys, uint64_t d, uint64_t e, double scale, double *score, double *out)
+                   uint64_t lo, uint64_t hi, uint64_t d, uint64_t e, double scale, double *score, double *out)
 {
     double max = -INFINITY, sum = 0;
-    for (uint64_t j = 0; j < keys; j++) {
+    for (uint64_t j = lo; j < hi; j++) {
         if (mask && !mask[j]) continue;
         score[j] = scale * dot(q, k + j * d, d) + (bias ? bias[j] : 0);
         max = larger(max, score[j]);
     }
     if (max == -INFINITY) return; /* no true key, or none that counts: out is zeros */
-    for (uint64_t j = 0; j < keys; j++) {
+    for (uint64_t j = lo; j < hi; j++) {
         if (mask && !mask[j]) continue;
         double p = exp(score[j] - max);
         sum += p;
@@ -546,9 +547,16 @@ static void attend(const double *q, const double *k, const double *v, const int6
     for (uint64_t c = 0; c < e; c++) out[c] /= sum;
 }
 
+/* i + offset, limited to 0 .. keys. */
+static uint64_t band_key(int64_t i, int64_t offset, int64_t keys)
+{
+    if (offset >= keys) return (uint64_t)keys;
+    int64_t v = offset <= -i ? 0 : i + offset;
+    return (uint64_t)(v > keys ? keys : v);
+}
+
 static bool eval_attention(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
-    (void)r;
     tensor *out = y[0];
     const tensor *q = x[0], *k = x[1], *v = x[2];
     const tensor *mask = attention_mask(n) ? x[3] : NULL, *bias = attention_bias(n) ? x[n->n_operands - 1] : NULL;
@@ -556,15 +564,22 @@ static bool eval_attention(const interp *r, const node *n, tensor *const *x, ten
     uint64_t batch = (uint64_t)q->shape[0], heads = (uint64_t)q->shape[1], rows = (uint64_t)q->shape[2];
     uint64_t groups = (uint64_t)k->shape[1], keys = (uint64_t)k->shape[2], d = (uint64_t)q->shape[3],
              e = (uint64_t)v->shape[3];
+    attention_band band = attention_band_of(n);
+    int64_t from = 0, to = 0;
+    if ((band.has_from && !interp_dim(r, n, "the first key that a query sees", band.from, &from)) ||
+        (band.has_to && !interp_dim(r, n, "the last key that a query sees", band.to, &to)))
+        return false;
     double *score = ARENA_ARRAY(scratch, double, keys);
     assert(heads == 0 || (groups > 0 && heads % groups == 0));
     for (uint64_t b = 0; b < batch; b++)
         for (uint64_t h = 0; h < heads; h++) {
             uint64_t group = b * groups + h / (heads / groups);
             for (uint64_t i = 0; i < rows; i++) {
-                uint64_t row = (b * heads + h) * rows + i;
+                uint64_t row = (b * heads + h) * rows + i, lo, hi;
+                lo = band.has_from ? band_key((int64_t)i, from, (int64_t)keys) : 0;
+                hi = band.has_to ? band_key((int64_t)i + 1, to, (int64_t)keys) : keys;
                 attend(q->u.f + row * d, k->u.f + group * keys * d, v->u.f + group * keys * e,
-                       mask ? mask->u.i + (b * rows + i) * keys : NULL, bias ? bias->u.f + row * keys : NULL, keys, d,
+                       mask ? mask->u.i + (b * rows + i) * keys : NULL, bias ? bias->u.f + row * keys : NULL, lo, hi, d,
                        e, scale, score, out->u.f + row * e);
             }
         }

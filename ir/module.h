@@ -293,6 +293,7 @@ void ops_print_reference(strbuf *out);
 /* ---- attributes by kind (ir/attrs.c) ---- */
 const char *attr_text(attr_name a); /* "axis" */
 attr_kind attr_kind_of(attr_name a);
+bool attr_is_optional(attr_name a); /* an op that has it may leave it out */
 bool attr_find(const char *name, size_t n, attr_name *out);
 bool attr_equal(const attr *a, const attr *b); /* reals by their bits */
 uint64_t attr_hash(const attr *a, uint64_t seed);
@@ -374,7 +375,15 @@ value *build_softmax(builder *b, value *a, int axis);
 value *build_normalize(builder *b, value *a, norm_mode mode, const int *axes, uint32_t n, double eps);
 /* mask NULL: all keys; bias NULL: none */
 value *build_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale);
-value *attention_mask(const node *n); /* of an attention node; NULL: none */
+/* Query i sees the keys i + from .. i + to. */
+typedef struct {
+    bool has_from, has_to;
+    dim from, to;
+} attention_band;
+value *build_banded_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale,
+                              attention_band band);
+attention_band attention_band_of(const node *n); /* of an attention node */
+value *attention_mask(const node *n);            /* NULL: none */
 value *attention_bias(const node *n);
 value *build_gather(builder *b, value *table, value *ids, int axis);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */

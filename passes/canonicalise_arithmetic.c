@@ -326,8 +326,8 @@ static value *attention_all_keys(builder *b, node *n)
 {
     value *mask = attention_mask(n);
     if (!mask || !match_splat(mask, 1)) return NULL;
-    return build_attention(b, n->operands[0], n->operands[1], n->operands[2], NULL, attention_bias(n),
-                           node_attr(n, ATTR_SCALE)->u.real);
+    return build_banded_attention(b, n->operands[0], n->operands[1], n->operands[2], NULL, attention_bias(n),
+                                  node_attr(n, ATTR_SCALE)->u.real, attention_band_of(n));
 }
 
 const rule arithmetic_rules[] = {

@@ -17,11 +17,12 @@ static const pipeline_step steps[] = {
     /* 13 */
     {PASS_RECOGNISE_ATTENTION, "needs one spelling of views, and values with one reader; leaves views and masks"},
     /* 14 */ {PASS_CANONICALISE, "composes the views that attention was given"},
-    /* 15 */ {PASS_CSE, "layers have masks and biases in common that were built for each"},
-    /* 16 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
-    /* 17 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
-    /* 18 */ {PASS_CANONICALISE, "slices meet the views behind them"},
-    /* 19 */ {PASS_DCE, "last: lowering counts uses"},
+    /* 15 */ {PASS_ATTENTION_BANDS, "needs masks in one spelling; what they are made of may be shared by layers"},
+    /* 16 */ {PASS_CSE, "layers have masks and biases in common that were built for each"},
+    /* 17 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
+    /* 18 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
+    /* 19 */ {PASS_CANONICALISE, "slices meet the views behind them"},
+    /* 20 */ {PASS_DCE, "last: lowering counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

@@ -42,10 +42,39 @@ void attention_pack_queries(kernel *k, const attention_at *at)
 
 #define LINE_BYTES 64
 #define MAX_LINES 16 /* of a row: heads of 256 floats */
+#define AHEAD 32     /* so many keys before they are needed rows are fetched, where nothing was fetched earlier */
+
+static int line_elements(const kvalue *buffer)
+{
+    return LINE_BYTES / (int)dtype_bytes(buffer->ty.buf.dt, 1);
+}
+
+void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d)
+{
+    const attention *a = at->a;
+    int parts = line_elements(a->k) > a->lanes ? line_elements(a->k) / a->lanes : 1;
+    kvalue *step = attention_op_const(k, KOP_DIV, kidx_as_value(k, d), a->lanes);
+    kvalue *part = attention_op_const(k, KOP_MUL, attention_op_const(k, KOP_MOD, step, parts), a->panel / parts);
+    kvalue *first = attention_op(k, KOP_ADD, key, part);
+    for (int i = 0; i < a->panel / parts; i++) {
+        kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(first, AHEAD + i), d};
+        kb_prefetch(&k->b, kmem_at(a->k, ahead), 1);
+    }
+}
+
+void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width)
+{
+    const attention *a = at->a;
+    for (int i = 0; i < rows; i++)
+        for (int c = 0; c < width; c += line_elements(a->v)) {
+            kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(key, AHEAD + i), {col.v, col.off + c}};
+            kb_prefetch(&k->b, kmem_at(a->v, ahead), 1);
+        }
+}
 
 static void prefetch_row(kernel *k, kvalue *buffer, kidx batch, kidx head, kidx row, dim size, int level)
 {
-    int64_t n, step = LINE_BYTES / (int64_t)dtype_bytes(buffer->ty.buf.dt, 1);
+    int64_t n, step = line_elements(buffer);
     if (!dim_is_const(k->lw->m->dims, size, &n)) return;
     for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
         kidx at[4] = {batch, head, row, kidx_const(c)};
@@ -83,6 +112,7 @@ static kvalue *key_columns(kernel *k, void *arg, kidx col, int width, bool bound
     src.bounded[1] = bounded;
     src.bound[1] = bound;
     kvalue *x = kb_cast(b, kb_load(b, row_type(a->k->ty.buf.dt, a->panel, width), src), a->acc);
+    if (a->online) attention_prefetch_keys(k, p->at, p->key, col);
     kidx to[3] = {kidx_value(p->panel), col, kidx_const(0)};
     kmem dst = kmem_at(a->packed_k, to);
     dst.bounded[0] = bounded;
@@ -134,6 +164,7 @@ static kvalue *value_columns(kernel *k, void *arg, kidx col, int width, bool bou
     src.bounded[1] = bounded;
     src.bound[1] = bound;
     kvalue *x = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, VALUE_ROWS, width), src), a->acc);
+    if (a->online) attention_prefetch_values(k, at, key, col, VALUE_ROWS, width);
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);

@@ -23,23 +23,6 @@ static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t,
     return depth->results[0];
 }
 
-#define AHEAD 32 /* so many keys before they are needed rows are fetched, where nothing is packed */
-#define LINE_BYTES 64
-
-/* Fetches the keys of a panel to come. A step has `lanes` elements, so each fetches a part of the keys' lines. */
-static void prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d)
-{
-    const attention *a = at->a;
-    int line = LINE_BYTES / (int)dtype_bytes(a->k->ty.buf.dt, 1), parts = line > a->lanes ? line / a->lanes : 1;
-    kvalue *step = attention_op_const(k, KOP_DIV, kidx_as_value(k, d), a->lanes);
-    kvalue *part = attention_op_const(k, KOP_MUL, attention_op_const(k, KOP_MOD, step, parts), a->panel / parts);
-    kvalue *first = attention_op(k, KOP_ADD, key, part);
-    for (int i = 0; i < a->panel / parts; i++) {
-        kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(first, AHEAD + i), d};
-        kb_prefetch(&k->b, kmem_at(a->k, ahead), 1);
-    }
-}
-
 /* sums + q k^T over `lanes` columns from d on, of which the first `bound` exist (NULL: all); keys are turned in
  * registers. */
 static kvalue *direct_step(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, kidx d, kvalue *bound,
@@ -53,7 +36,7 @@ static kvalue *direct_step(kernel *k, const attention_at *at, const row_tile *t,
     attention_bound(&src, 0, attention_op(k, KOP_SUB, at->n_keys, col));
     if (bound) attention_bound(&src, 1, bound);
     kvalue *x = kb_cast(b, kb_load(b, row_type(a->k->ty.buf.dt, a->panel, a->lanes), src), a->acc);
-    prefetch_keys(k, at, key, d);
+    attention_prefetch_keys(k, at, key, d);
     kvalue *q = kb_load(b, ktile_make(a->acc, t->height, a->lanes, KL_SCALARS), kmem_at(a->queries, q_at));
     return kb_contract(b, sums, q, kb_transpose(b, x));
 }
@@ -176,10 +159,7 @@ static kvalue *value_row(kernel *k, const attention_at *at, const columns *c, kv
     m.bounded[1] = c->bounded;
     m.bound[1] = c->bound;
     kvalue *v = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, 1, c->width), m), a->acc);
-    for (int i = 0; i < c->width; i += LINE_BYTES / (int)dtype_bytes(a->v->ty.buf.dt, 1)) {
-        kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(key, AHEAD), {c->col.v, c->col.off + i}};
-        kb_prefetch(b, kmem_at(a->v, ahead), 1);
-    }
+    attention_prefetch_values(k, at, key, c->col, 1, c->width);
     if (!a->key_mask) return v;
     kidx m_at[2] = {at->batch, kidx_value(key)};
     kvalue *keep = kb_load(b, row_type(DT_BOOL, 1, 1), kmem_at(a->key_mask, m_at));

@@ -271,20 +271,34 @@ static void check_sizes(lowered *l, size_t every)
     }
 }
 
+/* One schedule of a program; `compiled`: also as machine code. */
+static void check_schedule(const char *program, lower_target t, bool compiled, size_t every)
+{
+    lowered l = lower_program(program, t);
+    expand_math(l.km);
+    if (compiled) load(&l);
+    check_sizes(&l, every);
+    release(&l);
+}
+
+/* This machine's schedule as it is, and for a cache so small that work is cut into blocks; then those of others. */
 static void check_program(void **state)
 {
-    lowered l = lower_program(*state, wide);
-    expand_math(l.km);
-    load(&l);
-    check_sizes(&l, 1);
-    release(&l);
-    /* The schedules for 8 and 4 lanes, and for a cache so small that work is cut into blocks. */
-    for (int floats = 8; floats >= 4; floats /= 2) {
-        l = lower_program(*state, (lower_target){.vector_floats = floats, .registers = 16});
-        expand_math(l.km);
-        check_sizes(&l, 4);
-        release(&l);
-    }
+    arena *a = arena_new(NULL, NULL);
+    diags *d = diags_new(a, NULL, 0);
+    codegen_options o = {.opt = 2};
+    codegen_target native;
+    assert_true(codegen_target_describe(&o, a, d, &native));
+    lower_target t = {.vector_floats = native.vector_bytes / 4, .registers = native.registers};
+    check_schedule(*state, t, true, 1);
+    machine small = machine_default(a, "", 8 * native.vector_bytes, native.registers);
+    small.l2_bytes = 4096;
+    t.machine = &small;
+    check_schedule(*state, t, true, 2);
+    check_schedule(*state, wide, false, 4);
+    for (int floats = 8; floats >= 4; floats /= 2)
+        check_schedule(*state, (lower_target){.vector_floats = floats, .registers = 16}, false, 4);
+    arena_free(a);
 }
 
 /* Whatever schedule a file may ask for, the sums are right: in the interpreter, tiles of many heights take long to

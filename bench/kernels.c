@@ -343,7 +343,9 @@ static kernel lower_case(bench *b, const attention_case *c)
         module_parse(b->a, b->names, b->sources, b->d, source_add(b->sources, "case", "case", text, strlen(text)));
     codegen_target t;
     if (!m || !module_verify(m, b->d) || !codegen_target_describe(&b->options, b->a, b->d, &t)) fail(b, text);
-    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
+    machine here = machine_default(b->a, "", 8 * t.vector_bytes, t.registers);
+    machine_take_caches(b->a, &here);
+    lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers, .machine = &here};
     kernel k = {.m = lower_module(m, b->a, b->d, &lt)};
     if (!k.m || !kmodule_verify(k.m, b->d)) fail(b, text);
     k.f = k.m->functions.data[0];

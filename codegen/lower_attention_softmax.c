@@ -66,10 +66,10 @@ static kvalue *shift_of(kernel *k, const attention *a, kvalue *max)
     return kb_map3(&k->b, KOP_SELECT, empty, constant(k, a, 0), kb_map1(&k->b, KOP_NEG, max));
 }
 
-static kvalue *scores_at(kernel *k, const attention *a, kvalue *row, kvalue *col)
+static kvalue *scores_at(kernel *k, const attention *a, kvalue *row, kvalue *col, int width)
 {
     kidx at[2] = {kidx_value(row), kidx_value(col)};
-    return kb_load(&k->b, row_type(a->acc, 1, a->panel), kmem_at(a->scores, at));
+    return kb_load(&k->b, row_type(a->acc, 1, width), kmem_at(a->scores, at));
 }
 
 /* The row's maximum over the block, and over the blocks before; what the sums so far shrink by is stored. */
@@ -79,7 +79,7 @@ static void row_max(kernel *k, const attention_at *at, kvalue *row, kvalue *stat
     kbuilder *b = &k->b;
     kvalue *least = kb_const(b, row_type(a->acc, 1, a->panel), -INFINITY);
     kop *scan = kb_for(b, from, to, a->panel, KMAP_SERIAL, 4, &least, 1);
-    kvalue *m = larger(k, b->block->args[1], scores_at(k, a, row, b->block->args[0]));
+    kvalue *m = larger(k, b->block->args[1], scores_at(k, a, row, b->block->args[0], a->panel));
     kb_for_end(b, scan, &m, 1);
     kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
     if (!a->online) {
@@ -100,10 +100,10 @@ static void row_weights(kernel *k, const attention_at *at, kvalue *row, kvalue *
     ktile one = row_type(a->acc, 1, 1);
     kvalue *shift =
         a->online ? shift_of(k, a, kb_load(b, one, column(a->max, state))) : kb_load(b, one, column(a->factor, row));
-    kvalue *zero = kb_const(b, row_type(a->acc, 1, a->panel), 0);
-    kop *weights = kb_for(b, from, to, a->panel, KMAP_SERIAL, 1, &zero, 1);
+    kvalue *zero = kb_const(b, row_type(a->acc, 1, a->lanes), 0);
+    kop *weights = kb_for(b, from, to, a->lanes, KMAP_SERIAL, 2, &zero, 1);
     kvalue *col = b->block->args[0];
-    kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, scores_at(k, a, row, col), shift));
+    kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, scores_at(k, a, row, col, a->lanes), shift));
     kidx w_at[2] = {kidx_value(row), kidx_value(col)};
     kb_store(b, w, kmem_at(a->scores, w_at));
     kvalue *sum = kb_map2(b, KOP_ADD, b->block->args[1], w);

@@ -327,7 +327,7 @@ static void test_any_schedule_is_right(void **state)
         l = lower_program("contract.tir", target);
         vec_foreach (tuned_line, line, &t.lines) assert_true(line->used);
         expand_math(l.km);
-        check_sizes(&l, "contract.tir", 5);
+        check_sizes(&l, 5);
         release(&l);
         arena_free(a);
     }

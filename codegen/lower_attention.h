@@ -65,11 +65,10 @@ bool attention_is_banded(const attention *a);
 /* ---- packing (lower_attention_pack.c) ---- */
 void attention_pack_queries(kernel *k, const attention_at *at);
 void attention_pack_keys(kernel *k, const attention_at *at);
-/* The rows of heads lie far apart, so that no hardware foresees them. For each row that a head works on, one row of the
- * next block's queries is fetched, and of the next head's keys and values where there are as many. */
-void attention_prefetch(kernel *k, const attention_at *at, kvalue *local);
-/* Fetch keys and values that are read soon. A step of keys has `lanes` elements from d on, so each step fetches a part
- * of the lines of a panel. */
+/* The rows of a head lie far apart, so that no hardware foresees them: fetches the row of queries that stands a block
+ * behind local row `local`; and keys and values that are read soon. A step of keys has `lanes` elements from d on, so
+ * each step fetches a part of the lines of a panel. */
+void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local);
 void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d);
 void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width);
 /* Sets at->finite where masks need it. */

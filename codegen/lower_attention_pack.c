@@ -42,7 +42,7 @@ void attention_pack_queries(kernel *k, const attention_at *at)
 
 #define LINE_BYTES 64
 #define MAX_LINES 16 /* of a row: heads of 256 floats */
-#define AHEAD 32     /* so many keys before they are needed rows are fetched, where nothing was fetched earlier */
+#define AHEAD 32     /* so many keys before they are needed rows are fetched */
 
 static int line_elements(const kvalue *buffer)
 {
@@ -72,25 +72,16 @@ void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, k
         }
 }
 
-static void prefetch_row(kernel *k, kvalue *buffer, kidx batch, kidx head, kidx row, dim size, int level)
-{
-    int64_t n, step = line_elements(buffer);
-    if (!dim_is_const(k->lw->m->dims, size, &n)) return;
-    for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
-        kidx at[4] = {batch, head, row, kidx_const(c)};
-        kb_prefetch(&k->b, kmem_at(buffer, at), level);
-    }
-}
-
-void attention_prefetch(kernel *k, const attention_at *at, kvalue *local)
+void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local)
 {
     const attention *a = at->a;
     kvalue *row = attention_op(k, KOP_ADD, local, at->block_row);
-    prefetch_row(k, a->q, at->batch, at->head, kidx_plus(row, a->tile_rows * a->block_tiles), a->depth, 1);
-    if (a->online || a->keys != a->rows) return;
-    kidx next = {at->kv_head.v, at->kv_head.off + 1};
-    prefetch_row(k, a->k, at->batch, next, kidx_value(row), a->depth, 2);
-    prefetch_row(k, a->v, at->batch, next, kidx_value(row), a->width, 2);
+    int64_t n, step = line_elements(a->q);
+    if (!dim_is_const(k->lw->m->dims, a->depth, &n)) return;
+    for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
+        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows * a->block_tiles), kidx_const(c)};
+        kb_prefetch(&k->b, kmem_at(a->q, next), 1);
+    }
 }
 
 /* ---- keys ---- */
@@ -112,7 +103,7 @@ static kvalue *key_columns(kernel *k, void *arg, kidx col, int width, bool bound
     src.bounded[1] = bounded;
     src.bound[1] = bound;
     kvalue *x = kb_cast(b, kb_load(b, row_type(a->k->ty.buf.dt, a->panel, width), src), a->acc);
-    if (a->online) attention_prefetch_keys(k, p->at, p->key, col);
+    attention_prefetch_keys(k, p->at, p->key, col);
     kidx to[3] = {kidx_value(p->panel), col, kidx_const(0)};
     kmem dst = kmem_at(a->packed_k, to);
     dst.bounded[0] = bounded;
@@ -164,7 +155,7 @@ static kvalue *value_columns(kernel *k, void *arg, kidx col, int width, bool bou
     src.bounded[1] = bounded;
     src.bound[1] = bound;
     kvalue *x = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, VALUE_ROWS, width), src), a->acc);
-    if (a->online) attention_prefetch_values(k, at, key, col, VALUE_ROWS, width);
+    attention_prefetch_values(k, at, key, col, VALUE_ROWS, width);
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);

@@ -131,7 +131,7 @@ void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue
             state = attention_op(k, KOP_SUB, at->block_row, at->row0);
             state = attention_op(k, KOP_ADD, attention_op(k, KOP_ADD, state, at->state), row);
         }
-        if (!pass && !a->direct) attention_prefetch(k, at, row);
+        if (!pass && !a->direct) attention_prefetch_queries(k, at, row);
         (pass ? row_weights : row_max)(k, at, row, state, from, to);
         kb_for_end(b, rows, NULL, 0);
     }

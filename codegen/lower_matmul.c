@@ -16,7 +16,7 @@
 
 #include <assert.h>
 
-#define SUM_RUN 256
+#define SUM_RUN 384
 #define PIECES (MATMUL_WIDE / MATMUL_PANEL)
 
 typedef struct {

@@ -39,7 +39,7 @@ machine machine_default(arena *a, const char *cpu, int vector_bits, int vector_r
     const cpu_facts *f = facts_of(cpu);
     /* At most two vectors are multiplied a cycle, and three loaded. */
     double bits = fmin(f->fma_bits, 2 * vector_bits), f32 = f->ghz * bits / 32 * 2;
-    double l1 = fmin(f->l1_bytes, 3 * vector_bits / 8), l2 = fmin(f->l2_bytes, l1), l3 = fmin(f->l3_bytes, l2);
+    double l1 = fmin(f->l1_bytes, 3.0 * vector_bits / 8), l2 = fmin(f->l2_bytes, l1), l3 = fmin(f->l3_bytes, l2);
     return (machine){
         .name = arena_strndup(a, cpu, strlen(cpu)),
         .source = *f->name ? arena_printf(a, "defaults for %s", cpu) : "defaults",

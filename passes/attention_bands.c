@@ -29,7 +29,7 @@ enum { MAX_PARTS = 8 };
  * Ascending. */
 typedef struct {
     value *v;
-    int8_t to[MAX_RANK];
+    int to[MAX_RANK];
 } seen;
 
 /* queries * i + keys * j + offset, where query i meets key j. */

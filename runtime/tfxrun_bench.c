@@ -22,7 +22,7 @@ static int64_t peak_memory(void)
     char text[256];
     int64_t kib = 0;
     while (fgets(text, sizeof text, f))
-        if (sscanf(text, "VmHWM: %" SCNd64, &kib) == 1) break;
+        if (!strncmp(text, "VmHWM:", 6)) kib = strtoll(text + 6, NULL, 10);
     fclose(f);
     return kib * 1024;
 }

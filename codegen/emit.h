@@ -153,11 +153,15 @@ LLVMValueRef emit_convert(emitter *e, LLVMValueRef x, dtype from, dtype to); /* 
 
 /* ---- emit_cpu_elementwise.c ---- */
 void emit_cpu_map(emitter *e, kop *op); /* all ops of scalar.def */
-/* Emits the run of elementwise ops on tiles of one shape that starts at `first`, chunk by chunk. The op behind the run
- * (NULL: the block ends), or `first` itself when no run starts there and nothing was emitted. */
+/* Emits the run of elementwise ops on tiles of one shape that starts at `first`, chunk by chunk, or the run of
+ * contractions that share a left operand. The op behind the run (NULL: the block ends), or `first` itself when no run
+ * starts there and nothing was emitted. */
 kop *emit_run(emitter *e, kop *first);
 
 /* ---- emit_cpu_tile.c ---- */
+/* Emits the contractions from `first` on, at most `most`, that share its left operand; returns the op behind them. */
+#define CONTRACT_RUN 4
+kop *emit_contract_run(emitter *e, kop *first, int most);
 cg_value emit_transposed(emitter *e, const cg_value *x, ktile to); /* rank 2, axes swapped, in the layout of `to` */
 
 /* ---- the column of emit_cpu_table ---- */

@@ -102,6 +102,11 @@ static bool joins(const kop *op, ktile shape)
 
 kop *emit_run(emitter *e, kop *first)
 {
+    if (first->op == KOP_CONTRACT) {
+        e->at = first;
+        debug_at(e, first->source);
+        return emit_contract_run(e, first, CONTRACT_RUN);
+    }
     if (!chunk_function(first) || first->results[0]->ty.tile.rank == 0) return first;
     ktile shape = first->results[0]->ty.tile;
     int n = 0;

@@ -40,34 +40,70 @@ void emit_cpu_iota(emitter *e, kop *op)
     set_tile(e, op->results[0], out);
 }
 
-/* acc[i, j] + a[i, k] b[k, j], k ascending, one multiply-add for each. Left elements are broadcast over the lanes;
- * every one is used for a whole row of vectors before the next, so that few registers hold them. */
-void emit_cpu_contract(emitter *e, kop *op)
+/* ---- contract ---- */
+
+/* out[row, :] += a[row, step] b[step, :] */
+static void contract_row(emitter *e, const kop *op, cg_value *out, int row, int step)
 {
     ktile ta = op->operands[1]->ty.tile, tb = op->operands[2]->ty.tile, tr = op->results[0]->ty.tile;
-    const cg_value *acc = cg_get(e, op->operands[0]), *a = cg_get(e, op->operands[1]), *b = cg_get(e, op->operands[2]);
-    cg_value out = cg_tile(e, tr);
-    int depth = ta.shape[1];
-    for (int r = 0; r < out.rows; r++)
-        for (int k = 0; k < out.chunks; k++)
-            out.v[r * out.chunks + k] = cg_chunk(e, acc, r, k, out.lanes, cg_chunk_lanes(&out, k));
-    for (int p = 0; p < depth; p++)
-        for (int r = 0; r < out.rows; r++) {
-            LLVMValueRef left = emit_convert(e, cg_element(e, a, r, p), ta.dt, tr.dt);
-            for (int k = 0; k < out.chunks; k++) {
-                int n = cg_chunk_lanes(&out, k);
-                LLVMValueRef *sum = &out.v[r * out.chunks + k];
-                LLVMValueRef right = emit_convert(e, cg_chunk(e, b, p, k, out.lanes, n), tb.dt, tr.dt);
-                LLVMValueRef x[] = {cg_splat(e, left, n), right, *sum};
-                if (dtype_is_float(tr.dt)) {
-                    *sum = emit_scalar_op(e, KOP_FMA, tr.dt, x);
-                } else {
-                    LLVMValueRef y[] = {*sum, emit_scalar_op(e, KOP_MUL, tr.dt, x)};
-                    *sum = emit_scalar_op(e, KOP_ADD, tr.dt, y);
-                }
-            }
+    const cg_value *a = cg_get(e, op->operands[1]), *b = cg_get(e, op->operands[2]);
+    LLVMValueRef left = emit_convert(e, cg_element(e, a, row, step), ta.dt, tr.dt);
+    for (int k = 0; k < out->chunks; k++) {
+        int n = cg_chunk_lanes(out, k);
+        LLVMValueRef *sum = &out->v[row * out->chunks + k];
+        LLVMValueRef right = emit_convert(e, cg_chunk(e, b, step, k, out->lanes, n), tb.dt, tr.dt);
+        LLVMValueRef x[] = {cg_splat(e, left, n), right, *sum};
+        if (dtype_is_float(tr.dt)) {
+            *sum = emit_scalar_op(e, KOP_FMA, tr.dt, x);
+        } else {
+            LLVMValueRef y[] = {*sum, emit_scalar_op(e, KOP_MUL, tr.dt, x)};
+            *sum = emit_scalar_op(e, KOP_ADD, tr.dt, y);
         }
-    cg_set(e, op->results[0], out);
+    }
+}
+
+/* The contraction behind `op` when it has the same left operand and does not wait for one of the run from `first` on.
+ */
+static kop *next_of_run(const kop *first, const kop *op)
+{
+    kop *next = op->next;
+    if (!next || next->op != KOP_CONTRACT || next->operands[1] != op->operands[1]) return NULL;
+    for (const kop *o = first; o != next; o = o->next)
+        if (next->operands[0] == o->results[0] || next->operands[2] == o->results[0]) return NULL;
+    return next;
+}
+
+/* acc[i, j] + a[i, k] b[k, j], k ascending, one multiply-add for each. Left elements are broadcast over the lanes;
+ * every one is used for a whole row of vectors before the next, and in all contractions of a run, so that few registers
+ * hold them. */
+kop *emit_contract_run(emitter *e, kop *first, int most)
+{
+    cg_value out[CONTRACT_RUN];
+    int n = 0;
+    kop *end = first;
+    for (kop *op = first; op && n < most; op = next_of_run(first, op)) {
+        const cg_value *acc = cg_get(e, op->operands[0]);
+        out[n] = cg_tile(e, op->results[0]->ty.tile);
+        for (int r = 0; r < out[n].rows; r++)
+            for (int k = 0; k < out[n].chunks; k++)
+                out[n].v[r * out[n].chunks + k] = cg_chunk(e, acc, r, k, out[n].lanes, cg_chunk_lanes(&out[n], k));
+        n++;
+        end = op->next;
+    }
+    int depth = first->operands[1]->ty.tile.shape[1];
+    for (int p = 0; p < depth; p++)
+        for (int r = 0; r < out[0].rows; r++) {
+            kop *op = first;
+            for (int i = 0; i < n; i++, op = op->next) contract_row(e, op, &out[i], r, p);
+        }
+    kop *op = first;
+    for (int i = 0; i < n; i++, op = op->next) cg_set(e, op->results[0], out[i]);
+    return end;
+}
+
+void emit_cpu_contract(emitter *e, kop *op)
+{
+    (void)emit_contract_run(e, op, 1);
 }
 
 /* ---- reduce ---- */

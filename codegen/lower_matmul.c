@@ -75,11 +75,13 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, 
     kvalue *i = b->block->args[0], *next[PIECES];
     kidx at_x[2] = {kidx_value(row0), kidx_value(i)};
     kvalue *xv = kb_cast(b, kb_load(b, ktile_make(xt, height, 1, KL_VEC), kmem_at(mm->x, at_x)), mm->acc);
+    /* Contractions of one left operand, side by side, are emitted row by row. */
+    kvalue *wv[PIECES];
     for (int p = 0; p < mm->pieces; p++) {
         kidx at_w[3] = {kidx_value(mm->panel[p]), kidx_value(i), mm->part};
-        kvalue *wv = kb_cast(b, kb_load(b, ktile_make(wt, 1, mm->width, KL_VEC), kmem_at(mm->w, at_w)), mm->acc);
-        next[p] = kb_contract(b, loop->blocks[0]->args[1 + p], xv, wv);
+        wv[p] = kb_cast(b, kb_load(b, ktile_make(wt, 1, mm->width, KL_VEC), kmem_at(mm->w, at_w)), mm->acc);
     }
+    for (int p = 0; p < mm->pieces; p++) next[p] = kb_contract(b, loop->blocks[0]->args[1 + p], xv, wv[p]);
     kb_for_end(b, loop, next, (uint32_t)mm->pieces);
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# run_registers.sh BUILD_DIR: the inner loops of matmuls keep their tiles in registers. A loop that spills them is right and slow,
+# so no other test would see it. The assembly is looked at, because the processor at hand may have fewer registers.
+set -u
+build=$(cd "${1:?usage: run_registers.sh BUILD_DIR}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+printf 'model m(x: f32[M, 1000]) -> f32[M, 70]\n  where M <= 4096\n{\n  return linear(x, 70, bias = false)\n}\n' >m.tfx
+
+# Blocks of code with many multiply-adds, and how many of these also touch vectors on the stack, once for ten multiply-adds or
+# more often: "BLOCKS SPILLED". (Once for sixteen is what LLVM's model of one processor thinks is free.)
+loops() { # ASSEMBLY LEAST
+    awk -v least="$2" '
+        function done() { if (sums >= least) { blocks++; if (10 * stack > sums) spilled++ } sums = stack = 0 }
+        /^\.?L[A-Za-z0-9_]*:/ { done() }
+        /vfmadd/ { sums++ }
+        /[xyz]mm.*\(%rsp|\(%rsp.*[xyz]mm/ { stack++ }
+        END { done(); print blocks + 0, spilled + 0 }' "$1"
+}
+
+# Of eight steps, by the highest tile: 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16.
+check() { # CPU HIGHEST
+    local blocks spilled
+    if ! "$build/tfxc" m.tfx --weights=random -mcpu="$1" --emit=s -o m.s; then
+        failed=$((failed + 1))
+        return
+    fi
+    read -r blocks spilled < <(loops m.s 24)
+    if [ "$(loops m.s "$2")" = "0 0" ]; then
+        failed=$((failed + 1))
+        echo "FAILED: $1: no loop has $2 multiply-adds: what was looked for is not there"
+    elif [ "$spilled" != 0 ]; then
+        failed=$((failed + 1))
+        echo "FAILED: $1: $spilled of $blocks loops keep vectors on the stack"
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+check haswell 96
+check znver3 96
+check skylake-avx512 224
+check znver4 224
+echo "registers: $passed passed, $failed failed"
+[ $failed = 0 ]

@@ -13,7 +13,7 @@
 
 #include <assert.h>
 
-#define ROW_GAP_BYTES 1088
+#define ROW_GAP_BYTES 64
 
 static bool is_one(lowering *lw, dim d)
 {
@@ -38,12 +38,14 @@ static bool is_result(const value *v)
     return false;
 }
 
-/* Elements between the rows of a base. Rows a multiple of 2 KiB apart meet in a few sets of the caches: a matmul that
- * reads several of them at once would find none there the next time. So they are moved apart by a part of a page. */
+/* Elements between the rows of a base. Rows a multiple of 2 KiB apart meet in a few sets of the first-level cache. Six
+ * rows, the tile of 16 registers, find room there; fourteen do not, and a line moves them apart. */
 static int64_t row_gap(lowering *lw, const value *v)
 {
     int64_t n, bytes = (int64_t)dtype_bytes(v->ty.dt, 1);
-    if (v->ty.rank < 2 || bytes == 0 || !v->def || (op_row(v->def->op)->props & (P_LEAF | P_PURE_VIEW))) return 0;
+    if (lw->target.registers < 32 || v->ty.rank < 2 || bytes == 0 || !v->def ||
+        (op_row(v->def->op)->props & (P_LEAF | P_PURE_VIEW)))
+        return 0;
     if (v->def->op == OP_ATTENTION || !dim_is_const(lw->m->dims, v->ty.shape[v->ty.rank - 1], &n)) return 0;
     if (n == 0 || n * bytes % 2048 || is_result(v) || !rows_are_summed(v)) return 0;
     return ROW_GAP_BYTES / bytes;

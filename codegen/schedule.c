@@ -19,9 +19,8 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shap
     /* Two vectors a row: registers for the sums, two vectors of weights, and elements of the rows. */
     r.rows = t->registers >= 32 ? 14 : 6;
     r.wide = (int)(t->registers / 2 / (MATMUL_WIDE / lanes));
-    /* To begin and to end a tile costs some fifty steps of k, so blocks are deep: a block of weights does not fit the
-     * first-level cache, and comes from the second as fast as it is used. Few rows like deep blocks most: their weights
-     * come from memory in long runs. */
+    /* Blocks are deeper than the first-level cache holds weights: these come from the second as fast as they are used,
+     * tiles begin and end less often, and the weights of few rows come from memory in long runs. */
     int64_t most = t->machine->l1d_bytes * 3 / 2 / (MATMUL_PANEL * (int64_t)dtype_bytes(s->weights, 1));
     int64_t blocks = (s->k + most - 1) / most;
     r.depth = (int)ceil_to(blocks ? (s->k + blocks - 1) / blocks : 1, MATMUL_STEPS);

@@ -110,6 +110,24 @@ void parse_report_syntax(parse_ctx *ctx, bool (*expected)(const void *set, int t
 void parse_scan_open(parse_ctx *ctx);
 void parse_scan_close(parse_ctx *ctx);
 
+/* What the grammar's actions make of what they have read (parse.c). Trees that are too deep are reported, and replaced.
+ */
+ast_expr *parse_too_deep(parse_ctx *ctx, span at);
+ast_expr *parse_checked(parse_ctx *ctx, ast_expr *e);
+ast_stmt *parse_checked_stmt(parse_ctx *ctx, ast_stmt *s);
+ast_expr *parse_leaf(parse_ctx *ctx, ast_expr_kind kind, ast_name name);
+ast_decl *parse_decl(parse_ctx *ctx, ast_decl_kind kind, ast_name name, span at);
+ast_stmt *parse_let(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names names, ast_expr *value);
+ast_names parse_one_name(parse_ctx *ctx, ast_name name);
+ast_body parse_one_stmt(parse_ctx *ctx, ast_stmt *s);
+
+/* Where parsing can go on after a mistake (token_stream.c): the start of a statement or declaration on a line of its
+ * own, the end of the body, the end. Outside of all braces that is a declaration, or what stands at the margin as one
+ * does. */
+bool parse_resumes(const parse_ctx *ctx);
+/* Brackets that a mistake left open are forgotten, up to the innermost brace. */
+void parse_forget_brackets(parse_ctx *ctx);
+
 /* Documentation (docs.c). The scanner tells what it meets; the parser asks what stands directly before a position. */
 void doc_line(parse_ctx *ctx, span at, const char *text, size_t n);
 void doc_skip_comment(parse_ctx *ctx, span at);

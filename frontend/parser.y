@@ -13,8 +13,11 @@
 %code requires {
 #include "frontend/parse.h"
 }
+%code provides {
+/* token_stream.c */
+int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx);
+}
 %code {
-#include <stdarg.h>
 #include <stdlib.h>
 
 /* Bounds the parser's stack; deeper nesting is reported, not parsed. */
@@ -25,16 +28,7 @@
         else (cur) = (span){YYRHSLOC(rhs, 0).end, YYRHSLOC(rhs, 0).end};                                               \
     } while (0)
 
-int fe_scan_lex(FE_YYSTYPE *val, span *at, void *scanner);
-static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx);
 static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message);
-static ast_expr *checked(parse_ctx *ctx, ast_expr *e);
-static ast_stmt *checked_stmt(parse_ctx *ctx, ast_stmt *s);
-static ast_expr *leaf(parse_ctx *ctx, ast_expr_kind kind, ast_name name);
-static ast_decl *new_decl(parse_ctx *ctx, ast_decl_kind kind, ast_name name, span at);
-static ast_stmt *let_stmt(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names names, ast_expr *value);
-static ast_names one_name(parse_ctx *ctx, ast_name name);
-static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s);
 #define PUSH(list, item) vec_push(ctx->arena, &(list), (item))
 /* Parsing goes on behind a mistake as if nothing had been wrong, so that the next one is reported, too: the wrong token is dropped,
  * unless a statement begins with it. Two mistakes at one token are one, and bison then drops the token itself. */
@@ -138,18 +132,18 @@ decls: %empty
 decl: import | const | block | model | optimize;
 
 import: IMPORT STRING[path] AS ID {
-            $$ = new_decl(ctx, DECL_IMPORT, $ID, @$);
+            $$ = parse_decl(ctx, DECL_IMPORT, $ID, @$);
             $$->import_path = $path;
         };
 
 const: CONST ID ASSIGN expr {
-            $$ = new_decl(ctx, DECL_CONST, $ID, @$);
+            $$ = parse_decl(ctx, DECL_CONST, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->value = $expr;
         };
 
 block: BLOCK ID sig where body {
-            $$ = new_decl(ctx, DECL_BLOCK, $ID, @$);
+            $$ = parse_decl(ctx, DECL_BLOCK, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
@@ -157,7 +151,7 @@ block: BLOCK ID sig where body {
         };
 
 entry: ENTRY ID sig where valid body {
-            $$ = new_decl(ctx, DECL_ENTRY, $ID, @$);
+            $$ = parse_decl(ctx, DECL_ENTRY, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
@@ -166,7 +160,7 @@ entry: ENTRY ID sig where valid body {
         };
 
 model: MODEL ID where weights LBRACE items RBRACE {
-            $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$ = parse_decl(ctx, DECL_MODEL, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.where = $where;
             $$->code.weights = *$weights;
@@ -175,7 +169,7 @@ model: MODEL ID where weights LBRACE items RBRACE {
             ast_body_seal(&$$->code.body);
         }
      | MODEL ID sig where valid weights LBRACE items RBRACE {
-            $$ = new_decl(ctx, DECL_MODEL, $ID, @$);
+            $$ = parse_decl(ctx, DECL_MODEL, $ID, @$);
             $$->doc = doc_before(ctx, @$.begin);
             $$->code.sig = *$sig;
             $$->code.where = $where;
@@ -250,7 +244,7 @@ weight_rules: %empty { $$ = ARENA_NEW(ctx->arena, ast_weights); }
 weight_rule: MAP STRING ASSIGN expr { $$ = (ast_weight_rule){.is_map = true, .pattern = $STRING, .value = $expr, .at = @$}; }
            | IGNORE strings         { $$ = (ast_weight_rule){.ignored = $strings, .at = @$}; };
 
-strings: STRING                     { $$ = one_name(ctx, $STRING); }
+strings: STRING                     { $$ = parse_one_name(ctx, $STRING); }
        | strings[list] COMMA STRING { $$ = $list; PUSH($$, $STRING); };
 
 items: %empty            { $$ = (ast_body){0}; }
@@ -261,12 +255,12 @@ item: stmt
     | block {
             $$ = ast_stmt_new(ctx->arena, ST_BLOCK, @$);
             $$->decl = $block;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | entry {
             $$ = ast_stmt_new(ctx->arena, ST_ENTRY, @$);
             $$->decl = $entry;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         };
 
 body: LBRACE stmts RBRACE { $$ = $stmts; $$.at = @$; ast_body_seal(&$$); };
@@ -275,23 +269,23 @@ stmts: %empty            { $$ = (ast_body){0}; }
      | stmts[list] stmt  { $$ = $list; PUSH($$.stmts, $stmt); }
      | stmts[list] error { $$ = $list; RESUME; };
 
-names: ID                     { $$ = one_name(ctx, $ID); }
+names: ID                     { $$ = parse_one_name(ctx, $ID); }
      | names[list] COMMA ID   { $$ = $list; PUSH($$, $ID); };
 
-stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $let_value); }
+stmt: LET names ASSIGN let_value    { $$ = parse_let(ctx, ST_LET, @$, $names, $let_value); }
     | POINT ID ASSIGN expr {
-            $$ = let_stmt(ctx, ST_POINT, @$, one_name(ctx, $ID), $expr);
+            $$ = parse_let(ctx, ST_POINT, @$, parse_one_name(ctx, $ID), $expr);
             $$->doc = doc_before(ctx, @$.begin);
         }
     | CONST ID ASSIGN expr {
-            $$ = let_stmt(ctx, ST_CONST, @$, one_name(ctx, $ID), $expr);
+            $$ = parse_let(ctx, ST_CONST, @$, parse_one_name(ctx, $ID), $expr);
             $$->doc = doc_before(ctx, @$.begin);
         }
     | ID ASSIGN expr {
             $$ = ast_stmt_new(ctx->arena, ST_ASSIGN, @$);
             $$->assign.name = $ID;
             $$->assign.value = $expr;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | ID LBRACKET indices RBRACKET ASSIGN expr {
             $$ = ast_stmt_new(ctx->arena, ST_ASSIGN, @$);
@@ -299,7 +293,7 @@ stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $le
             $$->assign.indexed = true;
             $$->assign.indices = $indices;
             $$->assign.value = $expr;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | PARAM ID COLON type at_path {
             $$ = ast_stmt_new(ctx->arena, ST_PARAM, @$);
@@ -321,43 +315,43 @@ stmt: LET names ASSIGN let_value    { $$ = let_stmt(ctx, ST_LET, @$, $names, $le
             $$->loop.begin = $begin;
             $$->loop.end = $end;
             $$->loop.body = $body;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | FOR ID IN expr body { /* the '..' is missing: sema says what to write */
             $$ = ast_stmt_new(ctx->arena, ST_FOR, (span){@FOR.begin, @expr.end});
             $$->loop.var = $ID;
             $$->loop.begin = $expr;
             $$->loop.body = $body;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | SCOPE STRING body {
             $$ = ast_stmt_new(ctx->arena, ST_SCOPE, (span){@SCOPE.begin, @STRING.end});
             $$->scope.path = $STRING;
             $$->scope.body = $body;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | if
     | REQUIRE exprs {
             $$ = ast_stmt_new(ctx->arena, ST_REQUIRE, @$);
             $$->values = $exprs;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | RETURN exprs {
             $$ = ast_stmt_new(ctx->arena, ST_RETURN, @$);
             $$->values = $exprs;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
     | YIELD exprs {
             $$ = ast_stmt_new(ctx->arena, ST_YIELD, @$);
             $$->values = $exprs;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         };
 
 if: IF expr body[then] {
             $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
             $$->branch.cond = $expr;
             $$->branch.then = $then;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
   | IF expr body[then] ELSE body[otherwise] {
             $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
@@ -365,15 +359,15 @@ if: IF expr body[then] {
             $$->branch.then = $then;
             $$->branch.otherwise = $otherwise;
             $$->branch.has_else = true;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         }
   | IF expr body[then] ELSE if[chained] {
             $$ = ast_stmt_new(ctx->arena, ST_IF, (span){@IF.begin, @expr.end});
             $$->branch.cond = $expr;
             $$->branch.then = $then;
-            $$->branch.otherwise = one_stmt_body(ctx, $chained);
+            $$->branch.otherwise = parse_one_stmt(ctx, $chained);
             $$->branch.has_else = true;
-            $$ = checked_stmt(ctx, $$);
+            $$ = parse_checked_stmt(ctx, $$);
         };
 
 at_path: %empty     { $$ = (ast_name){0}; }
@@ -387,7 +381,7 @@ scan: SCAN ID COLON expr CARRY carries body {
             $$->scan.extent = $expr;
             $$->scan.carries = $carries;
             $$->scan.body = $body;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         };
 
 carries: ID ASSIGN expr {
@@ -400,34 +394,34 @@ carries: ID ASSIGN expr {
         };
 
 expr: postfix
-    | NOT expr[x]                   { $$ = checked(ctx, ast_unary(ctx->arena, AST_NOT, @NOT, $x)); }
-    | MINUS expr[x] %prec NEGATE    { $$ = checked(ctx, ast_unary(ctx->arena, AST_NEG, @MINUS, $x)); }
-    | expr[x] OR expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_OR, @2, $x, $y)); }
-    | expr[x] AND expr[y]           { $$ = checked(ctx, ast_binary(ctx->arena, AST_AND, @2, $x, $y)); }
-    | expr[x] EQ expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_EQ, @2, $x, $y)); }
-    | expr[x] NE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_NE, @2, $x, $y)); }
-    | expr[x] LT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_LT, @2, $x, $y)); }
-    | expr[x] LE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_LE, @2, $x, $y)); }
-    | expr[x] GT expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_GT, @2, $x, $y)); }
-    | expr[x] GE expr[y]            { $$ = checked(ctx, ast_binary(ctx->arena, AST_GE, @2, $x, $y)); }
-    | expr[x] PLUS expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, AST_ADD, @2, $x, $y)); }
-    | expr[x] MINUS expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, AST_SUB, @2, $x, $y)); }
-    | expr[x] STAR expr[y]          { $$ = checked(ctx, ast_binary(ctx->arena, AST_MUL, @2, $x, $y)); }
-    | expr[x] SLASH expr[y]         { $$ = checked(ctx, ast_binary(ctx->arena, AST_DIV, @2, $x, $y)); }
-    | expr[x] PERCENT expr[y]       { $$ = checked(ctx, ast_binary(ctx->arena, AST_MOD, @2, $x, $y)); };
+    | NOT expr[x]                   { $$ = parse_checked(ctx, ast_unary(ctx->arena, AST_NOT, @NOT, $x)); }
+    | MINUS expr[x] %prec NEGATE    { $$ = parse_checked(ctx, ast_unary(ctx->arena, AST_NEG, @MINUS, $x)); }
+    | expr[x] OR expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_OR, @2, $x, $y)); }
+    | expr[x] AND expr[y]           { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_AND, @2, $x, $y)); }
+    | expr[x] EQ expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_EQ, @2, $x, $y)); }
+    | expr[x] NE expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_NE, @2, $x, $y)); }
+    | expr[x] LT expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_LT, @2, $x, $y)); }
+    | expr[x] LE expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_LE, @2, $x, $y)); }
+    | expr[x] GT expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_GT, @2, $x, $y)); }
+    | expr[x] GE expr[y]            { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_GE, @2, $x, $y)); }
+    | expr[x] PLUS expr[y]          { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_ADD, @2, $x, $y)); }
+    | expr[x] MINUS expr[y]         { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_SUB, @2, $x, $y)); }
+    | expr[x] STAR expr[y]          { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_MUL, @2, $x, $y)); }
+    | expr[x] SLASH expr[y]         { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_DIV, @2, $x, $y)); }
+    | expr[x] PERCENT expr[y]       { $$ = parse_checked(ctx, ast_binary(ctx->arena, AST_MOD, @2, $x, $y)); };
 
 postfix: primary
        | postfix[base] DOT ID {
             $$ = ast_expr_new(ctx->arena, EX_FIELD, @$);
             $$->field.base = $base;
             $$->field.name = $ID;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         }
        | postfix[base] LBRACKET indices RBRACKET {
             $$ = ast_expr_new(ctx->arena, EX_INDEX, @$);
             $$->index.base = $base;
             $$->index.indices = $indices;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         }
        | call
        | call[made] AT STRING {
@@ -440,7 +434,7 @@ call: postfix[callee] LPAREN args RPAREN {
             $$ = ast_expr_new(ctx->arena, EX_CALL, @$);
             $$->call.callee = $callee;
             $$->call.args = $args;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         };
 
 args: %empty   { $$ = (ast_args){0}; }
@@ -461,9 +455,9 @@ index: expr                        { $$ = (ast_index){INDEX_POINT, $expr, NULL, 
      | COLON                       { $$ = (ast_index){INDEX_ALL, NULL, NULL, @$}; }
      | ELLIPSIS                    { $$ = (ast_index){INDEX_ELLIPSIS, NULL, NULL, @$}; };
 
-primary: ID                     { $$ = leaf(ctx, EX_NAME, $ID); }
-       | VALID                  { $$ = leaf(ctx, EX_NAME, $VALID); }
-       | STRING                 { $$ = leaf(ctx, EX_STRING, $STRING); }
+primary: ID                     { $$ = parse_leaf(ctx, EX_NAME, $ID); }
+       | VALID                  { $$ = parse_leaf(ctx, EX_NAME, $VALID); }
+       | STRING                 { $$ = parse_leaf(ctx, EX_STRING, $STRING); }
        | INT                    { $$ = ast_expr_new(ctx->arena, EX_INT, @$); $$->integer = $INT; }
        | FLOAT                  { $$ = ast_expr_new(ctx->arena, EX_FLOAT, @$); $$->real = $FLOAT; }
        | TRUE                   { $$ = ast_expr_new(ctx->arena, EX_BOOL, @$); $$->boolean = true; }
@@ -472,13 +466,13 @@ primary: ID                     { $$ = leaf(ctx, EX_NAME, $ID); }
        | LBRACKET exprs RBRACKET {
             $$ = ast_expr_new(ctx->arena, EX_LIST, @$);
             $$->list = $exprs;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         }
        | LBRACKET axes BAR expr RBRACKET {
             $$ = ast_expr_new(ctx->arena, EX_BUILDER, @$);
             $$->builder.axes = $axes;
             $$->builder.value = $expr;
-            $$ = checked(ctx, $$);
+            $$ = parse_checked(ctx, $$);
         };
 
 axes: ID COLON expr {
@@ -491,7 +485,7 @@ axes: ID COLON expr {
         };
 
 optimize: OPTIMIZE ID LBRACE rules RBRACE {
-            $$ = new_decl(ctx, DECL_OPTIMIZE, $ID, (span){@OPTIMIZE.begin, @ID.end});
+            $$ = parse_decl(ctx, DECL_OPTIMIZE, $ID, (span){@OPTIMIZE.begin, @ID.end});
             $$->rules = $rules;
         };
 
@@ -525,227 +519,11 @@ rule_args: %empty               { $$ = (ast_args){0}; }
 
 %%
 
-static ast_expr *too_deep(parse_ctx *ctx, span at)
-{
-    if (!ctx->too_deep) {
-        diag *g = parse_error(ctx, at, "nested too deeply");
-        diag_code(g, "limit");
-        diag_note(g, "the limit is %d levels", AST_MAX_DEPTH);
-    }
-    ctx->too_deep = true; /* said once: what nests goes on to be too deep */
-    return ast_expr_new(ctx->arena, EX_INT, at);
-}
-
-static ast_expr *checked(parse_ctx *ctx, ast_expr *e)
-{
-    ast_expr_seal(e);
-    return e->depth > AST_MAX_DEPTH ? too_deep(ctx, e->at) : e;
-}
-
-static ast_stmt *checked_stmt(parse_ctx *ctx, ast_stmt *s)
-{
-    ast_stmt_seal(s);
-    if (s->depth <= AST_MAX_DEPTH) return s;
-    too_deep(ctx, s->at);
-    return ast_stmt_new(ctx->arena, ST_REQUIRE, s->at); /* requires nothing */
-}
-
-static ast_expr *leaf(parse_ctx *ctx, ast_expr_kind kind, ast_name name)
-{
-    ast_expr *e = ast_expr_new(ctx->arena, kind, name.at);
-    e->name = name;
-    return e;
-}
-
-static ast_decl *new_decl(parse_ctx *ctx, ast_decl_kind kind, ast_name name, span at)
-{
-    ast_decl *d = ARENA_NEW(ctx->arena, ast_decl);
-    d->kind = kind;
-    d->name = name;
-    d->at = at;
-    return d;
-}
-
-static ast_stmt *let_stmt(parse_ctx *ctx, ast_stmt_kind kind, span at, ast_names names, ast_expr *value)
-{
-    ast_stmt *s = ast_stmt_new(ctx->arena, kind, at);
-    s->let.names = names;
-    s->let.value = value;
-    return checked_stmt(ctx, s);
-}
-
-static ast_names one_name(parse_ctx *ctx, ast_name name)
-{
-    ast_names names = {0};
-    vec_push(ctx->arena, &names, name);
-    return names;
-}
-
-static ast_body one_stmt_body(parse_ctx *ctx, ast_stmt *s)
-{
-    ast_body b = {.at = s->at};
-    vec_push(ctx->arena, &b.stmts, s);
-    ast_body_seal(&b);
-    return b;
-}
-
-diag *parse_error(parse_ctx *ctx, span at, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    const char *message = arena_vprintf(ctx->arena, fmt, ap);
-    va_end(ap);
-    ctx->result->failed = true;
-    diag *g = diag_error(ctx->session->diags, at, "%s", message);
-    diag_code(g, "syntax");
-    return g;
-}
-
 /* Bison calls this only when its stack is full: syntax errors go through yyreport_syntax_error. */
 static void fe_yyerror(const span *at, parse_ctx *ctx, const char *message)
 {
     (void)message;
-    too_deep(ctx, *at);
-}
-
-/* ---- tokens on their way to the parser ---- */
-
-static void open_bracket(parse_ctx *ctx)
-{
-    const parse_token *t = &ctx->got;
-    parse_bracket b = {t->token, t->at, parse_ends_operand(ctx->last.token), ctx->indent, ctx->head};
-    vec_push(ctx->arena, &ctx->open, b);
-    ctx->braces += b.token == TOK_LBRACE;
-}
-
-/* The innermost bracket of that kind and those that were left open inside of it are no longer open. */
-static void close_bracket(parse_ctx *ctx, int token)
-{
-    uint32_t i = ctx->open.len;
-    while (i > 0 && ctx->open.data[i - 1].token != token && ctx->open.data[i - 1].token != TOK_LBRACE) i--;
-    if (!i || ctx->open.data[i - 1].token != token) return;
-    const parse_bracket *b = &ctx->open.data[i - 1];
-    if (token == TOK_LBRACE && ctx->got.first && !ctx->misindented.at.begin &&
-        ctx->indent < b->indent) {
-        ctx->misindented = *b;
-        ctx->misindented_end = ctx->got.at;
-    }
-    ctx->popped = token == TOK_LBRACKET && b->follows_operand ? -1 : token;
-    ctx->open.len = i - 1; /* no brace but the one that is closed: the search ends at the first */
-    ctx->braces -= token == TOK_LBRACE;
-}
-
-/* What surrounds the token, for messages. */
-static void follow(parse_ctx *ctx)
-{
-    int token = ctx->got.token;
-    switch (token) {
-    case TOK_LPAREN: case TOK_LBRACKET: case TOK_LBRACE: open_bracket(ctx); break;
-    case TOK_RPAREN: close_bracket(ctx, TOK_LPAREN); break;
-    case TOK_RBRACKET: close_bracket(ctx, TOK_LBRACKET); break;
-    case TOK_RBRACE: close_bracket(ctx, TOK_LBRACE); break;
-    case TOK_WHERE: case TOK_VALID: case TOK_WEIGHTS: break; /* after the parser has seen it */
-    default: break;
-    }
-    if (parse_begins_declaration(token) || token == TOK_ENTRY) ctx->where_seen = ctx->valid_seen = ctx->weights_seen = false;
-    if (parse_begins_declaration(token) || parse_begins_statement(token) || token == TOK_ENTRY) ctx->head = token;
-    if (token == TOK_ID && ctx->got.first && ctx->open.len && ctx->open.data[ctx->open.len - 1].token == TOK_LBRACE)
-        ctx->head = token;
-    if (ctx->last.token == TOK_WHERE) ctx->where_seen = true, ctx->head = TOK_WHERE;
-    if (ctx->last.token == TOK_VALID && ctx->head != TOK_BLOCK) ctx->valid_seen = true, ctx->head = TOK_VALID;
-    if (ctx->last.token == TOK_WEIGHTS) ctx->weights_seen = true, ctx->head = TOK_WEIGHTS;
-}
-
-static int scan_token(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
-{
-    ctx->divided = (lone_comment){0};
-    int token = fe_scan_lex(val, at, ctx->scanner);
-    if (token == TOK_END) *at = (span){ctx->file->base + ctx->file->size, ctx->file->base + ctx->file->size};
-    ctx->last = ctx->got;
-    ctx->got = (parse_token){token, *at, ctx->first_on_line || token == TOK_END};
-    ctx->line_start = false;
-    if (ctx->got.first) {
-        uint32_t begin = at->begin - ctx->file->base;
-        ctx->indent = 0;
-        while (ctx->indent < begin && ctx->file->text[begin - ctx->indent - 1] != '\n') ctx->indent++;
-    }
-    follow(ctx);
-    doc_token(ctx, token == TOK_END ? (span){0} : *at, token == TOK_LPAREN || token == TOK_LBRACE);
-    if (ctx->pieces) PUSH(*ctx->pieces, ((parse_piece){token, *at}));
-    return token;
-}
-
-/* Where parsing can go on after a mistake: the start of a statement or declaration on a line of its own, the end of the body, the
- * end. Outside of all braces that is a declaration, or what stands at the margin as one does. */
-static bool resumes(const parse_ctx *ctx)
-{
-    const parse_token *t = &ctx->got;
-    uint32_t open = ctx->braces;
-    if (t->token == TOK_END) return true;
-    if (t->token == TOK_RBRACE) return open < ctx->base;
-    if (!t->first || open != ctx->base) return false;
-    if (parse_begins_declaration(t->token)) return true;
-    bool in_brackets = ctx->open.len && ctx->open.data[ctx->open.len - 1].token != TOK_LBRACE;
-    if (ctx->base == 0) return ctx->indent == 0 && !in_brackets && (t->token == TOK_ID || parse_begins_statement(t->token));
-    return parse_begins_statement(t->token) || t->token == TOK_ENTRY || (t->token == TOK_ID && !in_brackets);
-}
-
-/* Brackets that a mistake left open are forgotten, up to the innermost brace. */
-static void forget_brackets(parse_ctx *ctx)
-{
-    while (ctx->open.len && ctx->open.data[ctx->open.len - 1].token != TOK_LBRACE) ctx->open.len--;
-}
-
-/* How many open brackets should have been closed before this token. */
-static uint32_t left_open(const parse_ctx *ctx)
-{
-    int token = ctx->got.token;
-    if (!ctx->braces) return 0;
-    if (token == TOK_END || token == TOK_IMPORT || token == TOK_MODEL || token == TOK_OPTIMIZE) return ctx->open.len;
-    if (!ctx->got.first || (token != TOK_BLOCK && token != TOK_ENTRY)) return 0;
-    if (ctx->open.data[0].head != TOK_MODEL && ctx->open.data[0].head != TOK_WHERE && ctx->open.data[0].head != TOK_WEIGHTS &&
-        ctx->open.data[0].head != TOK_VALID)
-        return ctx->open.len;
-    bool in_model = ctx->open.data[0].token == TOK_LBRACE && ctx->open.len == 1;
-    return in_model ? 0 : ctx->open.len - 1;
-}
-
-static void report_left_open(parse_ctx *ctx)
-{
-    const parse_bracket *b = &ctx->open.data[ctx->open.len - 1];
-    diags *d = ctx->session->diags;
-    if (ctx->misindented.at.begin) {
-        diag *g = parse_error(ctx, ctx->misindented.at, "this '{' is not closed");
-        diag_note(g, "the '}' at %s closes it, but stands further left than its line", diag_place(d, ctx->misindented_end));
-        return;
-    }
-    diag *g = parse_error(ctx, b->at, "this '%s' is not closed", b->token == TOK_LBRACE ? "{" : b->token == TOK_LPAREN ? "(" : "[");
-    if (ctx->got.token != TOK_END) diag_note(g, "a declaration begins at %s", diag_place(d, ctx->got.at));
-}
-
-static int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
-{
-    static const int closer[] = {[TOK_LPAREN - TOK_LPAREN] = TOK_RPAREN,
-                                 [TOK_LBRACKET - TOK_LPAREN] = TOK_RBRACKET,
-                                 [TOK_LBRACE - TOK_LPAREN] = TOK_RBRACE};
-    if (!ctx->closing) {
-        ctx->quiet = false;
-        scan_token(val, at, ctx);
-        if (ctx->skipping)
-            while (!resumes(ctx)) scan_token(val, at, ctx);
-        if (ctx->skipping) forget_brackets(ctx);
-        ctx->skipping = false;
-        uint32_t n = left_open(ctx);
-        if (!n) return ctx->got.token;
-        report_left_open(ctx);
-        ctx->quiet = true;
-        ctx->closing = n + 1;
-    }
-    *at = ctx->got.at; /* the brackets, and at last the token itself: it is a word or the end, and needs no value */
-    if (!--ctx->closing) return ctx->got.token;
-    const parse_bracket b = ctx->open.data[--ctx->open.len];
-    ctx->braces -= b.token == TOK_LBRACE;
-    return closer[b.token - TOK_LPAREN];
+    parse_too_deep(ctx, *at);
 }
 
 #define EXPECTED_MAX YYNTOKENS
@@ -833,67 +611,7 @@ static int yyreport_syntax_error(const yypcontext_t *where, parse_ctx *ctx)
 
     ctx->base = ctx->braces - (got == YYSYMBOL_LBRACE) + (got == YYSYMBOL_RBRACE);
     bool stands_there = got == YYSYMBOL_YYEOF || parse_begins_declaration(ctx->got.token);
-    ctx->skipping = !resumes(ctx) || (ctx->base == 0 && !stands_there);
-    if (!ctx->skipping) forget_brackets(ctx);
+    ctx->skipping = !parse_resumes(ctx) || (ctx->base == 0 && !stands_there);
+    if (!ctx->skipping) parse_forget_brackets(ctx);
     return 0;
-}
-
-/* A comment that can be read as a divisor, and whose name the file knows, was most likely meant as one. */
-static void warn_of_comments(const parse_ctx *ctx)
-{
-    vec_foreach (lone_comment, c, &ctx->comments) {
-        if (c->name && !ptrmap_has(ctx->seen, c->name)) continue;
-        diag *g = diag_warning(ctx->session->diags, c->at, "'//' begins a comment: nothing is divided here");
-        diag_code(g, "comment");
-        diag_hint(g, "divide with '/', which must come out even, or floordiv(a, b)");
-    }
-}
-
-/* UTF-8 is checked once for the whole file, so that every later stage and every message may assume it. */
-static bool check_encoding(parse_ctx *ctx)
-{
-    const unsigned char *s = (const unsigned char *)ctx->file->text;
-    for (uint32_t i = 0; i < ctx->file->size;) {
-        uint32_t n = s[i] < 0x80 ? 1 : s[i] >= 0xC2 && s[i] < 0xE0 ? 2 : (s[i] & 0xF0) == 0xE0 ? 3 : s[i] >= 0xF0 && s[i] < 0xF5 ? 4 : 0;
-        bool ok = n != 0 && n <= ctx->file->size - i;
-        for (uint32_t k = 1; ok && k < n; k++) ok = (s[i + k] & 0xC0) == 0x80;
-        if (ok && n == 3) ok = !(s[i] == 0xE0 && s[i + 1] < 0xA0) && !(s[i] == 0xED && s[i + 1] > 0x9F);
-        if (ok && n == 4) ok = !(s[i] == 0xF0 && s[i + 1] < 0x90) && !(s[i] == 0xF4 && s[i + 1] > 0x8F);
-        if (!ok) {
-            span at = {ctx->file->base + i, ctx->file->base + i + 1};
-            diag_code(parse_error(ctx, at, "byte 0x%02X is not UTF-8", s[i]), "cannot-read");
-            return false;
-        }
-        i += n;
-    }
-    return true;
-}
-
-void parse_run(parse_ctx *ctx, ast_session *s, const source_file *file)
-{
-    ctx->session = s;
-    ctx->arena = s->arena;
-    ctx->file = file;
-    ctx->result = ARENA_NEW(s->arena, ast_file);
-    ctx->result->source = file;
-    ctx->seen = ptrmap_new(s->arena);
-    if (file->size > AST_MAX_FILE) {
-        diag *g = parse_error(ctx, (span){file->base, file->base + 1}, "this file is too large");
-        diag_code(g, "limit");
-        diag_note(g, "it has %u bytes; the limit is %u", file->size, AST_MAX_FILE);
-        return;
-    }
-    if (!check_encoding(ctx)) return;
-    parse_scan_open(ctx);
-    fe_yyparse(ctx);
-    parse_scan_close(ctx);
-    warn_of_comments(ctx);
-    if (!ctx->result->failed) doc_check(ctx);
-}
-
-ast_file *ast_parse(ast_session *s, const source_file *file)
-{
-    parse_ctx ctx = {0};
-    parse_run(&ctx, s, file);
-    return ctx.result;
 }

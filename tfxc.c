@@ -59,8 +59,8 @@ static const struct {
 };
 
 typedef struct {
-    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *interpret, *machine,
-        *calibrate, *tune, *tuned;
+    const char *input, *output, *model, *prefix, *weights, *external_weights, *depfile, *linker, *sysroot, *interpret,
+        *machine, *calibrate, *tune, *tuned, *multiversion;
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
@@ -69,6 +69,13 @@ typedef struct {
     pass_options passes;
     interpretation interpretation;
 } options;
+
+/* A processor that is compiled for. */
+typedef struct {
+    codegen_options options;
+    codegen_target target;
+    machine on; /* the machine that it is in */
+} compile_target;
 
 /* A session: everything one compilation owns. */
 typedef struct {
@@ -81,8 +88,8 @@ typedef struct {
     weights_file *weights;
     const source_file *machine; /* what --machine names; NULL: the default */
     tuned *tuned;               /* what --tuned names, and what --tune found; NULL: nothing */
-    codegen_target target;
-    machine on; /* the target's machine */
+    compile_target *targets;    /* what is compiled for; of several, the preferred first */
+    uint32_t n_targets;
     jmp_buf out_of_memory;
 } session;
 
@@ -120,9 +127,12 @@ static const struct {
     {"--depfile=", "FILE", "write there which files were read, as a rule for Make or Ninja", INTO(depfile)},
     {"--model=", "NAME", "which model of the file, when it has several", INTO(model)},
     {"--prefix=", "NAME", "prefix of all exported symbols (default: the model's name)", INTO(prefix)},
-    {"-mcpu=", "NAME", "processor to compile for (default: native)", INTO(target.cpu)},
-    {"-mtriple=", "TRIPLE", "target triple (default: this machine)", INTO(target.triple)},
+    {"--target=", "TRIPLE", "what to compile for: aarch64-linux-gnu (default: this machine)", INTO(target.triple)},
+    {"-mcpu=", "NAME", "processor to compile for (default: native; for another target its baseline)", INTO(target.cpu)},
     {"-mattr=", "LIST", "processor features to add or remove: +avx512f,-fma", INTO(target.features)},
+    {"--multiversion", "", "code for several processors of the target, of which open takes the best that it can run",
+     NOWHERE},
+    {"--multiversion=", "LIST", "the same for these, the preferred first: x86-64-v4,x86-64-v3,x86-64", NOWHERE},
     {"-O", "N", "optimisation level 0 to 3 (default: 2)", NOWHERE},
     {"--machine=", "FILE",
      "description of the machine; \"calibrated\": what --calibrate-machine kept (default: by -mcpu)", INTO(machine)},
@@ -132,6 +142,7 @@ static const struct {
     {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
     {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
+    {"--sysroot=", "DIR", "where the target's C library is (default: this system's, or /usr/TRIPLE)", INTO(sysroot)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
     {"--entry=", "NAME", "with --interpret, --emit=costs and --tune: which of the model's entries (default: the first)",
      INTO(interpretation.entry)},
@@ -147,6 +158,7 @@ static const struct {
     {"--print-blocks", "", "the blocks of the given files or of the standard library, as Markdown", NOWHERE},
     {"--print-ops", "", "the tensor-IR ops, as Markdown", NOWHERE},
     {"--print-passes", "", "the passes and their order, as Markdown", NOWHERE},
+    {"--print-targets", "", "the targets and processors that can be compiled for", NOWHERE},
     {"--version", "", "print the version", NOWHERE},
     {"--help", "", "print this", NOWHERE},
 };
@@ -272,6 +284,11 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--multiversion")) {
+        o->multiversion = "";
+        return true;
+    }
+    if (starts(arg, "--multiversion=", &o->multiversion)) return *o->multiversion || usage_error(s, "'%s' needs a value", arg);
     if (!strcmp(arg, "--tune")) {
         o->tune = ""; /* named when the model is */
         return true;
@@ -333,6 +350,8 @@ static bool choose_output(session *s)
         return usage_error(s, "standard output is for text; '%s' needs a file", emit_rows[o->emit].name);
     if (!emit_rows[o->emit].binary && o->external_weights)
         return usage_error(s, "--external-weights goes with so, o and a, not with %s", emit_rows[o->emit].name);
+    if (o->multiversion && (o->emit == EMIT_KIR || o->emit == EMIT_COSTS || o->emit == EMIT_PTX))
+        return usage_error(s, "--multiversion goes with so, o, a, ll, s and h, not with %s", emit_rows[o->emit].name);
     if (o->depfile && (!o->output || !strcmp(o->output, "-")))
         return usage_error(s, "--depfile=%s needs an output file to make the rule for", o->depfile);
     return true;
@@ -353,7 +372,8 @@ static bool prints_itself(session *s, const char *arg, int *exit_status)
                 {"-h", print_help},
                 {"--version", print_version},
                 {"--print-ops", ops_print_reference},
-                {"--print-passes", passes_print_reference}};
+                {"--print-passes", passes_print_reference},
+                {"--print-targets", codegen_print_targets}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(arg, rows[i].flag)) continue;
         strbuf b = strbuf_new(s->a);
@@ -362,6 +382,19 @@ static bool prints_itself(session *s, const char *arg, int *exit_status)
         return true;
     }
     return false;
+}
+
+/* No flag is about one processor. */
+static bool multiversion_fits(session *s)
+{
+    const options *o = &s->o;
+    const char *flag = o->target.cpu        ? "-mcpu"
+                       : o->target.features ? "-mattr"
+                       : o->machine         ? "--machine"
+                       : o->tune            ? "--tune"
+                       : o->interpret       ? "--interpret"
+                                            : NULL;
+    return !flag || usage_error(s, "--multiversion is for several processors, and %s is about one", flag);
 }
 
 /* True when there is something to compile; *exit_status tells how it ended otherwise. */
@@ -394,12 +427,13 @@ static bool parse_arguments(session *s, int argc, char **argv, int *exit_status)
             return usage_error(s, "--calibrate-machine compiles nothing: '%s' is left over", *o->inputs.data);
         if (o->target.triple || o->target.features || (o->target.cpu && strcmp(o->target.cpu, "native")))
             return usage_error(s, "--calibrate-machine measures the machine that it runs on: %s does not go with it",
-                               o->target.triple     ? "-mtriple"
+                               o->target.triple     ? "--target"
                                : o->target.features ? "-mattr"
                                                     : "-mcpu");
         return true;
     }
     if (!o->inputs.len) return usage_error(s, "no input file%s", ""), false;
+    if (o->multiversion && !multiversion_fits(s)) return false;
     o->input = o->inputs.data[0];
     if (o->tune && !*o->tune) {
         const char *dot = strrchr(o->input, '.');
@@ -504,13 +538,15 @@ static bool read_schedules(session *s)
     return s->tuned;
 }
 
-/* The target and the machine that it is. */
-static bool describe_target(session *s)
+/* A processor and the machine that it is in. */
+static bool describe_target(session *s, const char *cpu, compile_target *out)
 {
-    codegen_target *t = &s->target;
-    machine *on = &s->on;
-    if (!codegen_target_describe(&s->o.target, s->a, s->d, t)) return false;
-    *on = machine_default(s->a, t->cpu, 8 * t->vector_bytes, t->registers);
+    codegen_target *t = &out->target;
+    machine *on = &out->on;
+    out->options = s->o.target;
+    out->options.cpu = cpu;
+    if (!codegen_target_describe(&out->options, s->a, s->d, t)) return false;
+    *on = machine_default(s->a, t->name, 8 * t->vector_bytes, t->registers);
     if (t->native) machine_take_caches(s->a, on);
     if (s->machine && !machine_parse(s->a, s->names, s->d, s->machine, on)) return false;
     if (s->o.passes.remarks) {
@@ -530,17 +566,53 @@ static bool describe_target(session *s)
     return true;
 }
 
-static lower_target lowering_target(session *s)
+/* Whatever runs the last of two variants runs the first as well, which is preferred. */
+static void warn_never_taken(session *s, const compile_target *first, const compile_target *then)
 {
-    return (lower_target){.vector_floats = s->target.vector_bytes / 4,
-                          .registers = s->target.registers,
-                          .machine = &s->on,
+    if (first->target.required & ~then->target.required) return;
+    diag *g = diag_warning(s->d, (span){0, 0}, "variant '%s' is never taken: every machine that runs it prefers '%s'",
+                           then->target.name, first->target.name);
+    diag_in_file(g, "tfxc");
+    diag_code(g, "target");
+    diag_hint(g, "name the processors that need more first");
+}
+
+/* What is compiled for: one target, or those of --multiversion. */
+static bool describe_targets(session *s)
+{
+    VEC(const char *) cpus = {0};
+    if (!s->o.multiversion) vec_push(s->a, &cpus, s->o.target.cpu);
+    const char *list = s->o.multiversion;
+    if (list && !*list) list = codegen_multiversion_default(&s->o.target, s->a, s->d);
+    if (s->o.multiversion && !list) return false;
+    for (size_t n; list && *list; list += n + (list[n] == ',')) {
+        n = strcspn(list, ",");
+        vec_push(s->a, &cpus, arena_strndup(s->a, list, n));
+    }
+    s->targets = ARENA_ARRAY(s->a, compile_target, cpus.len);
+    for (s->n_targets = 0; s->n_targets < cpus.len; s->n_targets++) {
+        compile_target *t = &s->targets[s->n_targets];
+        if (!describe_target(s, cpus.data[s->n_targets], t)) return false;
+        for (uint32_t i = 0; i < s->n_targets; i++) {
+            if (!strcmp(s->targets[i].target.name, t->target.name))
+                return usage_error(s, "--multiversion names '%s' twice", t->target.name);
+            warn_never_taken(s, &s->targets[i], t);
+        }
+    }
+    return true;
+}
+
+static lower_target lowering_target(session *s, compile_target *t)
+{
+    return (lower_target){.vector_floats = t->target.vector_bytes / 4,
+                          .registers = t->target.registers,
+                          .machine = &t->on,
                           .tuned = s->tuned};
 }
 
-static kmodule *lower(session *s, module *m)
+static kmodule *lower(session *s, module *m, compile_target *t)
 {
-    lower_target lt = lowering_target(s);
+    lower_target lt = lowering_target(s, t);
     kmodule *km = lower_module(m, s->a, s->d, &lt);
     if (!km) return NULL;
     if (s->tuned && s->o.passes.remarks) tuned_report_unused(s->tuned, &lt, s->d);
@@ -606,7 +678,7 @@ static bool write_depfile(session *s, const file_names *inputs, outfile *f)
     return outfile_open(f, s->a, s->d, s->o.depfile, "", OUTFILE_TEXT) && outfile_write(f, rule.s, rule.len);
 }
 
-static bool write_artefact(session *s, module *m, kmodule *km)
+static bool write_artefact(session *s, module *m, kmodule *const *km)
 {
     static const codegen_kind kinds[] = {[EMIT_SO] = CODEGEN_SO,
                                          [EMIT_OBJ] = CODEGEN_OBJ,
@@ -622,19 +694,22 @@ static bool write_artefact(session *s, module *m, kmodule *km)
         diag_hint(g, "say --prefix=NAME");
         return false;
     }
-    codegen_model *model = codegen_describe(m, km, s->o.input, TFXC_VERSION, s->a);
+    codegen_model *models = codegen_describe(m, km, s->n_targets, s->o.input, TFXC_VERSION, s->a);
     if (s->o.emit == EMIT_HEADER) {
         strbuf text = strbuf_new(s->a);
-        header_write(model, prefix, false, tfx_h_text, &text);
+        header_write(models, prefix, false, tfx_h_text, &text);
         return write_text(s, s->o.output, &text);
     }
     codegen_output out = {.kind = kinds[s->o.emit],
                           .path = s->o.output,
                           .prefix = prefix,
                           .linker = s->o.linker,
+                          .sysroot = s->o.sysroot,
                           .weights_path = s->o.external_weights,
                           .header_path = header_path(s)};
-    return codegen_emit(km, model, &s->o.target, &out, s->a, s->d);
+    codegen_variant *variants = ARENA_ARRAY(s->a, codegen_variant, s->n_targets);
+    for (uint32_t i = 0; i < s->n_targets; i++) variants[i] = (codegen_variant){km[i], &models[i], &s->targets[i].options};
+    return codegen_emit(variants, s->n_targets, &out, s->a, s->d);
 }
 
 static bool write_costs(session *s, module *m, const kmodule *km)
@@ -644,10 +719,11 @@ static bool write_costs(session *s, module *m, const kmodule *km)
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
     const kfunction *plan = kmodule_find(km, entry->name);
-    if (!plan_cost(plan, dims, &s->on, s->a, &costs))
+    const machine *on = &s->targets[0].on;
+    if (!plan_cost(plan, dims, on, s->a, &costs))
         return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);
-    costs_print_json(plan, dims, &s->on, &costs, &b);
+    costs_print_json(plan, dims, on, &costs, &b);
     return write_text(s, s->o.output, &b);
 }
 
@@ -657,8 +733,9 @@ static bool tune_model(session *s, module *m)
     int64_t *dims = ARENA_ARRAY(s->a, int64_t, dim_symbol_count(m->dims));
     const function *entry;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
-    if (!codegen_target_runs_here(&s->target, s->a, s->d))
-        return usage_error(s, "--tune runs the kernels, and this machine cannot run those for '%s'", s->target.cpu);
+    compile_target *ct = &s->targets[0];
+    if (!codegen_target_runs_here(&ct->target, s->a, s->d))
+        return usage_error(s, "--tune runs the kernels, and this machine cannot run those for '%s'", ct->target.name);
     if (!s->tuned) {
         s->tuned = ARENA_NEW(s->a, tuned);
         s->tuned->a = s->a;
@@ -666,8 +743,8 @@ static bool tune_model(session *s, module *m)
     tuning t = {.m = m,
                 .entry = entry->name,
                 .dims = dims,
-                .target = lowering_target(s),
-                .options = &s->o.target,
+                .target = lowering_target(s, ct),
+                .options = &ct->options,
                 .a = s->a,
                 .d = s->d};
     strbuf report = strbuf_new(s->a), text = strbuf_new(s->a);
@@ -758,7 +835,7 @@ static bool calibrate(session *s)
     const char *kept = machine_calibrated_path(s->a);
     if (!codegen_target_describe(&s->o.target, s->a, s->d, &t)) return false;
     if (kept && !strcmp(kept, s->o.calibrate) && !outfile_make_directories(s->a, s->d, kept)) return false;
-    m = machine_default(s->a, t.cpu, 8 * t.vector_bytes, t.registers);
+    m = machine_default(s->a, t.name, 8 * t.vector_bytes, t.registers);
     machine_take_caches(s->a, &m);
     if (!machine_calibrate(&m, &s->o.target, s->a, s->names, s->sources, s->d, &report)) return false;
     machine_print(&m, &text);
@@ -809,7 +886,7 @@ static bool write_model(session *s, module *m)
 {
     if (!run_passes(s, m)) return false;
     if (s->o.interpret && !strcmp(s->o.interpret, "tir")) return interpret(&s->o.interpretation, m, NULL, s->a, s->d);
-    if (s->o.tune && (!describe_target(s) || !tune_model(s, m))) return false;
+    if (s->o.tune && (!describe_targets(s) || !tune_model(s, m))) return false;
     if (s->o.emit == EMIT_NOTHING && !s->o.interpret) return true;
     if (s->o.emit == EMIT_TIR) {
         strbuf b = strbuf_new(s->a);
@@ -818,14 +895,15 @@ static bool write_model(session *s, module *m)
     }
     if (s->o.emit == EMIT_PTX)
         return usage_error(s, "models are not compiled for GPUs yet%s", ""); /* the kernels of a .kir file are */
-    if (!s->o.tune && !describe_target(s)) return false;
-    kmodule *km = lower(s, m);
-    if (!km) return false;
-    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km);
-    if (s->o.interpret) return interpret(&s->o.interpretation, m, km, s->a, s->d);
+    if (!s->o.tune && !describe_targets(s)) return false;
+    kmodule **km = ARENA_ARRAY(s->a, kmodule *, s->n_targets);
+    for (uint32_t i = 0; i < s->n_targets; i++)
+        if (!(km[i] = lower(s, m, &s->targets[i]))) return false;
+    if (s->o.emit == EMIT_COSTS) return write_costs(s, m, km[0]);
+    if (s->o.interpret) return interpret(&s->o.interpretation, m, km[0], s->a, s->d);
     if (s->o.emit == EMIT_KIR) {
         strbuf b = strbuf_new(s->a);
-        kmodule_print(km, &b);
+        kmodule_print(km[0], &b);
         return write_text(s, s->o.output, &b);
     }
     return write_artefact(s, m, km);

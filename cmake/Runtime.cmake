@@ -1,28 +1,56 @@
 # The runtime is built twice: by the system's compiler as a library for unit tests, and by the clang of the LLVM in use
-# to one bitcode file, which tfxc links into every model. The bitcode is for the baseline of its architecture: a model's
-# kernels choose their instruction set, its runtime runs everywhere.
-function(tfxc_runtime_bitcode out)
-    execute_process(COMMAND ${LLVM_CONFIG} --host-target OUTPUT_VARIABLE triple OUTPUT_STRIP_TRAILING_WHITESPACE)
-    set(baseline)
-    if(triple MATCHES "^x86_64")
-        set(baseline -march=x86-64)
+# to bitcode, one file for each architecture, which tfxc links into every model. The bitcode is for the baseline of its
+# architecture: a model's kernels choose their instruction set, its runtime runs everywhere.
+
+# The flags to compile for an architecture, in `out`; empty where its C library's headers are missing. Debian has them in
+# libc6-dev-arm64-cross and the like; TFXC_SYSROOT_<arch> names a tree that holds them elsewhere.
+function(tfxc_target_flags arch out)
+    execute_process(COMMAND ${LLVM_CONFIG} --host-target OUTPUT_VARIABLE host OUTPUT_STRIP_TRAILING_WHITESPACE)
+    set(flags --target=${host})
+    if(NOT host MATCHES "^${arch}-")
+        set(flags --target=${arch}-linux-gnu)
+        set(TFXC_SYSROOT_${arch} "" CACHE PATH "Where the C library's headers for ${arch} are (empty: where clang looks)")
+        if(TFXC_SYSROOT_${arch})
+            list(APPEND flags --sysroot=${TFXC_SYSROOT_${arch}})
+        endif()
     endif()
+    if(arch STREQUAL "x86_64")
+        list(APPEND flags -march=x86-64)
+    elseif(arch STREQUAL "aarch64")
+        list(APPEND flags -mno-outline-atomics) # their library is not linked with
+    elseif(arch STREQUAL "riscv64")
+        list(APPEND flags -march=rv64gc -mabi=lp64d)
+    endif()
+    # All the headers that the runtime includes, as their symbols may lie in several packages.
+    set(probe ${CMAKE_BINARY_DIR}/runtime/probe.c)
+    file(WRITE ${probe} "#include <sys/mman.h>\n#include <sys/auxv.h>\n#include <stdio.h>\n#include <pthread.h>\n")
+    execute_process(COMMAND ${LLVM_BINDIR}/clang ${flags} -fsyntax-only ${probe} RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+    if(failed)
+        set(flags)
+    endif()
+    set(${out} ${flags} PARENT_SCOPE)
+endfunction()
+
+# Compiles the sources for an architecture and appends "<arch> <file>" to the list `out`.
+function(tfxc_runtime_bitcode arch flags out)
+    set(dir ${CMAKE_BINARY_DIR}/runtime/${arch})
+    file(MAKE_DIRECTORY ${dir})
     set(units)
     foreach(source ${ARGN})
         get_filename_component(stem ${source} NAME_WE)
-        set(unit ${CMAKE_BINARY_DIR}/runtime/${stem}.bc)
+        set(unit ${dir}/${stem}.bc)
         add_custom_command(
             OUTPUT ${unit}
-            COMMAND ${LLVM_BINDIR}/clang -std=gnu11 -O2 -fPIC -fno-stack-protector ${baseline} -DNDEBUG -Wall -Wextra -Werror
+            COMMAND ${LLVM_BINDIR}/clang ${flags} -std=gnu11 -O2 -fPIC -fno-stack-protector -DNDEBUG -Wall -Wextra -Werror
                     -I${CMAKE_SOURCE_DIR} -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -emit-llvm -c ${source} -o ${unit}
                     -MD -MF ${unit}.d
-            DEPENDS ${source} DEPFILE ${unit}.d COMMENT "Compiling runtime/${stem}.c to bitcode" VERBATIM)
+            DEPENDS ${source} DEPFILE ${unit}.d COMMENT "Compiling runtime/${stem}.c to bitcode for ${arch}" VERBATIM)
         list(APPEND units ${unit})
     endforeach()
-    set(linked ${CMAKE_BINARY_DIR}/runtime/tfxrt-${triple}.bc)
+    set(linked ${CMAKE_BINARY_DIR}/runtime/tfxrt-${arch}.bc)
     add_custom_command(OUTPUT ${linked} COMMAND ${LLVM_BINDIR}/llvm-link ${units} -o ${linked} DEPENDS ${units}
-                       COMMENT "Linking the runtime bitcode" VERBATIM)
-    set(${out} ${linked} PARENT_SCOPE)
+                       COMMENT "Linking the runtime bitcode for ${arch}" VERBATIM)
+    set(${out} ${${out}} ${arch} ${linked} PARENT_SCOPE)
 endfunction()
 
 function(tfxc_runtime)
@@ -36,7 +64,19 @@ function(tfxc_runtime)
         add_library(tfxrt STATIC ${linked_in})
         tfxc_warnings(tfxrt)
         target_link_libraries(tfxrt PUBLIC m Threads::Threads)
-        tfxc_runtime_bitcode(bitcode ${linked_in})
+        set(bitcode)
+        set(left_out)
+        foreach(arch x86_64 aarch64 riscv64)
+            tfxc_target_flags(${arch} flags)
+            if(flags)
+                tfxc_runtime_bitcode(${arch} "${flags}" bitcode ${linked_in})
+            else()
+                list(APPEND left_out ${arch})
+            endif()
+        endforeach()
+        if(left_out)
+            message(STATUS "No C library's headers for ${left_out}: tfxc will write assembly for these, but no models")
+        endif()
         set(TFXC_RUNTIME_BITCODE ${bitcode} PARENT_SCOPE)
     endif()
     if(loader)
@@ -58,7 +98,7 @@ function(tfxc_runtime)
     endif()
 endfunction()
 
-# Library `embedded`: what support/embedded.h declares. A file that is not there is embedded as an empty one.
+# Library `embedded`: what support/embedded.h declares.
 function(tfxc_embedded)
     add_executable(embed ${CMAKE_SOURCE_DIR}/cmake/embed.c)
     tfxc_warnings(embed)
@@ -72,9 +112,11 @@ function(tfxc_embedded)
         list(APPEND block_files ${CMAKE_SOURCE_DIR}/frontend/${block})
     endforeach()
     set(out ${CMAKE_BINARY_DIR}/generated/embedded.c)
+    set(bitcode_files ${TFXC_RUNTIME_BITCODE})
+    list(FILTER bitcode_files INCLUDE REGEX "\\.bc$")
     add_custom_command(
-        OUTPUT ${out} COMMAND embed ${out} "${TFXC_RUNTIME_BITCODE}" "${header}" ${arguments}
-        DEPENDS embed ${TFXC_RUNTIME_BITCODE} ${header} ${block_files} COMMENT "Embedding the runtime and the standard library"
+        OUTPUT ${out} COMMAND embed ${out} ${header} ${TFXC_RUNTIME_BITCODE} ${arguments}
+        DEPENDS embed ${bitcode_files} ${header} ${block_files} COMMENT "Embedding the runtime and the standard library"
         VERBATIM)
     add_library(embedded STATIC ${out})
     tfxc_warnings(embedded)

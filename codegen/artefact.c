@@ -18,13 +18,12 @@
 #include <stdio.h>
 
 typedef struct {
-    const kmodule *k;
-    const codegen_model *model;
-    const codegen_options *o;
+    const codegen_variant *variants;
+    codegen_target *targets; /* by variant */
+    uint32_t n;
     const codegen_output *out;
     arena *a;
     diags *d;
-    codegen_target target;
     weights_layout *weights;
     outfile external; /* the weights' own file, until the artefact is there too */
     emit_module *m;
@@ -45,21 +44,28 @@ static const char *export_name(const artefact *x, int i)
     return arena_printf(x->a, "%s_%s", x->out->prefix, export_suffixes[i]);
 }
 
-static bool same_architecture(const char *a, const char *b)
+static const runtime_bitcode *find_runtime(artefact *x)
 {
-    size_t n = strcspn(a, "-");
-    return n == strcspn(b, "-") && !strncmp(a, b, n);
+    const char *triple = x->targets[0].triple;
+    for (size_t i = 0; i < runtime_bitcode_count; i++) {
+        size_t n = strlen(runtime_bitcodes[i].arch);
+        if (n == strcspn(triple, "-") && !strncmp(triple, runtime_bitcodes[i].arch, n)) return &runtime_bitcodes[i];
+    }
+    diag *g = diag_error(x->d, (span){0, 0}, "this tfxc has no runtime for target '%s'", triple);
+    diag_code(g, "target");
+    diag_note(g, "it is built for architectures whose C library's headers are there; assembly and LLVM IR can be written "
+                 "for any");
+    diag_hint(g, "install the headers (Debian: scripts/setup --dev) and build tfxc again");
+    return NULL;
 }
 
 /* The runtime's functions keep the baseline attributes they were compiled with (see rt_abi.h). */
 static bool link_runtime(artefact *x)
 {
-    if (!tfxrt_bitcode_size) {
-        diag_error(x->d, (span){0, 0}, "this tfxc was built without a runtime");
-        return false;
-    }
+    const runtime_bitcode *found = find_runtime(x);
+    if (!found) return false;
     LLVMMemoryBufferRef bytes =
-        LLVMCreateMemoryBufferWithMemoryRange((const char *)tfxrt_bitcode, tfxrt_bitcode_size, "runtime", false);
+        LLVMCreateMemoryBufferWithMemoryRange((const char *)found->bytes, found->size, "runtime", false);
     LLVMModuleRef runtime = NULL;
     bool bad = LLVMParseBitcodeInContext2(x->m->ctx, bytes, &runtime);
     LLVMDisposeMemoryBuffer(bytes);
@@ -67,14 +73,7 @@ static bool link_runtime(artefact *x)
         if (!x->m->failed) diag_error(x->d, (span){0, 0}, "internal error: the runtime's bitcode cannot be read");
         return false;
     }
-    if (!same_architecture(LLVMGetTarget(runtime), x->target.triple)) {
-        diag *g = diag_error(x->d, (span){0, 0}, "no runtime for target '%s'", x->target.triple);
-        diag_note(g, "this tfxc carries the runtime for %s; assembly and LLVM IR can be written for any target",
-                  LLVMGetTarget(runtime));
-        LLVMDisposeModule(runtime);
-        return false;
-    }
-    LLVMSetTarget(runtime, x->target.triple);
+    LLVMSetTarget(runtime, x->targets[0].triple);
     LLVMSetModuleDataLayout(runtime, LLVMGetModuleDataLayout(x->m->mod));
     if (LLVMLinkModules2(x->m->mod, runtime)) {
         if (!x->m->failed)
@@ -164,7 +163,7 @@ static bool write_model_header(artefact *x, outfile *f)
 {
     if (!x->out->header_path) return true;
     strbuf text = strbuf_new(x->a);
-    header_write(x->model, x->out->prefix, x->out->weights_path != NULL, tfx_h_text, &text);
+    header_write(x->variants[0].model, x->out->prefix, x->out->weights_path != NULL, tfx_h_text, &text);
     return outfile_open(f, x->a, x->d, x->out->header_path, "", OUTFILE_BYTES) && outfile_write(f, text.s, text.len) &&
            outfile_close(f);
 }
@@ -195,7 +194,7 @@ static bool compile_object(artefact *x, object *out)
     out->bytes = (uint8_t *)LLVMGetBufferStart(out->buffer);
     out->n = LLVMGetBufferSize(out->buffer);
     if (elf_object_valid(out->bytes, out->n)) return true;
-    diag_error(x->d, (span){0, 0}, "target '%s' does not use 64-bit little-endian ELF objects", x->target.triple);
+    diag_error(x->d, (span){0, 0}, "target '%s' does not use 64-bit little-endian ELF objects", x->targets[0].triple);
     return false;
 }
 
@@ -281,10 +280,11 @@ static const char *base_name(const char *path)
 static bool emit_shared(artefact *x, object *o)
 {
     outfile linked = OUTFILE_NONE, f;
+    link_target target = {x->targets[0].triple, x->targets[0].is_host, x->out->sysroot, x->out->linker};
     bool ok = outfile_open(&f, x->a, x->d, x->out->path, ".o", OUTFILE_BYTES) && write_object(x, o, &f, 0) &&
               outfile_close(&f) && outfile_open(&linked, x->a, x->d, x->out->path, ".so", OUTFILE_EXECUTABLE) &&
               outfile_close(&linked) &&
-              link_shared(x->out->linker, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) &&
+              link_shared(&target, f.temporary, linked.temporary, base_name(x->out->path), x->a, x->d) &&
               commit(x, &linked);
     outfile_discard(&linked);
     outfile_discard(&f);
@@ -334,26 +334,48 @@ static bool emit_binary(artefact *x)
 }
 
 /* What the rest takes for granted of plans that were read from text. */
+typedef struct {
+    const kmodule *k;
+    diags *d;
+} launch_check;
+
 static void check_launch(void *arg, const kop *op)
 {
-    artefact *x = arg;
-    const kfunction *callee = kmodule_find(x->k, op->at.callee);
+    launch_check *c = arg;
+    const kfunction *callee = kmodule_find(c->k, op->at.callee);
     if (callee && callee->target == KTARGET_CPU) return;
-    diag_error(x->d, op->source, "kernel '%s' is not for a CPU: it cannot be part of this artefact", op->at.callee);
+    diag_error(c->d, op->source, "kernel '%s' is not for a CPU: it cannot be part of this artefact", op->at.callee);
 }
 
-static bool check_plans(artefact *x)
+static bool check_plans(artefact *x, const codegen_variant *v)
 {
     uint32_t errors = diags_errors(x->d);
-    for (uint32_t i = 0; i < x->model->n_entries; i++) {
-        const kfunction *plan = x->model->entries[i].plan;
-        plan_foreach_launch(plan, check_launch, x);
+    launch_check c = {v->k, x->d};
+    for (uint32_t i = 0; i < v->model->n_entries; i++) {
+        const kfunction *plan = v->model->entries[i].plan;
+        plan_foreach_launch(plan, check_launch, &c);
         vec_foreach (const kparam, p, &plan->params)
             if (p->role == KPARAM_WEIGHT && !p->weight)
                 diag_error(x->d, plan->sources.len ? plan->sources.data[0] : (span){0, 0}, "weight '%s' has no value",
                            p->tensor);
     }
     return diags_errors(x->d) == errors;
+}
+
+/* x86-64 has sections for what is too large for 32-bit offsets. Elsewhere the weights lie among the rest, whose parts
+ * reach one another by offsets of that many bits. */
+static bool weights_fit(artefact *x)
+{
+    const char *triple = x->targets[0].triple;
+    int bits = !strncmp(triple, "x86_64", 6) ? 63 : !strncmp(triple, "aarch64", 7) ? 32 : 31;
+    bool binary = x->out->kind == CODEGEN_SO || x->out->kind == CODEGEN_OBJ || x->out->kind == CODEGEN_AR;
+    uint64_t margin = 256 << 20; /* for code and tables */
+    if (!binary || x->out->weights_path || x->weights->bytes + margin < UINT64_C(1) << bits) return true;
+    diag *g = diag_error(x->d, (span){0, 0}, "%llu bytes of weights are too many inside a model for '%s'",
+                         (unsigned long long)x->weights->bytes, triple);
+    diag_code(g, "target");
+    diag_hint(g, "put them into a file of their own with --external-weights=");
+    return false;
 }
 
 static bool emit(artefact *x)
@@ -363,28 +385,32 @@ static bool emit(artefact *x)
         diag_error(x->d, (span){0, 0}, "'%s' cannot be a prefix: %s", x->out->prefix, why);
         return false;
     }
-    if (!codegen_target_describe(x->o, x->a, x->d, &x->target) || !check_plans(x)) return false;
-    x->weights = weights_plan(x->model, x->a);
+    const codegen_options *o = x->variants[0].o;
+    x->targets = ARENA_ARRAY(x->a, codegen_target, x->n);
+    for (uint32_t i = 0; i < x->n; i++)
+        if (!codegen_target_describe(x->variants[i].o, x->a, x->d, &x->targets[i]) || !check_plans(x, &x->variants[i]))
+            return false;
+    x->weights = weights_plan(x->variants, x->n, x->a);
     if (x->out->weights_path && !x->weights->bytes) {
         diag_in_file(diag_error(x->d, (span){0, 0}, "the model has no weights to be put there"), x->out->weights_path);
         return false;
     }
-    x->m = emit_module_new(x->a, x->d, x->k, &x->target, x->o);
-    x->machine = target_machine(&x->target, x->o->opt, x->d);
+    if (!weights_fit(x)) return false;
+    x->m = emit_module_new(x->a, x->d, x->variants[0].k, &x->targets[0], o);
+    x->machine = target_machine(&x->targets[0], o->opt, x->d);
     if (!x->m || !x->machine) return false;
-    emit_model(x->m, x->k, x->model, x->weights, x->out->weights_path != NULL);
+    emit_model(x->m, x->variants, x->targets, x->n, x->weights, x->out->weights_path != NULL);
     /* Before the runtime comes in: it is optimised already, and passes over kernels are paid by their size. */
-    if (!emit_module_finish(x->m, x->machine, x->o->opt)) return false;
+    if (!emit_module_finish(x->m, x->machine, o->opt)) return false;
     if (x->out->kind == CODEGEN_LL) return emit_ir_text(x);
     if (x->out->kind == CODEGEN_ASM) return emit_assembly(x);
     return emit_binary(x);
 }
 
-bool codegen_emit(kmodule *k, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a,
-                  diags *d)
+bool codegen_emit(const codegen_variant *variants, uint32_t n, const codegen_output *out, arena *a, diags *d)
 {
-    expand_math(k);
-    artefact x = {.k = k, .model = model, .o = o, .out = out, .a = a, .d = d, .external = OUTFILE_NONE};
+    for (uint32_t i = 0; i < n; i++) expand_math(variants[i].k);
+    artefact x = {.variants = variants, .n = n, .out = out, .a = a, .d = d, .external = OUTFILE_NONE};
     bool ok = emit(&x);
     outfile_discard(&x.external);
     if (x.machine) LLVMDisposeTargetMachine(x.machine);

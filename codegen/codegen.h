@@ -12,7 +12,8 @@
 
 typedef struct {
     const char *triple;   /* NULL: the machine that tfxc runs on */
-    const char *cpu;      /* NULL or "native": this machine's processor (only for its own triple); else LLVM's name */
+    const char *cpu;      /* NULL or "native": this machine's processor (only for its own triple); else a name of
+                             target_cpus.def */
     const char *features; /* "+avx512f,-fma", added to those of `cpu`; may be NULL */
     int opt;              /* 0 to 3, as -O: 0 no optimisation, 1 cheap clean-up, 2 the default, 3 LLVM's own pipeline */
 } codegen_options;
@@ -24,7 +25,9 @@ typedef struct {
     bool fma;          /* fused multiply-add exists: only then is compiled code bit-equal to the interpreter */
     bool f16;          /* conversion between f16 and f32 is an instruction */
     bool native;       /* the processor is this machine's, found out and not named */
+    bool is_host;      /* the architecture is this machine's */
     uint64_t required; /* bits of rt_cpu.def that the compiled code may use */
+    const char *name;    /* of the processor, as -mcpu= has it */
     const char *triple, *cpu, *features; /* as given to LLVM, in the arena */
 } codegen_target;
 
@@ -34,6 +37,13 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
 
 /* Whether this machine's processor has all that code for the target may use. */
 bool codegen_target_runs_here(const codegen_target *t, arena *a, diags *d);
+
+/* The processors that --multiversion compiles for when it names none: "x86-64-v4,x86-64-v3,x86-64". NULL with a
+ * diagnostic for a target that has no such list. */
+const char *codegen_multiversion_default(const codegen_options *o, arena *a, diags *d);
+
+/* Targets and processors, for people. */
+void codegen_print_targets(strbuf *out);
 
 /* ---- mathematics ---- */
 
@@ -57,15 +67,23 @@ typedef struct {
     const char *path;         /* written beside itself under another name, then renamed: never half there */
     const char *prefix;       /* of exported symbols, a C identifier: <prefix>_open ... */
     const char *linker;       /* ld.lld to use; NULL: the one found when tfxc was built, else from PATH */
+    const char *sysroot;      /* where the target's C library is; NULL: see link.h */
     const char *weights_path; /* not NULL: the weights go there (rt_weights_header) and not into the artefact */
     const char *header_path;  /* not NULL: the model's C header goes there as well */
 } codegen_output;
 
-/* Compiles the kernels and plans of `m` with the runtime's bitcode to one artefact. Calls expand_math. False with
- * diagnostics when something cannot be compiled, read, linked or written; then nothing is left behind. Equal inputs
- * give equal bytes. */
-bool codegen_emit(kmodule *m, const codegen_model *model, const codegen_options *o, const codegen_output *out, arena *a,
-                  diags *d);
+/* A model's code for one kind of processor. */
+typedef struct {
+    kmodule *k;
+    const codegen_model *model; /* its plans are k's */
+    const codegen_options *o;
+} codegen_variant;
+
+/* Compiles the kernels and plans of all variants with the runtime's bitcode to one artefact, which picks one when it is
+ * opened: the first that the machine can run. The variants are of one model, have one triple and level of optimisation,
+ * and share their weights. Calls expand_math. False with diagnostics when something cannot be compiled, read, linked or
+ * written; then nothing is left behind. Equal inputs give equal bytes. */
+bool codegen_emit(const codegen_variant *variants, uint32_t n, const codegen_output *out, arena *a, diags *d);
 
 /* Calls fn(arg), which must not return, when LLVM runs out of memory. For the whole process, at most once; what is
  * needed for it lies in `a`, which must last as long as LLVM is used. */

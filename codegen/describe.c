@@ -60,6 +60,7 @@ static codegen_check *checks(const function *f, arena *a)
     return out;
 }
 
+/* Of one variant; 0: not known. */
 static int64_t workspace_bytes(const kmodule *km, const kfunction *plan)
 {
     int64_t least, buffers, scratch, sum;
@@ -69,9 +70,29 @@ static int64_t workspace_bytes(const kmodule *km, const kfunction *plan)
     return sum ? sum : MEMORY_ALIGN; /* an array of no bytes is none */
 }
 
-codegen_model *codegen_describe(const module *m, const kmodule *km, const char *source, const char *compiler, arena *a)
+static const kfunction *plan_of(const kmodule *km, const function *f)
 {
-    codegen_model *out = ARENA_NEW(a, codegen_model);
+    const kfunction *plan = kmodule_find(km, f->name);
+    assert(plan && plan->target == KTARGET_PLAN);
+    return plan;
+}
+
+/* What is enough for whichever variant runs. */
+static int64_t most_workspace(const function *f, kmodule *const *km, uint32_t n)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t bytes = workspace_bytes(km[i], plan_of(km[i], f));
+        if (!bytes) return 0;
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+codegen_model *codegen_describe(const module *m, kmodule *const *km, uint32_t n, const char *source,
+                                const char *compiler, arena *a)
+{
+    codegen_model *out = ARENA_ARRAY(a, codegen_model, n);
     uint32_t symbols = dim_symbol_count(m->dims);
     codegen_entry *entries = ARENA_ARRAY(a, codegen_entry, m->functions.len);
     bool *used = ARENA_ARRAY(a, bool, symbols);
@@ -95,16 +116,21 @@ codegen_model *codegen_describe(const module *m, const kmodule *km, const char *
         e->given = given;
         e->checks = checks(f, a);
         e->n_checks = f->checks.len;
-        e->plan = kmodule_find(km, f->name);
-        assert(e->plan && e->plan->target == KTARGET_PLAN);
-        e->workspace_bytes = workspace_bytes(km, e->plan);
+        e->workspace_bytes = most_workspace(f, km, n);
     }
-    *out = (codegen_model){.name = m->name,
-                           .doc = m->doc,
-                           .source = source,
-                           .compiler = compiler,
-                           .dims = m->dims,
-                           .entries = entries,
-                           .n_entries = m->functions.len};
+    for (uint32_t v = 0; v < n; v++) {
+        codegen_entry *own = ARENA_ARRAY(a, codegen_entry, m->functions.len);
+        for (uint32_t i = 0; i < m->functions.len; i++) {
+            own[i] = entries[i];
+            own[i].plan = plan_of(km[v], m->functions.data[i]);
+        }
+        out[v] = (codegen_model){.name = m->name,
+                                 .doc = m->doc,
+                                 .source = source,
+                                 .compiler = compiler,
+                                 .dims = m->dims,
+                                 .entries = own,
+                                 .n_entries = m->functions.len};
+    }
     return out;
 }

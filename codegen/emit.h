@@ -25,7 +25,8 @@ typedef struct {
     arena *a;
     diags *d;
     source_set *sources; /* may be NULL: no debug info */
-    const codegen_target *target;
+    const codegen_target *target; /* of the functions emitted now */
+    const char *variant;          /* what their symbols end in, so that those of several targets differ; may be "" */
     LLVMContextRef ctx;
     LLVMModuleRef mod;
     LLVMTypeRef i1, i8, i32, i64, f32, f64, ptr, void_type;
@@ -89,6 +90,8 @@ void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
 LLVMValueRef emit_stack(emitter *e, uint64_t bytes, unsigned align,
                         const char *name); /* memory of the stack, for the whole call */
 void emit_finish(emitter *e, LLVMBasicBlockRef body);
+/* The symbol of one of the functions that are made of a kernel or a plan: "tasks.<name>". */
+const char *emit_symbol(emit_module *m, const char *kind, const char *name);
 LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef signature, LLVMLinkage linkage);
 LLVMBasicBlockRef emit_new_block(emitter *e, const char *name);
 void emit_to(emitter *e, LLVMBasicBlockRef b); /* further ops go to the end of b */
@@ -177,9 +180,10 @@ void debug_at(emitter *e, span at); /* following instructions belong to `at` */
 void debug_finish(emit_debug *g);
 void debug_free(emit_debug *g);
 
-/* ---- target_cpu.c ---- */
+/* ---- target_cpu.c, target_features.c ---- */
 LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d); /* NULL with a diagnostic */
 void target_function_attributes(emit_module *m, LLVMValueRef fn);
+void target_string_attribute(LLVMValueRef fn, const char *name, const char *text);
 
 /* ---- emit_module.c ---- */
 /* An empty LLVM module for the target that tm is of. */

@@ -68,6 +68,11 @@ void emit_unsupported(emitter *e, const char *fmt, ...)
 
 /* ---- functions ---- */
 
+const char *emit_symbol(emit_module *m, const char *kind, const char *name)
+{
+    return arena_printf(m->a, "%s.%s%s", kind, name, m->variant);
+}
+
 LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef signature, LLVMLinkage linkage)
 {
     LLVMValueRef fn = LLVMAddFunction(m->mod, name, signature);
@@ -142,7 +147,7 @@ static LLVMValueRef emit_kernel_body(emit_module *m, const kfunction *f)
     types[n++] = m->ptr;
     types[n++] = m->i64;
     types[n++] = m->i64;
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "kernel.%s", f->name),
+    LLVMValueRef fn = emit_add_function(m, emit_symbol(m, "kernel", f->name),
                                         LLVMFunctionType(m->void_type, types, n, false), LLVMInternalLinkage);
     for (unsigned i = 0; i < n_bufs; i++) emit_describe_buffer(m, fn, i, f, &f->params.data[i]);
     add_param_attribute(m, fn, n_bufs + n_dims, "noalias", 0);
@@ -185,7 +190,7 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f)
     unsigned n_bufs = f->params.len, n_dims = dim_symbol_count(f->dims), n = 0;
 
     LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64, m->i64};
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "launch.%s", f->name),
+    LLVMValueRef fn = emit_add_function(m, emit_symbol(m, "launch", f->name),
                                         LLVMFunctionType(m->void_type, types, 6, false), LLVMExternalLinkage);
     LLVMBuilderRef b = LLVMCreateBuilderInContext(m->ctx);
     LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(m->ctx, fn, "entry"));

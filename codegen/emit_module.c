@@ -20,7 +20,7 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *arg)
 emit_module *emit_module_new_for(arena *a, diags *d, const kmodule *k, const codegen_target *t, LLVMTargetMachineRef tm)
 {
     emit_module *m = ARENA_NEW(a, emit_module);
-    *m = (emit_module){.a = a, .d = d, .sources = k->sources, .target = t, .ctx = LLVMContextCreate()};
+    *m = (emit_module){.a = a, .d = d, .sources = k->sources, .target = t, .variant = "", .ctx = LLVMContextCreate()};
     LLVMContextSetDiagnosticHandler(m->ctx, on_diagnostic, m);
     m->mod = LLVMModuleCreateWithNameInContext(k->name ? k->name : "kernels", m->ctx);
     LLVMSetTarget(m->mod, t->triple);

@@ -26,7 +26,7 @@ static const kop *parallel_loop(const kfunction *f)
 LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
 {
     LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "tasks.%s", f->name), signature, LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, emit_symbol(m, "tasks", f->name), signature, LLVMExternalLinkage);
     emitter e;
     emit_begin(&e, m, f, fn);
     LLVMBasicBlockRef body = emit_new_block(&e, "body");
@@ -102,7 +102,7 @@ void emit_cpu_launch(emitter *e, kop *op)
     for (uint32_t i = 0; i < op->n_operands; i++) store_nth(e, m->ptr, s->bufs, i, cg_buffer(e, op->operands[i]));
     for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++)
         store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
-    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
+    LLVMValueRef count = LLVMGetNamedFunction(m->mod, emit_symbol(m, "tasks", callee->name));
     LLVMValueRef tasks = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &s->dims, 1, "");
 
     LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64};

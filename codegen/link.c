@@ -18,7 +18,8 @@ extern char **environ;
 /* ---- the C library ---- */
 
 /* Symbols must get the versions of the C library that they are used with (old versions of the thread functions behave
- * otherwise), so an artefact is linked against the C library itself: the one that tfxc runs with. */
+ * otherwise), so an artefact is linked against the C library itself: the one that tfxc runs with, or one of the target
+ * in a system root. */
 typedef struct {
     arena *a;
     const char *libc, *libm;
@@ -41,6 +42,45 @@ static int note_library(struct dl_phdr_info *info, size_t size, void *arg)
         l->libc = path;
     if (!strncmp(name, "libm.so.", 8)) l->libm = path;
     return 0;
+}
+
+static const char *file_in(arena *a, const char *root, const char *dir, const char *name)
+{
+    const char *path = arena_printf(a, "%s/%s/%s", root, dir, name);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+/* Where a system root may have its libraries: as Debian's cross compilers do, Debian's systems, and others. */
+static bool libraries_in(libraries *l, const char *root, const char *triple)
+{
+    const char *multiarch = arena_printf(l->a, "usr/lib/%s", triple);
+    const char *const dirs[] = {"lib", multiarch, multiarch + 4, "usr/lib64", "lib64", "usr/lib"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && !l->libc; i++) {
+        l->libc = file_in(l->a, root, dirs[i], "libc.so.6");
+        l->libm = file_in(l->a, root, dirs[i], "libm.so.6");
+    }
+    return l->libc;
+}
+
+/* "aarch64-linux-gnu" of "aarch64-unknown-linux-gnu": what directories are called by. */
+static const char *short_triple(arena *a, const char *triple)
+{
+    return arena_printf(a, "%.*s-linux-gnu", (int)strcspn(triple, "-"), triple);
+}
+
+static bool find_libraries(libraries *l, const link_target *t, diags *d)
+{
+    if (!t->sysroot && t->is_host) {
+        dl_iterate_phdr(note_library, l);
+        return true;
+    }
+    const char *triple = short_triple(l->a, t->triple), *root = t->sysroot ? t->sysroot : arena_printf(l->a, "/usr/%s", triple);
+    if (libraries_in(l, root, triple)) return true;
+    diag *g = diag_error(d, (span){0, 0}, "no C library for '%s' in '%s', which a shared object is linked with", triple, root);
+    diag_code(g, "linker");
+    diag_hint(g, "say --sysroot=DIR (Debian: install libc6-dev-%s-cross), or write an object (.o) and link it with the target's compiler",
+              !strncmp(triple, "aarch64", 7) ? "arm64" : !strncmp(triple, "x86_64", 6) ? "amd64" : "riscv64");
+    return false;
 }
 
 /* ---- running the linker ---- */
@@ -96,10 +136,11 @@ static const char *const default_linkers[] = {
 };
 enum { N_LINKERS = sizeof default_linkers / sizeof *default_linkers };
 
-bool link_shared(const char *linker, const char *object, const char *out, const char *soname, arena *a, diags *d)
+bool link_shared(const link_target *t, const char *object, const char *out, const char *soname, arena *a, diags *d)
 {
+    const char *linker = t->linker;
     libraries l = {.a = a};
-    dl_iterate_phdr(note_library, &l);
+    if (!find_libraries(&l, t, d)) return false;
     VEC(const char *) argv = {0};
     const char *const fixed[] = {
         "",     "-shared",    "--no-undefined", "--build-id=none", "--hash-style=gnu", "-z",   "relro", "-z",

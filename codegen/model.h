@@ -36,7 +36,8 @@ typedef struct {
     /* Its KPARAM_INPUT and KPARAM_OUTPUT parameters are `inputs` and `outputs` in order; the symbols of its dim_ctx are
      * found among the model's by name. */
     const kfunction *plan;
-    /* Bytes of workspace that a run on one worker needs at most, when no tensor is copied; 0: not known. */
+    /* Bytes of workspace that a run on one worker needs at most, when no tensor is copied, whichever variant of the
+     * model runs; 0: not known. */
     int64_t workspace_bytes;
 } codegen_entry;
 

@@ -215,7 +215,26 @@ static LLVMValueRef dim_table(tables *t)
     return array_of(t, "dims", row, n);
 }
 
-static LLVMValueRef info_struct(tables *t, bool external)
+/* "x86_64-unknown-linux-gnu x86-64-v3, x86-64" */
+static const char *target_text(arena *a, const codegen_target *targets, uint32_t n)
+{
+    strbuf s = strbuf_new(a);
+    strbuf_adds(&s, targets[0].triple);
+    for (uint32_t i = 0; i < n; i++) strbuf_addf(&s, "%s%s", i ? ", " : " ", targets[i].name);
+    return s.s;
+}
+
+static LLVMValueRef variant_infos(tables *t, const codegen_target *targets, uint32_t n)
+{
+    LLVMValueRef *row = rows_for(t, n);
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef fields[] = {text(t, targets[i].name), i32(t, 8 * targets[i].vector_bytes), i32(t, 0)};
+        row[i] = c_struct(t, fields, 3);
+    }
+    return array_of(t, "variant_infos", row, n);
+}
+
+static LLVMValueRef info_struct(tables *t, const codegen_target *targets, uint32_t n, bool external)
 {
     const codegen_model *model = t->model;
     LLVMValueRef *entries = rows_for(t, model->n_entries);
@@ -225,12 +244,11 @@ static LLVMValueRef info_struct(tables *t, bool external)
         entries[i] = entry_info_row(t, e);
         if (e->n_inputs + e->n_outputs > most) most = e->n_inputs + e->n_outputs;
     }
-    const codegen_target *target = t->m->target;
     LLVMValueRef fields[] = {text(t, model->name),
                              text(t, model->doc),
                              text(t, model->source ? model->source : ""),
                              text(t, model->compiler),
-                             text(t, arena_printf(t->m->a, "%s %s", target->triple, target->cpu)),
+                             text(t, target_text(t->m->a, targets, n)),
                              array_of(t, "entry_infos", entries, model->n_entries),
                              dim_table(t),
                              i32(t, model->n_entries),
@@ -238,8 +256,11 @@ static LLVMValueRef info_struct(tables *t, bool external)
                              i64(t, (int64_t)t->weights->bytes),
                              LLVMConstNull(LLVMArrayType2(t->m->i8, 32)),
                              i32(t, external),
-                             i32(t, most)};
-    return c_struct(t, fields, 13);
+                             i32(t, most),
+                             variant_infos(t, targets, n),
+                             i32(t, n),
+                             i32(t, 0)};
+    return c_struct(t, fields, 16);
 }
 
 /* ---- launches ---- */
@@ -320,7 +341,7 @@ static void add_launch(void *arg, const kop *op)
     LLVMValueRef info_fields[] = {text(t, callee->name), text(t, op->at.path ? op->at.path : ""),
                                   text(t, f ? f->name : ""), i32(t, line), i32(t, col)};
     LLVMValueRef faults = fault_table(t, r->entry->plan, op, callee, &n_faults);
-    LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, arena_printf(t->m->a, "launch.%s", callee->name));
+    LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, emit_symbol(t->m, "launch", callee->name));
     LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, faults, i64(t, n_faults)};
     r->row[r->n++] = c_struct(t, fields, 4);
 }
@@ -395,20 +416,20 @@ static LLVMValueRef entry_row(tables *t, const codegen_entry *e)
     plan_foreach_launch(plan, count_launch, &n_launches);
     launch_rows launches = {t, e, rows_for(t, n_launches), 0};
     plan_foreach_launch(plan, add_launch, &launches);
-    LLVMValueRef table = array_of(t, arena_printf(m->a, "launches.%s", e->name), launches.row, n_launches);
+    LLVMValueRef table = array_of(t, emit_symbol(m, "launches", e->name), launches.row, n_launches);
 
     uint64_t *offset = ARENA_ARRAY(m->a, uint64_t, plan->params.len);
     for (uint32_t i = 0; i < plan->params.len; i++)
         if (plan->params.data[i].role == KPARAM_WEIGHT)
             offset[i] = weights_offset(t->weights, plan->params.data[i].weight);
     plan_layout layout = {offset, symbol_indices(t, plan), table};
-    LLVMValueRef fn = emit_plan(m, plan, arena_printf(m->a, "plan.%s", e->name), &layout);
+    LLVMValueRef fn = emit_plan(m, plan, emit_symbol(m, "plan", e->name), &layout);
 
     dim buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
     LLVMValueRef fields[] = {
         fn,
-        size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, buffers, layout.symbol_index),
-        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch, layout.symbol_index),
+        size_function(t, emit_symbol(m, "buffer_bytes", e->name), plan, buffers, layout.symbol_index),
+        size_function(t, emit_symbol(m, "scratch_bytes", e->name), plan, scratch, layout.symbol_index),
         i64(t, upper_bound(plan->dims, buffers)),
         i64(t, upper_bound(plan->dims, scratch)),
         check_table(t, e),
@@ -428,17 +449,34 @@ static LLVMValueRef weights_placeholder(tables *t, bool external)
     return g;
 }
 
-void emit_model(emit_module *m, const kmodule *k, const codegen_model *model, const weights_layout *w, bool external)
+/* The kernels, plans and tables of one variant. */
+static LLVMValueRef variant_row(tables *t, const codegen_variant *v, const codegen_target *target)
 {
-    tables t = {.m = m, .k = k, .model = model, .weights = w, .texts = ptrmap_new(m->a)};
-    for (uint32_t i = 0; i < k->functions.len; i++)
-        if (k->functions.data[i]->target == KTARGET_CPU) {
-            LLVMSetLinkage(emit_kernel(m, k->functions.data[i]), LLVMInternalLinkage);
-            LLVMSetLinkage(emit_task_count(m, k->functions.data[i]), LLVMInternalLinkage);
+    emit_module *m = t->m;
+    t->k = v->k;
+    t->model = v->model;
+    m->target = target;
+    for (uint32_t i = 0; i < v->k->functions.len; i++)
+        if (v->k->functions.data[i]->target == KTARGET_CPU) {
+            LLVMSetLinkage(emit_kernel(m, v->k->functions.data[i]), LLVMInternalLinkage);
+            LLVMSetLinkage(emit_task_count(m, v->k->functions.data[i]), LLVMInternalLinkage);
         }
-    LLVMValueRef *entries = rows_for(&t, model->n_entries);
-    for (uint32_t i = 0; i < model->n_entries; i++) entries[i] = entry_row(&t, &model->entries[i]);
-    LLVMValueRef info = info_struct(&t, external); /* numbers the computed sizes */
+    LLVMValueRef *entries = rows_for(t, v->model->n_entries);
+    for (uint32_t i = 0; i < v->model->n_entries; i++) entries[i] = entry_row(t, &v->model->entries[i]);
+    LLVMValueRef fields[] = {array_of(t, "entries", entries, v->model->n_entries), i64(t, (int64_t)target->required)};
+    return c_struct(t, fields, 2);
+}
+
+void emit_model(emit_module *m, const codegen_variant *variants, const codegen_target *targets, uint32_t n,
+                const weights_layout *w, bool external)
+{
+    tables t = {.m = m, .weights = w, .texts = ptrmap_new(m->a)};
+    LLVMValueRef *rows = rows_for(&t, n);
+    for (uint32_t i = 0; i < n; i++) {
+        m->variant = n > 1 ? arena_printf(m->a, ".%s", targets[i].name) : "";
+        rows[i] = variant_row(&t, &variants[i], &targets[i]);
+    }
+    LLVMValueRef info = info_struct(&t, targets, n, external); /* numbers the computed sizes */
     LLVMValueRef *computed = rows_for(&t, t.computed.len);
     for (uint32_t i = 0; i < t.computed.len; i++) computed[i] = expression(&t, t.computed.data[i]);
 
@@ -446,11 +484,10 @@ void emit_model(emit_module *m, const kmodule *k, const codegen_model *model, co
     LLVMValueRef fields[] = {i32(&t, RT_ABI_VERSION),
                              i32(&t, t.computed.len),
                              info,
-                             array_of(&t, "entries", entries, model->n_entries),
+                             array_of(&t, "variants", rows, n),
                              array_of(&t, "computed", computed, t.computed.len),
-                             c_struct(&t, weights, 2),
-                             i64(&t, (int64_t)m->target->required)};
-    LLVMValueRef g = constant(&t, "rt_the_model", c_struct(&t, fields, 7));
+                             c_struct(&t, weights, 2)};
+    LLVMValueRef g = constant(&t, "rt_the_model", c_struct(&t, fields, 6));
     LLVMSetLinkage(g, LLVMExternalLinkage);
     LLVMSetVisibility(g, LLVMHiddenVisibility);
     LLVMSetAlignment(g, 64);

@@ -18,19 +18,21 @@ static uint64_t align_up(uint64_t n)
     return (n + WEIGHTS_ALIGN - 1) / WEIGHTS_ALIGN * WEIGHTS_ALIGN;
 }
 
-weights_layout *weights_plan(const codegen_model *model, arena *a)
+static void add_weights(weights_layout *w, const kfunction *plan, arena *a)
+{
+    vec_foreach (const kparam, p, &plan->params) {
+        if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
+        weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes), cexpr_bytes(p->weight)};
+        vec_push(a, &w->items, item);
+        w->bytes = item.offset + item.bytes;
+    }
+}
+
+weights_layout *weights_plan(const codegen_variant *variants, uint32_t n, arena *a)
 {
     weights_layout *w = ARENA_NEW(a, weights_layout);
-    for (uint32_t e = 0; e < model->n_entries; e++) {
-        const kfunction *plan = model->entries[e].plan;
-        vec_foreach (const kparam, p, &plan->params) {
-            if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
-            weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes),
-                                cexpr_bytes(p->weight)};
-            vec_push(a, &w->items, item);
-            w->bytes = item.offset + item.bytes;
-        }
-    }
+    for (uint32_t v = 0; v < n; v++)
+        for (uint32_t e = 0; e < variants[v].model->n_entries; e++) add_weights(w, variants[v].model->entries[e].plan, a);
     w->bytes = align_up(w->bytes);
     return w;
 }

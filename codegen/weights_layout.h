@@ -17,8 +17,8 @@ typedef struct {
     uint64_t bytes;         /* in all */
 } weights_layout;
 
-/* All weights of the model's plans; equal constants share their place. */
-weights_layout *weights_plan(const codegen_model *model, arena *a);
+/* All weights of the variants' plans; equal constants share their place. */
+weights_layout *weights_plan(const codegen_variant *variants, uint32_t n, arena *a);
 /* The offset of a plan's weight parameter. */
 uint64_t weights_offset(const weights_layout *w, const cexpr *constant);
 

@@ -18,7 +18,7 @@ static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fm
 
 static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fmt, ...)
 {
-    if (o && o->size >= sizeof *o && o->message && o->message_bytes) {
+    if (o && o->size >= offsetof(tfx_options, variant) && o->message && o->message_bytes) {
         va_list ap;
         va_start(ap, fmt);
         vsnprintf(o->message, o->message_bytes, fmt, ap);

@@ -1,7 +1,7 @@
 /* The contract between generated code and the runtime that is linked into every artefact.
  *
  * A compiled model is: one constant `struct rt_model rt_the_model` (the tables below, emitted as LLVM constants in
- * exactly this field order), one plan function per entry, the kernels, the weights, and the runtime's bitcode. The
+ * exactly this field order), for each variant one plan function per entry and the kernels, the weights, and the runtime's bitcode. The
  * runtime refers to rt_the_model by name; generated code refers to nothing of the runtime by name: what it calls comes
  * through struct rt_call. All of it is made local except the functions of rt_exports.def.
  *
@@ -149,14 +149,19 @@ struct rt_weights {
     uint64_t bytes;      /* also when external */
 };
 
+/* The model's code for one kind of processor. All variants read the same weights. */
+struct rt_variant {
+    const struct rt_entry *entries; /* info.entries[i] describes entries[i] */
+    uint64_t required;              /* bits of rt_cpu.def, of the target's architecture */
+};
+
 struct rt_model {
     uint32_t abi_version; /* RT_ABI_VERSION */
     uint32_t n_computed;
-    tfx_info info; /* what callers see; info.entries[i] describes entries[i] */
-    const struct rt_entry *entries;
-    const struct rt_expr *computed; /* tfx_axis_info.computed indexes it */
+    tfx_info info;                     /* what callers see */
+    const struct rt_variant *variants; /* info.n_variants of them, the best first; info.variants[i] describes variants[i] */
+    const struct rt_expr *computed;    /* tfx_axis_info.computed indexes it */
     struct rt_weights weights;
-    uint64_t cpu_required; /* bits of rt_cpu.def; 0 for other processors */
 };
 
 /* The model of this artefact. Hidden. */
@@ -175,10 +180,10 @@ struct rt_weights_header {
 };
 
 enum {
-#define RT_CPU(NAME, bit, llvm, leaf, subleaf, reg, regbit, state) RT_CPU_##NAME = bit,
+#define RT_CPU_X86(NAME, bit, llvm, leaf, subleaf, reg, regbit, state) RT_X86_##NAME = bit,
+#define RT_CPU_ARM(NAME, bit, llvm, word, wordbit) RT_ARM_##NAME = bit,
+#define RT_CPU_RISCV(NAME, bit, llvm, hwcap) RT_RISCV_##NAME = bit,
 #include "runtime/rt_cpu.def"
-#undef RT_CPU
-    RT_CPU_END
 };
 
 /* The layout that emitters rely on, on 64-bit targets. */
@@ -187,14 +192,15 @@ _Static_assert(sizeof(tfx_dim_info) == 32, "");
 _Static_assert(sizeof(tfx_axis_info) == 40, "");
 _Static_assert(sizeof(tfx_tensor_info) == 32, "");
 _Static_assert(sizeof(tfx_entry_info) == 64, "");
-_Static_assert(sizeof(tfx_info) == 112, "");
+_Static_assert(sizeof(tfx_info) == 128, "");
 _Static_assert(sizeof(tfx_kernel_info) == 32, "");
 _Static_assert(sizeof(struct rt_fault) == 64, "");
 _Static_assert(sizeof(struct rt_launch) == 56, "");
 _Static_assert(offsetof(struct rt_call, weights) == 40, "");
 _Static_assert(sizeof(struct rt_entry) == 64, "");
 _Static_assert(sizeof(struct rt_check) == 56, "");
-_Static_assert(sizeof(struct rt_model) == 160, "");
+_Static_assert(sizeof(struct rt_variant) == 16, "");
+_Static_assert(sizeof(struct rt_model) == 168, "");
 _Static_assert(sizeof(struct rt_weights_header) == 64, "");
 #endif
 

@@ -143,7 +143,7 @@ static const char *values_text(char *buf, const struct rt_model *m, const tfx_en
 
 static tfx_status check_conditions(struct rt_handle *h, uint32_t entry, const int64_t *dims)
 {
-    const struct rt_entry *e = &h->model->entries[entry];
+    const struct rt_entry *e = &h->entries[entry];
     for (uint32_t i = 0; i < e->n_checks; i++) {
         const struct rt_check *c = &e->checks[i];
         int64_t l, r;

@@ -21,6 +21,7 @@ static const tfx_api api = {
     .workspace_size = rt_export_workspace_size,
     .error = rt_export_error,
     .profile = rt_export_profile,
+    .variant = rt_export_variant,
 };
 
 const tfx_info *rt_export_info(void)
@@ -76,4 +77,9 @@ const char *rt_export_error(const tfx_model *m)
 void rt_export_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx)
 {
     rt_profile(m, fn, ctx);
+}
+
+int32_t rt_export_variant(const tfx_model *m)
+{
+    return rt_variant_of(MODEL, m);
 }

@@ -27,6 +27,8 @@ const char *rt_dtype_name(int32_t dtype);                                /* "f32
 struct rt_handle {
     tfx_model head; /* first: a tfx_model * points to it */
     const struct rt_model *model;
+    uint32_t variant;               /* of the model: the one that runs */
+    const struct rt_entry *entries; /* its */
     _Atomic uint32_t busy;
     uint32_t flags, max_workers;
     tfx_parallel_for_fn *parallel_for;
@@ -108,9 +110,9 @@ struct rt_division {
     uint64_t copies;         /* offset of the compact copies (TFX_STRIDED) */
     uint64_t total;
 };
-/* For dims within their bounds, or dims NULL: the bound. False when it does not fit in 63 bits. */
-bool rt_divide(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t workers, uint32_t flags,
-               struct rt_division *out);
+/* For a variant's entries, and dims within their bounds, or dims NULL: the bound. False when it does not fit in 63 bits. */
+bool rt_divide(const struct rt_model *m, const struct rt_entry *entries, uint32_t entry, const int64_t *dims,
+               uint32_t workers, uint32_t flags, struct rt_division *out);
 uint64_t rt_round_up(uint64_t n); /* to RT_ALIGN; n <= INT64_MAX */
 /* Zeroed pages that become real when touched; NULL when the system refuses. */
 void *rt_pages_reserve(uint64_t bytes);
@@ -124,9 +126,27 @@ void rt_weights_release(struct rt_handle *h);
 
 /* ---- processor (rt_cpu.c) ---- */
 
-/* The features among `required` that this machine lacks. */
-uint64_t rt_cpu_missing(uint64_t required);
-const char *rt_cpu_name(uint32_t bit); /* LLVM's name */
+struct rt_cpu {
+    uint64_t features;  /* bits of rt_cpu.def */
+    uint32_t best_bits; /* of the vectors that are fastest, where these are not the widest (rt_narrow.def); else 0 */
+};
+/* Where the facts of an x86 processor come from. */
+struct rt_cpuid {
+    /* eax, ebx, ecx, edx of the leaf; false: there is none */
+    bool (*leaf)(const void *arg, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    uint64_t (*saved)(const void *arg); /* XCR0: the register state that the operating system saves */
+    const void *arg;
+};
+struct rt_cpu rt_cpu_x86(const struct rt_cpuid *q);
+struct rt_cpu rt_cpu_arm(uint64_t hwcap, uint64_t hwcap2); /* words of the auxiliary vector */
+struct rt_cpu rt_cpu_riscv(uint64_t hwcap);
+struct rt_cpu rt_cpu_here(void);       /* this machine's */
+const char *rt_cpu_name(uint32_t bit); /* LLVM's name of a feature of the architecture that this was compiled for */
+
+/* The number of the variant to run: the one of that name, or (NULL) the first that the processor can run, and among those
+ * one with its best vectors where it has an opinion. When there is none: a status and the reason. */
+tfx_status rt_choose(const struct rt_model *m, const struct rt_cpu *cpu, const char *name, struct rt_text *why,
+                     uint32_t *out);
 
 /* ---- launches (rt_launch.c) ---- */
 int32_t rt_launch_kernel(struct rt_call *call, const struct rt_launch *launch, void *const *bufs, const int64_t *dims,
@@ -141,6 +161,7 @@ tfx_status rt_shape(const struct rt_model *model, tfx_model *m, uint32_t entry, 
                     int64_t *shape);
 int64_t rt_workspace_size(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t max_workers,
                           uint32_t flags);
+int32_t rt_variant_of(const struct rt_model *model, const tfx_model *m);
 const char *rt_error(const tfx_model *m);
 void rt_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 

@@ -31,10 +31,10 @@ static bool copies_bytes(const struct rt_model *m, const tfx_tensor_info *tensor
     return true;
 }
 
-bool rt_divide(const struct rt_model *m, uint32_t entry, const int64_t *dims, uint32_t workers, uint32_t flags,
-               struct rt_division *out)
+bool rt_divide(const struct rt_model *m, const struct rt_entry *entries, uint32_t entry, const int64_t *dims,
+               uint32_t workers, uint32_t flags, struct rt_division *out)
 {
-    const struct rt_entry *e = &m->entries[entry];
+    const struct rt_entry *e = &entries[entry];
     const tfx_entry_info *info = &m->info.entries[entry];
     int64_t buffers = dims ? e->buffer_bytes(dims) : e->buffer_bound;
     int64_t scratch = dims ? e->scratch_bytes(dims) : e->scratch_bound;
@@ -63,11 +63,12 @@ int64_t rt_workspace_size(const struct rt_model *m, uint32_t entry, const int64_
     uint32_t first = entry == TFX_ALL_ENTRIES ? 0 : entry,
              end = entry == TFX_ALL_ENTRIES ? m->info.n_entries : entry + 1;
     uint64_t most = 0;
-    for (uint32_t i = first; i < end; i++) {
-        struct rt_division d;
-        if (!rt_divide(m, i, dims, max_workers, flags, &d)) return -1;
-        if (d.total > most) most = d.total;
-    }
+    for (uint32_t i = first; i < end; i++)
+        for (uint32_t v = 0; v < m->info.n_variants; v++) { /* which of them will run is known at open */
+            struct rt_division d;
+            if (!rt_divide(m, m->variants[v].entries, i, dims, max_workers, flags, &d)) return -1;
+            if (d.total > most) most = d.total;
+        }
     return (int64_t)most;
 }
 

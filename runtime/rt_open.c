@@ -4,15 +4,18 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Options as this version knows them. A caller built against a newer tfx.h may pass a longer structure, as long as what
- * this version does not know is zero. */
+/* The first version's options. */
+#define OPTIONS_LEAST offsetof(tfx_options, variant)
+
+/* Options as this version knows them. A caller built against an older tfx.h passes a shorter structure; one built
+ * against a newer one may pass a longer one, as long as what this version does not know is zero. */
 static bool read_options(const tfx_options *given, tfx_options *o, struct rt_text *why)
 {
     *o = (tfx_options)TFX_OPTIONS_INIT;
     if (!given) return true;
-    if (given->size < sizeof *o) {
+    if (given->size < OPTIONS_LEAST) {
         rt_text_add(why, "options: size is %u, expected at least %u: start from TFX_OPTIONS_INIT", given->size,
-                    (unsigned)sizeof *o);
+                    (unsigned)OPTIONS_LEAST);
         return false;
     }
     const unsigned char *bytes = (const unsigned char *)given;
@@ -21,7 +24,7 @@ static bool read_options(const tfx_options *given, tfx_options *o, struct rt_tex
             rt_text_add(why, "options: set something that this model's version of tfx.h does not have");
             return false;
         }
-    *o = *given;
+    memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
     if (o->max_workers == 0) o->max_workers = 1;
     return true;
 }
@@ -47,20 +50,14 @@ static tfx_status check_options(const tfx_options *o, struct rt_text *why)
     return TFX_OK;
 }
 
-static tfx_status check_machine(const struct rt_model *m, struct rt_text *why)
+static tfx_status find_variant(const struct rt_model *m, const char *name, struct rt_text *why, uint32_t *variant)
 {
     if (m->abi_version != RT_ABI_VERSION) {
         rt_text_add(why, "the model's tables have version %u, expected %u", m->abi_version, RT_ABI_VERSION);
         return TFX_ERR_VERSION;
     }
-    uint64_t missing = rt_cpu_missing(m->cpu_required);
-    if (missing) {
-        rt_text_add(why, "the model was compiled for %s; this machine lacks:", m->info.target);
-        for (uint32_t bit = 0; bit < 64; bit++)
-            if (missing >> bit & 1) rt_text_add(why, " %s", rt_cpu_name(bit));
-        return TFX_ERR_CPU;
-    }
-    return TFX_OK;
+    struct rt_cpu cpu = rt_cpu_here();
+    return rt_choose(m, &cpu, name, why, variant);
 }
 
 /* The handle and its arrays, in pages of their own. */
@@ -101,7 +98,7 @@ static tfx_status find_workspace(struct rt_handle *h, const tfx_options *o)
 tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_options *options, tfx_model **out)
 {
     struct rt_text why;
-    bool readable = options && options->size >= sizeof *options;
+    bool readable = options && options->size >= OPTIONS_LEAST;
     rt_text_start(&why, readable ? options->message : NULL, readable ? options->message_bytes : 0);
     if (!out) {
         rt_text_add(&why, "open: out is NULL");
@@ -111,7 +108,8 @@ tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_optio
     tfx_options o;
     if (!read_options(options, &o, &why)) return TFX_ERR_VERSION;
     tfx_status s = check_options(&o, &why);
-    if (!s) s = check_machine(m, &why);
+    uint32_t variant = 0;
+    if (!s) s = find_variant(m, o.variant, &why, &variant);
     if (s) return s;
     struct rt_handle *h = new_handle(m, o.max_workers);
     if (!h) {
@@ -120,6 +118,8 @@ tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_optio
     }
     h->head.api = api;
     h->model = m;
+    h->variant = variant;
+    h->entries = m->variants[variant].entries;
     h->flags = o.flags;
     h->max_workers = o.max_workers;
     h->parallel_for = o.parallel_for;
@@ -143,6 +143,15 @@ void rt_close(tfx_model *m)
     rt_weights_release(h);
     if (h->workspace_reserved) rt_pages_release(h->workspace, h->workspace_bytes);
     rt_pages_release(h, h->bytes);
+}
+
+int32_t rt_variant_of(const struct rt_model *model, const tfx_model *m)
+{
+    if (m) return (int32_t)((const struct rt_handle *)(const void *)m)->variant;
+    struct rt_text why;
+    rt_text_start(&why, NULL, 0);
+    uint32_t variant;
+    return find_variant(model, NULL, &why, &variant) ? -1 : (int32_t)variant;
 }
 
 const char *rt_error(const tfx_model *m)

@@ -109,7 +109,7 @@ static tfx_status check_call(struct rt_handle *h, uint32_t entry, const tfx_args
         s = check_output(h, &e->outputs[i], &args->outputs[i], h->dims);
         if (s) return s;
     }
-    if (!rt_divide(m, entry, h->dims, h->max_workers, h->flags, d))
+    if (!rt_divide(m, h->entries, entry, h->dims, h->max_workers, h->flags, d))
         return rt_fail(h, TFX_ERR_WORKSPACE, "the workspace for these dims is larger than the address space");
     if (d->total > h->workspace_bytes)
         return rt_fail(h, TFX_ERR_WORKSPACE, "workspace: expected %llu bytes for these dims and %u workers, got %llu",
@@ -164,7 +164,7 @@ tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, co
         .model = m,
         .entry = entry,
     };
-    s = (tfx_status)model->entries[entry].plan(&call);
+    s = (tfx_status)h->entries[entry].plan(&call);
     if (!s) write_back(h, e, args);
     return leave(h, s);
 }

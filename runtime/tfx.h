@@ -140,6 +140,13 @@ typedef struct tfx_entry_info {
     uint32_t n_inputs, n_outputs, n_dims, n_given;
 } tfx_entry_info;
 
+/* The code of a model for one kind of processor. All variants have the same entries and read the same weights. */
+typedef struct tfx_variant_info {
+    const char *name;     /* the processor or level, as the compiler was told: "x86-64-v3" */
+    uint32_t vector_bits; /* of the widest vectors that its kernels use */
+    uint32_t reserved;
+} tfx_variant_info;
+
 typedef struct tfx_info {
     const char *name; /* the model's name */
     const char *doc;
@@ -153,6 +160,9 @@ typedef struct tfx_info {
     uint8_t weight_id[32];     /* identity of the weights' contents */
     uint32_t weights_external; /* 1: open needs tfx_options.weights_path */
     uint32_t max_tensors;      /* the most inputs plus outputs that any entry has */
+    const tfx_variant_info *variants; /* the processors that it was compiled for, the preferred one first */
+    uint32_t n_variants;              /* at least 1 */
+    uint32_t reserved;
 } tfx_info;
 
 /* ---- opening ---- */
@@ -196,8 +206,11 @@ typedef struct tfx_options {
     /* Receives the message when open fails: cut to fit, always ended by a zero byte. May be NULL. */
     char *message;
     size_t message_bytes;
+
+    /* The name of the variant to run (tfx_info.variants). NULL: the best that this machine can run. */
+    const char *variant;
 } tfx_options;
-#define TFX_OPTIONS_INIT {sizeof(tfx_options), 0, 1, 0, NULL, NULL, NULL, 0, NULL, NULL, 0}
+#define TFX_OPTIONS_INIT {sizeof(tfx_options), 0, 1, 0, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL}
 
 /* ---- running ---- */
 
@@ -252,8 +265,8 @@ struct tfx_api {
     tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape);
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
-     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. A multiple
-     * of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
+     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. Enough for
+     * every variant. A multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
     int64_t (*workspace_size)(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 
     /* The message of the last call on m that failed; "" before the first. Owned by m, valid until its next call. */
@@ -261,6 +274,10 @@ struct tfx_api {
 
     /* From now on calls `fn` after each launch; NULL: stop. Timing costs two clock reads a launch. */
     void (*profile)(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+
+    /* The number in info()->variants of the variant that the handle runs. m NULL: of the one that open takes on this
+     * machine when options name none; -1 when it would refuse. Its results are the same bits on every machine. */
+    int32_t (*variant)(const tfx_model *m);
 };
 
 /* The visible head of a handle; the rest is private. Only read it. */

@@ -95,6 +95,7 @@ static int open_and_run(const options *o)
     to.message_bytes = sizeof message;
     to.weights_path = o->weights;
     to.max_workers = o->threads;
+    to.variant = o->variant;
     pool *threads = NULL;
     if (o->threads > 1) {
         threads = pool_new(o->threads);

@@ -57,7 +57,7 @@ typedef struct {
 } named_list;
 
 typedef struct {
-    const char *model, *entry, *weights;
+    const char *model, *entry, *weights, *variant;
     named_list inputs, outputs, expects, dims, ranges;
     bool describe, json, cast, random, bench, profile;
     uint64_t seed;

@@ -45,6 +45,18 @@ static void text_bytes(FILE *f, double n)
     fprintf(f, u ? "%.1f %s" : "%.0f %s", n, units[u]);
 }
 
+/* Several processors that it has code for, and which of them this machine would be. */
+static void text_variants(FILE *f, const tfx_api *api)
+{
+    const tfx_info *info = api->info();
+    int32_t taken = api->variant(NULL);
+    for (uint32_t i = 0; i < info->n_variants && info->n_variants > 1; i++) {
+        const tfx_variant_info *v = &info->variants[i];
+        fprintf(f, "  %-8s %s: vectors of %u bits%s\n", i ? "" : "variants", v->name, v->vector_bits,
+                (int32_t)i == taken ? "   (taken on this machine)" : "");
+    }
+}
+
 void describe_text(FILE *f, const tfx_api *api)
 {
     const tfx_info *info = api->info();
@@ -55,6 +67,7 @@ void describe_text(FILE *f, const tfx_api *api)
     fputs("  weights ", f);
     text_bytes(f, (double)info->weight_bytes);
     fputs(info->weights_external ? ", in a file of their own\n" : "\n", f);
+    text_variants(f, api);
     for (uint32_t i = 0; i < info->n_entries; i++) {
         const tfx_entry_info *e = &info->entries[i];
         fprintf(f, "\nentry '%s'\n", e->name);
@@ -121,6 +134,16 @@ void describe_json(json *j, const tfx_api *api)
     json_string(j, "source", info->source);
     json_string(j, "compiler", info->compiler);
     json_string(j, "target", info->target);
+    json_open(j, "variants", '[');
+    for (uint32_t i = 0; i < info->n_variants; i++) {
+        json_open(j, NULL, '{');
+        json_string(j, "name", info->variants[i].name);
+        json_int(j, "vector_bits", info->variants[i].vector_bits);
+        json_close(j);
+    }
+    json_close(j);
+    int32_t taken = api->variant(NULL);
+    json_string(j, "variant", taken < 0 ? NULL : info->variants[taken].name);
     json_int(j, "weight_bytes", (int64_t)info->weight_bytes);
     json_bool(j, "weights_external", info->weights_external != 0);
     json_string(j, "weight_id", id);

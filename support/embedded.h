@@ -4,9 +4,14 @@
 
 #include <stddef.h>
 
-/* The runtime that is linked into every model, as LLVM bitcode for the host's architecture, 16-byte aligned. */
-extern const unsigned char tfxrt_bitcode[];
-extern const size_t tfxrt_bitcode_size;
+/* The runtime that is linked into every model, as LLVM bitcode, once for each architecture that tfxc was built for. */
+typedef struct {
+    const char *arch;           /* as triples begin: "x86_64" */
+    const unsigned char *bytes; /* 16-byte aligned */
+    size_t size;
+} runtime_bitcode;
+extern const runtime_bitcode runtime_bitcodes[];
+extern const size_t runtime_bitcode_count;
 
 /* The text of runtime/tfx.h, NUL-terminated. */
 extern const char tfx_h_text[];

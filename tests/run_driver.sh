@@ -167,7 +167,7 @@ else fail "a calibrated machine" "is not used"
 fi
 out=$work/c.kir reads "depfile: a machine" "cost.tfx my.machine" cost.tfx -mcpu=znver3 --machine=my.machine
 says "calibration of another machine" 2 "tfxc: error: --calibrate-machine measures the machine that it runs on: -mcpu does not go with it" --calibrate-machine=x.machine -mcpu=znver4
-says "calibration for another system" 2 "tfxc: error: --calibrate-machine measures the machine that it runs on: -mtriple does not go with it" --calibrate-machine=x.machine -mtriple=aarch64-linux-gnu
+says "calibration for another system" 2 "tfxc: error: --calibrate-machine measures the machine that it runs on: --target does not go with it" --calibrate-machine=x.machine --target=aarch64-linux-gnu
 says "calibration of a model" 2 "tfxc: error: --calibrate-machine compiles nothing: 'a.tfx' is left over" a.tfx --calibrate-machine=x.machine
 XDG_CONFIG_HOME='' HOME='' says "calibration without a home" 2 "tfxc: error: no home directory to keep a machine in: say --calibrate-machine=FILE" --calibrate-machine
 if XDG_CONFIG_HOME=$work/fresh "$tfxc" --calibrate-machine >"$work/stdout" 2>"$work/stderr" && grep -q '^f32 multiply-adds ' "$work/stdout" &&
@@ -190,7 +190,7 @@ tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx
 says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules
 says "no such schedules" 1 "none.schedules: error: No such file or directory" tune.tfx --weights=random --emit=kir -o - --tuned=none.schedules
 says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim" tune.tfx --weights=random --tune
-says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune -mtriple=aarch64-linux-gnu
+says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune --target=aarch64-linux-gnu
 says "tuning and interpreting" 2 "tfxc: error: --tune and --interpret are two things" tune.tfx --weights=random --tune --interpret=kir
 says "tuning kernels alone" 1 "tfxc: error: --tune is for models, and 'k.kir' holds kernels alone" k.kir --tune
 says "tuning into the model" 1 "tfxc: error: the output 'tune.tfx' would replace what is read" tune.tfx --weights=random --dim=B=8 --tune=tune.tfx
@@ -256,12 +256,12 @@ says "processor" 1 "error: unknown processor 'nonsense'" a.tfx -o x.so -mcpu=non
 says "processor, nearly" 1 "error: unknown processor 'znver44'
   hint: did you mean 'znver4'?" a.tfx -o x.so -mcpu=znver44
 says "target" 1 "error: no code generator for target 'nonsense'
-  note: targets are x86_64 and aarch64 with Linux" a.tfx -o x.so -mtriple=nonsense
-says "feature" 1 "error: unknown processor feature 'nonsense'" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=+nonsense
+  note: targets are x86_64, aarch64 and riscv64 with Linux" a.tfx -o x.so --target=nonsense
+says "feature" 1 "error: unknown processor feature 'nonsense'" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+nonsense
 says "feature without sign" 1 "error: processor feature 'avx2' has neither '+' nor '-'
-  hint: write '+avx2' to use it, '-avx2' to do without" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=avx2
+  hint: write '+avx2' to use it, '-avx2' to do without" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=avx2
 says "feature left out" 1 "error: processor feature '' has neither '+' nor '-'
-  hint: write '+' to use it, '-' to do without" a.tfx -o x.so -mcpu=haswell -mtriple=x86_64-linux-gnu -mattr=+avx2,
+  hint: write '+' to use it, '-' to do without" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+avx2,
 says "linker that fails" 1 "error: the linker 'false' failed" a.tfx -o x.so --linker=false
 printf '#!/bin/sh\necho one >&2\necho two\nexit 3\n' >linker && chmod +x linker
 says "linker that speaks" 1 "error: the linker './linker' failed

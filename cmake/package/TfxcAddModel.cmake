@@ -56,7 +56,7 @@ function(_tfxc_check_flags me flags)
     endforeach()
     if(CMAKE_CROSSCOMPILING AND NOT "${flags}" MATCHES "(^|;)-mcpu=")
         message(FATAL_ERROR "${me}: this is a cross build: say with FLAGS or TFXC_FLAGS for which processor, -mcpu=NAME (and "
-                            "-mtriple=TRIPLE for another architecture)")
+                            "--target=TRIPLE for another architecture)")
     endif()
 endfunction()
 

@@ -125,6 +125,10 @@ class _EntryInfo(Structure):
     ]
 
 
+class _VariantInfo(Structure):
+    _fields_ = [("name", c_char_p), ("vector_bits", c_uint32), ("reserved", c_uint32)]
+
+
 class _Info(Structure):
     _fields_ = [
         ("name", c_char_p),
@@ -140,6 +144,9 @@ class _Info(Structure):
         ("weight_id", c_uint8 * 32),
         ("weights_external", c_uint32),
         ("max_tensors", c_uint32),
+        ("variants", POINTER(_VariantInfo)),
+        ("n_variants", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -156,6 +163,7 @@ class _Options(Structure):
         ("weights_path", c_char_p),
         ("message", c_char_p),
         ("message_bytes", c_size_t),
+        ("variant", c_char_p),
     ]
 
 
@@ -184,12 +192,13 @@ class _Api(Structure):
         ("workspace_size", CFUNCTYPE(c_int64, c_uint32, POINTER(c_int64), c_uint32, c_uint32)),
         ("error", CFUNCTYPE(c_char_p, c_void_p)),
         ("profile", c_void_p),
+        ("variant", CFUNCTYPE(c_int32, c_void_p)),
     ]
 
 
 # As tfx.h lays them out on 64-bit machines.
 for _structure, _bytes in ((_Tensor, 32), (_DimInfo, 32), (_AxisInfo, 40), (_TensorInfo, 32), (_EntryInfo, 64),
-                           (_Info, 112), (_Options, 72), (_Args, 40), (_Api, 80)):  # fmt: skip
+                           (_Info, 128), (_Options, 80), (_Args, 40), (_Api, 88)):  # fmt: skip
     assert ctypes.sizeof(_structure) == _bytes, (_structure, ctypes.sizeof(_structure))
 
 
@@ -371,7 +380,7 @@ class Model:
     wait for each other; for runs side by side open one Model a thread, they share the weights.
     """
 
-    def __init__(self, path, weights=None):
+    def __init__(self, path, weights=None, variant=None):
         path = os.path.abspath(path)
         _check_whole(path)
         try:
@@ -381,7 +390,7 @@ class Model:
         try:
             self._api = self._find(library, path)
             self._info = self._api.info().contents
-            self._handle = self._open(weights)
+            self._handle = self._open(weights, variant)
         except BaseException:
             _ctypes.dlclose(library)
             raise
@@ -391,6 +400,8 @@ class Model:
         self.name, self.doc, self.source = _text(info.name), _text(info.doc), _text(info.source)
         self.compiler, self.target = _text(info.compiler), _text(info.target)
         self.weight_bytes = info.weight_bytes
+        self.variants = tuple(_text(info.variants[i].name) for i in range(info.n_variants))
+        self.variant = self.variants[self._api.variant(self._handle)]
         self.entries = tuple(_entry_of(info, i) for i in range(info.n_entries))
 
     @staticmethod
@@ -404,7 +415,7 @@ class Model:
             raise Error(Status.VERSION, f"{path}: expected interface version {ABI_VERSION}, got {api.abi_version}")
         return api
 
-    def _open(self, weights):
+    def _open(self, weights, variant):
         message = ctypes.create_string_buffer(MESSAGE_BYTES)
         options = _Options(
             size=ctypes.sizeof(_Options),
@@ -413,6 +424,7 @@ class Model:
             weights_path=os.fsencode(weights) if weights is not None else None,
             message=ctypes.cast(message, c_char_p),
             message_bytes=len(message),
+            variant=variant.encode() if variant is not None else None,
         )
         handle = c_void_p()
         status = self._api.open(byref(options), byref(handle))

@@ -107,7 +107,7 @@ static bool emit(session *s, codegen_kind kind, const char *path, codegen_output
     more.kind = kind;
     more.path = path;
     if (!more.prefix) more.prefix = "tiny";
-    return codegen_emit(m, &model, &o, &more, s->a, s->d);
+    return codegen_emit(&(codegen_variant){m, &model, &o}, 1, &more, s->a, s->d);
 }
 
 static void must_emit(session *s, codegen_kind kind, const char *path, codegen_output more)
@@ -375,7 +375,7 @@ static void incomplete_modules(void **state)
     codegen_model model = {.name = "gpu", .compiler = "tfxc", .dims = plan->dims, .entries = &e, .n_entries = 1};
     codegen_options o = {.opt = 2};
     codegen_output to = {.kind = CODEGEN_OBJ, .path = in_directory(&s, "gpu.o"), .prefix = "gpu"};
-    assert_false(codegen_emit(m, &model, &o, &to, s.a, s.d));
+    assert_false(codegen_emit(&(codegen_variant){m, &model, &o}, 1, &to, s.a, s.d));
     assert_non_null(strstr(session_diags(&s), "weight 'w' has no value"));
     assert_non_null(strstr(session_diags(&s), "kernel 'g' is not for a CPU"));
     session_free(&s);
@@ -424,11 +424,11 @@ static void targets(void **state)
     t = described(&s, "znver4", NULL);
     assert_int_equal(t.vector_bytes, 64);
     assert_int_equal(t.registers, 32);
-    assert_true(t.required >> RT_CPU_AVX512BF16 & 1);
-    assert_false(t.required >> RT_CPU_AVX512FP16 & 1);
+    assert_true(t.required >> RT_X86_AVX512BF16 & 1);
+    assert_false(t.required >> RT_X86_AVX512FP16 & 1);
     t = described(&s, "skylake-avx512", NULL);
-    assert_true(t.required >> RT_CPU_AVX512BW & 1);
-    assert_false(t.required >> RT_CPU_AVX512VNNI & 1);
+    assert_true(t.required >> RT_X86_AVX512BW & 1);
+    assert_false(t.required >> RT_X86_AVX512VNNI & 1);
     session_free(&s);
 }
 
@@ -438,7 +438,7 @@ static bool emit_for(session *s, codegen_kind kind, const char *path, const char
     codegen_model model = describe(s, m);
     codegen_options o = {.triple = triple, .cpu = cpu, .opt = 2};
     codegen_output out = {.kind = kind, .path = path, .prefix = "tiny"};
-    return codegen_emit(m, &model, &o, &out, s->a, s->d);
+    return codegen_emit(&(codegen_variant){m, &model, &o}, 1, &out, s->a, s->d);
 }
 
 /* Assembly for machines that this one is not; binaries need the runtime, which is built for this one. */

@@ -127,7 +127,8 @@ static void shared_dims(void **state)
     struct rt_model pair = toy_model;
     pair.info.entries = &info;
     pair.info.n_entries = 1;
-    pair.entries = &entry;
+    const struct rt_variant variant = {&entry, 0};
+    pair.variants = &variant;
     tfx_model *h = NULL;
     assert_int_equal(rt_open(&pair, tfx_model_v1(), NULL, &h), TFX_OK);
     int64_t square[] = {3, 3}, oblong[] = {3, 2}, two[] = {2}, dims[TOY_DIMS];

@@ -109,17 +109,20 @@ static void versions_and_processors(void **state)
     model.abi_version = 7;
     expect_refused(&model, init, TFX_ERR_VERSION, "the model's tables have version 7, expected 1");
     model = toy_model;
-    model.cpu_required = (uint64_t)1 << 63; /* a feature that no row of the table has */
+    struct rt_variant variant = toy_model.variants[0];
+    model.variants = &variant;
+    variant.required = (uint64_t)1 << 63; /* a feature that no row of the table has */
     expect_refused(&model, init, TFX_ERR_CPU, "the model was compiled for any; this machine lacks: ?");
+    assert_int_equal(rt_variant_of(&model, NULL), -1);
 #ifdef __x86_64__
-    model.cpu_required = (uint64_t)1 << RT_CPU_SSE3; /* every x86-64 since 2005 */
+    variant.required = (uint64_t)1 << RT_X86_SSE3; /* every x86-64 since 2005 */
     tfx_model *h = NULL;
     assert_int_equal(rt_open(&model, tfx_model_v1(), NULL, &h), TFX_OK);
     rt_close(h);
     /* Bit by bit what the compiler's own detection says. */
     __builtin_cpu_init();
 #define AGREES(NAME, text) \
-    assert_int_equal(rt_cpu_missing((uint64_t)1 << RT_CPU_##NAME) == 0, __builtin_cpu_supports(text) != 0)
+    assert_int_equal(rt_cpu_here().features >> RT_X86_##NAME & 1, __builtin_cpu_supports(text) != 0)
     AGREES(SSE41, "sse4.1");
     AGREES(SSE42, "sse4.2");
     AGREES(POPCNT, "popcnt");
@@ -138,8 +141,8 @@ static void versions_and_processors(void **state)
     AGREES(AVX512VBMI, "avx512vbmi");
     AGREES(AVX512BITALG, "avx512bitalg");
     AGREES(GFNI, "gfni");
+    assert_string_equal(rt_cpu_name(RT_X86_AVX512VNNI), "avx512vnni");
 #endif
-    assert_string_equal(rt_cpu_name(RT_CPU_AVX512VNNI), "avx512vnni");
     assert_string_equal(rt_cpu_name(60), "?");
 }
 
@@ -234,11 +237,12 @@ static void large_workspace_is_only_reserved(void **state)
 {
     (void)state;
     static struct rt_entry entries[TOY_ENTRIES];
-    memcpy(entries, toy_model.entries, sizeof entries);
+    memcpy(entries, toy_model.variants[0].entries, sizeof entries);
     entries[0].buffer_bytes = huge;
     entries[0].buffer_bound = (int64_t)1 << 40;
+    const struct rt_variant variant = {entries, 0};
     struct rt_model model = toy_model;
-    model.entries = entries;
+    model.variants = &variant;
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     for (int i = 0; i < 300; i++) { /* 300 TiB in all, more than 47 bits hold */
         tfx_model *h = NULL;

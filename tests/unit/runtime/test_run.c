@@ -523,10 +523,11 @@ static void fault_in_an_intermediate(void **state)
 {
     (void)state;
     struct rt_entry entries[TOY_ENTRIES];
-    memcpy(entries, toy_model.entries, sizeof entries);
+    memcpy(entries, toy_model.variants[0].entries, sizeof entries);
     entries[TOY_IDENT].plan = inner_plan;
+    const struct rt_variant variant = {entries, 0};
     struct rt_model model = toy_model;
-    model.entries = entries;
+    model.variants = &variant;
     tfx_model *m = NULL;
     assert_int_equal(rt_open(&model, tfx_model_v1(), NULL, &m), TFX_OK);
     toy_call c;

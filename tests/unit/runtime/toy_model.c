@@ -193,6 +193,9 @@ static const struct rt_entry entries[TOY_ENTRIES] = {
     {ident_plan, none, none, 0, 0, NULL, ident_launches, 0, 1},
 };
 
+static const tfx_variant_info variant_infos[] = {{"any", 0, 0}};
+static const struct rt_variant variants[] = {{entries, 0}};
+
 #define MODEL                                              \
     {                                                      \
         .abi_version = RT_ABI_VERSION,                     \
@@ -208,8 +211,10 @@ static const struct rt_entry entries[TOY_ENTRIES] = {
                  .n_dims = TOY_DIMS,                       \
                  .weight_bytes = sizeof table,             \
                  .weight_id = {1, 2, 3},                   \
-                 .max_tensors = 5},                        \
-        .entries = entries,                                \
+                 .max_tensors = 5,                         \
+                 .variants = variant_infos,                \
+                 .n_variants = 1},                         \
+        .variants = variants,                              \
         .computed = computed,                              \
         .weights = {(const uint8_t *)table, sizeof table}, \
     }

@@ -195,7 +195,7 @@ refused "one prefix, two models" 'INTERFACE_TFXC_PREFIX_m_BELONGS_TO property of
 tfxc_add_model(n SRC a.tfx PREFIX m)
 add_executable(app main.c)
 target_link_libraries(app PRIVATE m n)'
-refused "a cross build for the machine that builds" "this is a cross build: say with FLAGS or TFXC_FLAGS for which processor" 'tfxc_add_model(m SRC a.tfx)' -DCMAKE_SYSTEM_NAME=Linux
+refused "a cross build for the machine that builds" "this is a cross build: say with FLAGS or TFXC_FLAGS what for" 'tfxc_add_model(m SRC a.tfx)' -DCMAKE_SYSTEM_NAME=Linux
 refused "no such compiler" "TFXC_EXECUTABLE names '/none', which does not exist" '' -DTFXC_EXECUTABLE=/none
 refused "a later version" 'compatible with requested version "7"' 'find_package(tfxc 7 REQUIRED)'
 

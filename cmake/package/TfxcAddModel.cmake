@@ -20,7 +20,8 @@
 #   WEIGHTS           the weights file instead of the one that the model names, relative to the source directory; or random numbers
 #   EXTERNAL_WEIGHTS  put the weights there, relative to the binary directory, and not into the library; the program gives the file
 #                     to <prefix>_open in tfx_options.weights_path
-#   FLAGS             more flags of tfxc. -mcpu=NAME says for which processor: without it, for the one that builds
+#   FLAGS             more flags of tfxc. -mcpu=NAME says for which processor, --multiversion for several: without them, for the one that
+#                     builds
 #
 # TFXC_FLAGS, a list, comes before the FLAGS of every model: cmake -DTFXC_FLAGS=-mcpu=x86-64-v3 makes a program for all processors of
 # that level.
@@ -54,9 +55,9 @@ function(_tfxc_check_flags me flags)
             message(FATAL_ERROR "${me}: '${flag}' among FLAGS: a model is the same for all configurations")
         endif()
     endforeach()
-    if(CMAKE_CROSSCOMPILING AND NOT "${flags}" MATCHES "(^|;)-mcpu=")
-        message(FATAL_ERROR "${me}: this is a cross build: say with FLAGS or TFXC_FLAGS for which processor, -mcpu=NAME (and "
-                            "--target=TRIPLE for another architecture)")
+    if(CMAKE_CROSSCOMPILING AND NOT "${flags}" MATCHES "(^|;)(-mcpu=|--multiversion|--target=)")
+        message(FATAL_ERROR "${me}: this is a cross build: say with FLAGS or TFXC_FLAGS what for, --target=TRIPLE or "
+                            "-mcpu=NAME or both")
     endif()
 endfunction()
 

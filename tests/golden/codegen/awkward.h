@@ -36,6 +36,8 @@ int64_t int_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_wor
 const char *int_error(const tfx_model *m);
 /* Calls fn after each kernel launch; NULL stops it. */
 void int_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+/* Which of info()->variants the handle runs; NULL: which one open would take here. See tfx_api.variant. */
+int32_t int_variant(const tfx_model *m);
 
 /* ---- dims: index in an array of int dim values, bounds ---- */
 
@@ -425,6 +427,8 @@ int64_t BARE_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_wo
 const char *BARE_error(const tfx_model *m);
 /* Calls fn after each kernel launch; NULL stops it. */
 void BARE_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+/* Which of info()->variants the handle runs; NULL: which one open would take here. See tfx_api.variant. */
+int32_t BARE_variant(const tfx_model *m);
 
 /* ---- dims: index in an array of BARE dim values, bounds ---- */
 

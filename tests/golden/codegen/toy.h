@@ -54,6 +54,8 @@ int64_t toy_workspace_size(uint32_t entry, const int64_t *dims, uint32_t max_wor
 const char *toy_error(const tfx_model *m);
 /* Calls fn after each kernel launch; NULL stops it. */
 void toy_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
+/* Which of info()->variants the handle runs; NULL: which one open would take here. See tfx_api.variant. */
+int32_t toy_variant(const tfx_model *m);
 
 /* Bytes for tfx_options.workspace that are enough for every run with max_workers 1 and without TFX_STRIDED. What
  * a run with certain dims needs, toy_workspace_size tells. */

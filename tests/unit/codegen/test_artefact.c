@@ -1,5 +1,6 @@
 /* Artefacts from a plan written by hand: loaded and run, linked statically, looked at with the object's own tables. */
 #include <dlfcn.h>
+#include <elf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "codegen/elf_object.h"
 #include "session.h"
+#include "support/embedded.h"
 #include "unit/cmocka_all.h"
 
 /* y[b, :] = sum over 40 of x[b, k] w[k, :], plus bias; then y2 = y looked up by ids. */
@@ -250,7 +252,7 @@ static void static_linking(void **state)
     must_emit(&s, CODEGEN_OBJ, in_directory(&s, "two.o"), (codegen_output){.prefix = "two"});
     must_emit(&s, CODEGEN_AR, in_directory(&s, "three.a"), (codegen_output){.prefix = "three"});
     must_shell(&s, "nm -g --defined-only one.o | awk '{print $3}' | grep -v '^one_' && exit 1 || exit 0");
-    must_shell(&s, "test $(nm -g --defined-only one.o | grep -c ' T one_') = 10");
+    must_shell(&s, "test $(nm -g --defined-only one.o | grep -c ' T one_') = 11");
     char source[4096];
     char *cwd = getcwd(source, sizeof source);
     assert_non_null(cwd);
@@ -432,6 +434,38 @@ static void targets(void **state)
     session_free(&s);
 }
 
+/* Features by name on the other architectures. */
+static void other_features(void **state)
+{
+    (void)state;
+    session s = session_new();
+    codegen_target t;
+    codegen_options o = {.triple = "aarch64-linux-gnu"};
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_int_equal(t.vector_bytes, 16);
+    assert_int_equal(t.registers, 32);
+    assert_int_equal(t.required, 0); /* vectors belong to all */
+    o.cpu = "neoverse-n1";
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_true(t.required >> RT_ARM_DOTPROD & 1 && t.required >> RT_ARM_FULLFP16 & 1 && t.required >> RT_ARM_LSE & 1);
+    assert_false(t.required >> RT_ARM_SVE & 1);
+    o.cpu = "neoverse-v1";
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_true(t.required >> RT_ARM_SVE & 1 && t.required >> RT_ARM_BF16 & 1);
+    o = (codegen_options){.triple = "riscv64-linux-gnu"};
+    uint64_t gc = 1 << RT_RISCV_M | 1 << RT_RISCV_A | 1 << RT_RISCV_F | 1 << RT_RISCV_D | 1 << RT_RISCV_C;
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_int_equal(t.required, gc);
+    o.features = "+v";
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_int_equal(t.required, gc | 1 << RT_RISCV_V);
+    o.cpu = "rv64gcv";
+    o.features = "-v";
+    assert_true(codegen_target_describe(&o, s.a, s.d, &t));
+    assert_int_equal(t.required, gc);
+    session_free(&s);
+}
+
 static bool emit_for(session *s, codegen_kind kind, const char *path, const char *triple, const char *cpu)
 {
     kmodule *m = session_parse(s, "tiny.kir", text);
@@ -441,12 +475,71 @@ static bool emit_for(session *s, codegen_kind kind, const char *path, const char
     return codegen_emit(&(codegen_variant){m, &model, &o}, 1, &out, s->a, s->d);
 }
 
-/* Assembly for machines that this one is not; binaries need the runtime, which is built for this one. */
+/* The number of an ELF file's machine, and 0 for other files. */
+static unsigned elf_machine(session *s, const char *path)
+{
+    size_t n;
+    const char *bytes = read_file(s, path, &n);
+    return n > 20 && !memcmp(bytes, ELFMAG, SELFMAG) ? (uint8_t)bytes[18] | (unsigned)(uint8_t)bytes[19] << 8 : 0;
+}
+
+/* Objects need the runtime, which is there for architectures whose headers were there when this was built. */
+static void other_objects(session *s)
+{
+    static const struct {
+        const char *triple, *arch;
+        unsigned machine;
+    } rows[] = {{"x86_64-unknown-linux-gnu", "x86_64", EM_X86_64},
+                {"aarch64-linux-gnu", "aarch64", EM_AARCH64},
+                {"riscv64-linux-gnu", "riscv64", EM_RISCV}};
+    bool some = false;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool there = false;
+        for (size_t k = 0; k < runtime_bitcode_count; k++) there |= !strcmp(runtime_bitcodes[k].arch, rows[i].arch);
+        some |= there;
+        const char *path = in_directory(s, "other.o");
+        bool ok = emit_for(s, CODEGEN_OBJ, path, rows[i].triple, NULL);
+        if (ok != there) fail_msg("%s: %s", rows[i].triple, session_diags(s));
+        if (there) assert_int_equal(elf_machine(s, path), rows[i].machine);
+        else assert_non_null(strstr(session_diags(s), "this tfxc has no runtime for target"));
+    }
+    assert_true(some);
+}
+
+/* A second variant has symbols of its own, and the object both. */
+static void two_variants(void **state)
+{
+    (void)state;
+    session s = session_new();
+    kmodule *m[2];
+    codegen_model model[2];
+    codegen_options o[2] = {{.triple = "x86_64-unknown-linux-gnu", .cpu = "x86-64-v4", .opt = 2},
+                            {.triple = "x86_64-unknown-linux-gnu", .cpu = "x86-64", .opt = 2}};
+    codegen_variant v[2];
+    for (int i = 0; i < 2; i++) {
+        m[i] = session_parse(&s, "tiny.kir", text);
+        model[i] = describe(&s, m[i]);
+        v[i] = (codegen_variant){m[i], &model[i], &o[i]};
+    }
+    const char *path = in_directory(&s, "two.s");
+    codegen_output out = {.kind = CODEGEN_ASM, .path = path, .prefix = "tiny"};
+    size_t n;
+    if (!codegen_emit(v, 2, &out, s.a, s.d)) fail_msg("%s", session_diags(&s));
+    const char *assembly = read_file(&s, path, &n);
+    assert_non_null(strstr(assembly, "plan.main.x86-64-v4"));
+    assert_non_null(strstr(assembly, "plan.main.x86-64\""));
+    assert_non_null(strstr(assembly, "x86_64-unknown-linux-gnu x86-64-v4, x86-64"));
+    session_free(&s);
+}
+
+/* Assembly for machines that this one is not. */
 static void other_targets(void **state)
 {
     (void)state;
     static const char *const rows[][3] = {{"aarch64-unknown-linux-gnu", NULL, "fmla"},
                                           {"aarch64-unknown-linux-gnu", "neoverse-n1", "fmla"},
+                                          {"riscv64-unknown-linux-gnu", NULL, "fmadd.s"},
+                                          {"riscv64-unknown-linux-gnu", "rv64gcv", "vfm"},
                                           {"x86_64-unknown-linux-gnu", "x86-64", "mulps"},
                                           {"x86_64-unknown-linux-gnu", "haswell", "ymm"},
                                           {"x86_64-unknown-linux-gnu", "sapphirerapids", "zmm"}};
@@ -461,8 +554,7 @@ static void other_targets(void **state)
     assert_true(codegen_target_describe(&(codegen_options){0}, s.a, s.d, &host));
     const char *foreign =
         strncmp(host.triple, "x86_64", 6) == 0 ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
-    assert_false(emit_for(&s, CODEGEN_SO, in_directory(&s, "other.so"), foreign, NULL));
-    assert_non_null(strstr(session_diags(&s), "no runtime for target"));
+    other_objects(&s);
     assert_false(emit_for(&s, CODEGEN_ASM, path, foreign, "native"));
     assert_non_null(strstr(session_diags(&s), "processor 'native' needs this machine's own architecture"));
     session_free(&s);
@@ -507,6 +599,8 @@ int main(void)
         cmocka_unit_test(incomplete_modules),
         cmocka_unit_test(targets),
         cmocka_unit_test(other_targets),
+        cmocka_unit_test(other_features),
+        cmocka_unit_test(two_variants),
         cmocka_unit_test(line_tables),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -288,7 +288,8 @@ static bool parse_flag(session *s, const char *arg)
         o->multiversion = "";
         return true;
     }
-    if (starts(arg, "--multiversion=", &o->multiversion)) return *o->multiversion || usage_error(s, "'%s' needs a value", arg);
+    if (starts(arg, "--multiversion=", &o->multiversion))
+        return *o->multiversion || usage_error(s, "'%s' needs a value", arg);
     if (!strcmp(arg, "--tune")) {
         o->tune = ""; /* named when the model is */
         return true;
@@ -708,7 +709,8 @@ static bool write_artefact(session *s, module *m, kmodule *const *km)
                           .weights_path = s->o.external_weights,
                           .header_path = header_path(s)};
     codegen_variant *variants = ARENA_ARRAY(s->a, codegen_variant, s->n_targets);
-    for (uint32_t i = 0; i < s->n_targets; i++) variants[i] = (codegen_variant){km[i], &models[i], &s->targets[i].options};
+    for (uint32_t i = 0; i < s->n_targets; i++)
+        variants[i] = (codegen_variant){km[i], &models[i], &s->targets[i].options};
     return codegen_emit(variants, s->n_targets, &out, s->a, s->d);
 }
 

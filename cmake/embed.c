@@ -1,6 +1,6 @@
-/* embed OUT.c HEADER [NAME FILE]...: writes the definitions of support/embedded.h. A file is LLVM bitcode of the runtime
- * when its name ends in .bc, and is then named by its architecture; else a file of the standard library. Runs while tfxc
- * is built. */
+/* embed OUT.c HEADER [NAME FILE]...: writes the definitions of support/embedded.h. A file is LLVM bitcode of the
+ * runtime when its name ends in .bc, and is then named by its architecture; else a file of the standard library. Runs
+ * while tfxc is built. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,8 @@ static void write_table(FILE *out, char **names, int n, bool bitcode)
     for (int i = 0; i < n; i++) {
         if (is_bitcode(names[2 * i + 1]) != bitcode) continue;
         /* LLVM reads bitcode in 4-byte words. */
-        fprintf(out, "%s %s_%d[] = {", bitcode ? "_Alignas(16) static const unsigned char" : "static const char", kind, i);
+        fprintf(out, "%s %s_%d[] = {", bitcode ? "_Alignas(16) static const unsigned char" : "static const char", kind,
+                i);
         sizes[i] = write_bytes(out, names[2 * i + 1], !bitcode);
         fputs("};\n", out);
     }

@@ -53,8 +53,9 @@ static const runtime_bitcode *find_runtime(artefact *x)
     }
     diag *g = diag_error(x->d, (span){0, 0}, "this tfxc has no runtime for target '%s'", triple);
     diag_code(g, "target");
-    diag_note(g, "it is built for architectures whose C library's headers are there; assembly and LLVM IR can be written "
-                 "for any");
+    diag_note(g,
+              "it is built for architectures whose C library's headers are there; assembly and LLVM IR can be written "
+              "for any");
     diag_hint(g, "install the headers (Debian: scripts/setup --dev) and build tfxc again");
     return NULL;
 }

@@ -27,7 +27,7 @@ typedef struct {
     bool native;       /* the processor is this machine's, found out and not named */
     bool is_host;      /* the architecture is this machine's */
     uint64_t required; /* bits of rt_cpu.def that the compiled code may use */
-    const char *name;    /* of the processor, as -mcpu= has it */
+    const char *name;  /* of the processor, as -mcpu= has it */
     const char *triple, *cpu, *features; /* as given to LLVM, in the arena */
 } codegen_target;
 

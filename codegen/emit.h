@@ -24,7 +24,7 @@ typedef struct emit_debug emit_debug;
 typedef struct {
     arena *a;
     diags *d;
-    source_set *sources; /* may be NULL: no debug info */
+    source_set *sources;          /* may be NULL: no debug info */
     const codegen_target *target; /* of the functions emitted now */
     const char *variant;          /* what their symbols end in, so that those of several targets differ; may be "" */
     LLVMContextRef ctx;

@@ -74,12 +74,18 @@ static bool find_libraries(libraries *l, const link_target *t, diags *d)
         dl_iterate_phdr(note_library, l);
         return true;
     }
-    const char *triple = short_triple(l->a, t->triple), *root = t->sysroot ? t->sysroot : arena_printf(l->a, "/usr/%s", triple);
+    const char *triple = short_triple(l->a, t->triple),
+               *root = t->sysroot ? t->sysroot : arena_printf(l->a, "/usr/%s", triple);
     if (libraries_in(l, root, triple)) return true;
-    diag *g = diag_error(d, (span){0, 0}, "no C library for '%s' in '%s', which a shared object is linked with", triple, root);
+    diag *g = diag_error(d, (span){0, 0}, "no C library for '%s' in '%s', which a shared object is linked with", triple,
+                         root);
     diag_code(g, "linker");
-    diag_hint(g, "say --sysroot=DIR (Debian: install libc6-dev-%s-cross), or write an object (.o) and link it with the target's compiler",
-              !strncmp(triple, "aarch64", 7) ? "arm64" : !strncmp(triple, "x86_64", 6) ? "amd64" : "riscv64");
+    diag_hint(g,
+              "say --sysroot=DIR (Debian: install libc6-dev-%s-cross), or write an object (.o) and link it with the "
+              "target's compiler",
+              !strncmp(triple, "aarch64", 7)  ? "arm64"
+              : !strncmp(triple, "x86_64", 6) ? "amd64"
+                                              : "riscv64");
     return false;
 }
 

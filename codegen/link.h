@@ -13,6 +13,7 @@ typedef struct {
 
 /* Links `object` to the shared object `out`, which may only depend on libc, libm and libpthread. `soname`: the name it
  * carries. False with a diagnostic that holds what the linker said. */
-bool link_shared(const link_target *target, const char *object, const char *out, const char *soname, arena *a, diags *d);
+bool link_shared(const link_target *target, const char *object, const char *out, const char *soname, arena *a,
+                 diags *d);
 
 #endif

@@ -17,6 +17,7 @@
 #include <assert.h>
 
 #define SUM_RUN 384
+#define TALL 16 /* rows times panels of a tile whose step is code enough */
 #define PIECES (MATMUL_WIDE / MATMUL_PANEL)
 
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     node *root;
     value *const *half; /* the halves of the columns that the epilogue reads, or NULL */
     kvalue *apart;      /* stack: [rows of a tile, MATMUL_PANEL], for the halves */
+    kvalue *waiting;    /* stack: [rows of a tile, its columns], where the epilogue runs row by row; else NULL */
     dtype acc;
     matmul_schedule s;
     kvalue *x, *w; /* [M, K], [panels, K, MATMUL_PANEL] */
@@ -40,7 +42,8 @@ typedef struct {
     /* The block of K. */
     kidx lo;
     int64_t len;
-    bool last;
+    enum { BLOCK_BEFORE, BLOCK_LAST, BLOCK_ANY } which; /* BLOCK_ANY: `more` tells whether it is the last one */
+    kvalue *more;
     kvalue *not_first; /* bool, or NULL: it is the only one */
     kvalue *share;     /* steps of the next block that a row prefetches, in 65536ths */
 } matmul;
@@ -86,6 +89,12 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, 
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
+/* How many steps a loop's round has: enough multiply-adds to hide the loop, and no more code than that takes. */
+static int unrolled(const matmul *mm, int height)
+{
+    return height * mm->pieces >= TALL ? MATMUL_STEPS / 4 : MATMUL_STEPS;
+}
+
 /* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
 static void run_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kidx first, int64_t len, kvalue *from,
                      kvalue **acc)
@@ -103,7 +112,7 @@ static void run_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kidx
         kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
         prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
         kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
-        matmul_steps(k, mm, row0, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
+        matmul_steps(k, mm, row0, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), unrolled(mm, height), acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
@@ -146,7 +155,7 @@ static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, k
 {
     kbuilder *b = &k->b;
     ktile ty = ktile_make(mm->acc, height, mm->width, KL_VEC);
-    kop *some = mm->last ? NULL : kb_if(b, mm->not_first);
+    kop *some = mm->which == BLOCK_LAST ? NULL : kb_if(b, mm->not_first);
     kvalue *sum[PIECES];
     for (int p = 0; p < mm->pieces; p++)
         sum[p] = kb_map2(b, KOP_ADD, kb_load(b, ty, partial_at(k, mm, row0, p)), acc[p]);
@@ -177,6 +186,35 @@ static void halves_tile(kernel *k, const matmul *mm, kvalue *row0, int piece, kv
     tile_store(k, &mm->tp, &t);
 }
 
+/* The epilogue of some rows of a piece. */
+static void piece_store(kernel *k, const matmul *mm, kvalue *row0, int rows, int p, kvalue *sums)
+{
+    kbuilder *b = &k->b;
+    tile_at t = {.rows = rows, .cols = mm->width};
+    t.known[0].v = mm->root->result;
+    t.known[0].tile = kb_cast(b, sums, mm->root->result->ty.dt);
+    t.at[0] = kidx_value(row0);
+    t.at[1] = kidx_plus(mm->col, p * mm->width);
+    t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
+    if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
+    tile_store(k, &mm->tp, &t);
+}
+
+/* The epilogue row by row: where it is long, its code is there once and not for each row of each height of tiles. */
+static void rows_store(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue *const *acc)
+{
+    kbuilder *b = &k->b;
+    for (int p = 0; p < mm->pieces; p++)
+        kb_store(b, acc[p], kmem_at(mm->waiting, (kidx[2]){kidx_const(0), kidx_const(p * mm->width)}));
+    kop *loop = kb_for(b, kidx_const(0), kidx_const(height), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *row = b->block->args[0], *at = kb_map2(b, KOP_ADD, row0, row);
+    for (int p = 0; p < mm->pieces; p++) {
+        kmem from = kmem_at(mm->waiting, (kidx[2]){kidx_value(row), kidx_const(p * mm->width)});
+        piece_store(k, mm, at, 1, p, kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), from));
+    }
+    kb_for_end(b, loop, NULL, 0);
+}
+
 static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
 {
     const matmul *mm = arg;
@@ -184,35 +222,29 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
     kvalue *acc[PIECES];
     block_sums(k, mm, row0, height, acc);
     if (mm->not_first) add_partial(k, mm, row0, height, acc);
-    if (!mm->last) {
+    kop *waits = mm->which == BLOCK_ANY ? kb_if(b, mm->more) : NULL;
+    if (mm->which != BLOCK_LAST)
         for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row0, p));
-        return;
-    }
-    dtype dt = mm->root->result->ty.dt;
+    if (mm->which == BLOCK_BEFORE) return;
+    if (waits) kb_else(b, waits, NULL, 0);
     if (mm->half) {
         for (int p = 0; p < mm->pieces; p++) halves_tile(k, mm, row0, p, acc[p]);
-        return;
+    } else if (mm->waiting && height > 1) {
+        rows_store(k, mm, row0, height, acc);
+    } else {
+        for (int p = 0; p < mm->pieces; p++) piece_store(k, mm, row0, height, p, acc[p]);
     }
-    for (int p = 0; p < mm->pieces; p++) {
-        tile_at t = {.rows = height, .cols = mm->width};
-        t.known[0].v = mm->root->result;
-        t.known[0].tile = kb_cast(b, acc[p], dt);
-        t.at[0] = kidx_value(row0);
-        t.at[1] = kidx_plus(mm->col, p * mm->width);
-        t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
-        if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
-        tile_store(k, &mm->tp, &t);
-    }
+    if (waits) kb_if_end(b, waits, NULL, 0);
 }
 
-/* Runs body for each block of K, the last one by itself. */
+/* Runs body for each block of K, the last one by itself where it is shorter. */
 typedef void block_body(kernel *k, matmul *mm, void *arg);
 
-static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, bool last, block_body *body, void *arg)
+static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, int which, block_body *body, void *arg)
 {
     mm->lo = lo;
     mm->len = len;
-    mm->last = last;
+    mm->which = which;
     mm->share = kb_map2(&k->b, KOP_DIV, kb_i64(&k->b, len << 16), mm->rows);
     body(k, mm, arg);
 }
@@ -221,14 +253,20 @@ static void for_blocks(kernel *k, matmul *mm, block_body *body, void *arg)
 {
     kbuilder *b = &k->b;
     int64_t blocks = mm->depth ? (mm->depth + mm->s.depth - 1) / mm->s.depth : 1, before = (blocks - 1) * mm->s.depth;
+    int64_t rest = mm->depth - before; /* in the last block */
+    bool equal = rest == mm->s.depth;
     mm->not_first = NULL;
     if (blocks > 1) {
-        kop *loop = kb_for(b, kidx_const(0), kidx_const(before), mm->s.depth, KMAP_SERIAL, 1, NULL, 0);
-        mm->not_first = kb_map2(b, KOP_GT, b->block->args[0], kb_i64(b, 0));
-        one_block(k, mm, kidx_value(b->block->args[0]), mm->s.depth, false, body, arg);
+        kop *loop =
+            kb_for(b, kidx_const(0), kidx_const(equal ? mm->depth : before), mm->s.depth, KMAP_SERIAL, 1, NULL, 0);
+        kvalue *lo = b->block->args[0];
+        mm->not_first = kb_map2(b, KOP_GT, lo, kb_i64(b, 0));
+        mm->more = kb_map2(b, KOP_LT, lo, kb_i64(b, before));
+        one_block(k, mm, kidx_value(lo), mm->s.depth, equal ? BLOCK_ANY : BLOCK_BEFORE, body, arg);
         kb_for_end(b, loop, NULL, 0);
+        if (equal) return;
     }
-    one_block(k, mm, kidx_const(before), mm->depth - before, true, body, arg);
+    one_block(k, mm, kidx_const(before), rest, BLOCK_LAST, body, arg);
 }
 
 /* How many rows a chunk has decides how fast the next weights must come. */
@@ -385,6 +423,20 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
     if (few) kb_if_end(b, few, NULL, 0);
 }
 
+/* A function that is arithmetic of twenty operations or so (expand_math.c). */
+static bool has_mathematics(const group *g)
+{
+    static const char *const names[] = {
+#define MATH(name, NAME, f64, ulp, form) #name,
+#include "codegen/math.def"
+#undef MATH
+    };
+    vec_foreach (node *const, n, &g->members)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (!strcmp(op_row((*n)->op)->name, names[i])) return true;
+    return false;
+}
+
 bool constant_matmul_fits(lowering *lw, const node *n, const roles *r)
 {
     dim shape[2], stride[2];
@@ -436,6 +488,10 @@ bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
     if (mm.half) {
         dim apart[2] = {dim_const(dc, mm.s.rows > mm.s.wide ? mm.s.rows : mm.s.wide), dim_const(dc, MATMUL_PANEL)};
         mm.apart = kb_alloc(&k.b, "apart", kbuffer_dense(mm.acc, KSPACE_STACK, 2, apart));
+    }
+    if (!mm.half && has_mathematics(g)) {
+        dim waiting[2] = {dim_const(dc, mm.s.rows > mm.s.wide ? mm.s.rows : mm.s.wide), dim_const(dc, MATMUL_WIDE)};
+        mm.waiting = kb_alloc(&k.b, "waiting", kbuffer_dense(mm.acc, KSPACE_STACK, 2, waiting));
     }
     matmul_task(&k, &mm, task, kb_i64(&k.b, groups));
     kb_for_end(&k.b, loop, NULL, 0);

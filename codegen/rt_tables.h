@@ -7,8 +7,9 @@
 
 #define WEIGHTS_SECTION ".lrodata.tfx_weights"
 
-/* Emits kernels, plans and tables of all variants of the model into `m`; targets[i] is that of variants[i]. rt_the_model is external, everything else internal. The
- * weights are represented by 64 zero bytes in section WEIGHTS_SECTION (none when there are no weights, or `external`).
+/* Emits kernels, plans and tables of all variants of the model into `m`; targets[i] is that of variants[i].
+ * rt_the_model is external, everything else internal. The weights are represented by 64 zero bytes in section
+ * WEIGHTS_SECTION (none when there are no weights, or `external`).
  */
 void emit_model(emit_module *m, const codegen_variant *variants, const codegen_target *targets, uint32_t n,
                 const weights_layout *w, bool external);

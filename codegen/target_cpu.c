@@ -157,7 +157,8 @@ LLVMTargetMachineRef target_machine(const codegen_target *t, int opt, diags *d)
     LLVMTargetMachineRef tm = NULL;
     char *why = NULL;
     if (LLVMGetTargetFromTriple(t->triple, &target, &why)) LLVMDisposeMessage(why);
-    else tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, level, LLVMRelocPIC, LLVMCodeModelDefault);
+    else
+        tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, level, LLVMRelocPIC, LLVMCodeModelDefault);
     if (!tm) refuse(d, "LLVM has no code generator for target '%s'", t->triple, NULL);
     return tm;
 }

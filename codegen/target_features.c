@@ -115,8 +115,8 @@ static LLVMValueRef probe(LLVMModuleRef m, const char *name, const char *cpu, co
     return fn;
 }
 
-/* LLVM's C interface does not tell a processor's features, but its inliner knows them: a function for the processor with one
- * feature in addition is inlined into a function for the processor exactly when that has the feature. */
+/* LLVM's C interface does not tell a processor's features, but its inliner knows them: a function for the processor
+ * with one feature in addition is inlined into a function for the processor exactly when that has the feature. */
 uint64_t target_features_of(target_arch arch, const char *triple, const char *cpu, const char *features, arena *a,
                             diags *d)
 {

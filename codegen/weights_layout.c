@@ -32,7 +32,8 @@ weights_layout *weights_plan(const codegen_variant *variants, uint32_t n, arena 
 {
     weights_layout *w = ARENA_NEW(a, weights_layout);
     for (uint32_t v = 0; v < n; v++)
-        for (uint32_t e = 0; e < variants[v].model->n_entries; e++) add_weights(w, variants[v].model->entries[e].plan, a);
+        for (uint32_t e = 0; e < variants[v].model->n_entries; e++)
+            add_weights(w, variants[v].model->entries[e].plan, a);
     w->bytes = align_up(w->bytes);
     return w;
 }

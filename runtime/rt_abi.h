@@ -1,9 +1,9 @@
 /* The contract between generated code and the runtime that is linked into every artefact.
  *
  * A compiled model is: one constant `struct rt_model rt_the_model` (the tables below, emitted as LLVM constants in
- * exactly this field order), for each variant one plan function per entry and the kernels, the weights, and the runtime's bitcode. The
- * runtime refers to rt_the_model by name; generated code refers to nothing of the runtime by name: what it calls comes
- * through struct rt_call. All of it is made local except the functions of rt_exports.def.
+ * exactly this field order), for each variant one plan function per entry and the kernels, the weights, and the
+ * runtime's bitcode. The runtime refers to rt_the_model by name; generated code refers to nothing of the runtime by
+ * name: what it calls comes through struct rt_call. All of it is made local except the functions of rt_exports.def.
  *
  *   caller ─PREFIX_run─▶ rt_run: checks, finds dims ─▶ plan(call) ─call->launch─▶ rt_launch_kernel ─▶ kernel
  *
@@ -158,9 +158,10 @@ struct rt_variant {
 struct rt_model {
     uint32_t abi_version; /* RT_ABI_VERSION */
     uint32_t n_computed;
-    tfx_info info;                     /* what callers see */
-    const struct rt_variant *variants; /* info.n_variants of them, the best first; info.variants[i] describes variants[i] */
-    const struct rt_expr *computed;    /* tfx_axis_info.computed indexes it */
+    tfx_info info; /* what callers see */
+    const struct rt_variant
+        *variants; /* info.n_variants of them, the best first; info.variants[i] describes variants[i] */
+    const struct rt_expr *computed; /* tfx_axis_info.computed indexes it */
     struct rt_weights weights;
 };
 

@@ -67,7 +67,7 @@ struct rt_cpu rt_cpu_x86(const struct rt_cpuid *q)
     /* Without OSXSAVE xgetbv is no instruction, and nothing beyond SSE is saved. */
     uint64_t saved = x86_has(q, 1, 0, 'C', 27) ? q->saved(q->arg) : 0;
     struct rt_cpu cpu = {0, x86_best_bits(q)};
-#define RT_CPU_X86(NAME, bit, llvm, leaf, subleaf, reg, regbit, state)      \
+#define RT_CPU_X86(NAME, bit, llvm, leaf, subleaf, reg, regbit, state)                \
     if (x86_has(q, leaf, subleaf, #reg[0], regbit) && !(saved_state[state] & ~saved)) \
         cpu.features |= (uint64_t)1 << (bit);
 #include "runtime/rt_cpu.def"

@@ -110,7 +110,8 @@ struct rt_division {
     uint64_t copies;         /* offset of the compact copies (TFX_STRIDED) */
     uint64_t total;
 };
-/* For a variant's entries, and dims within their bounds, or dims NULL: the bound. False when it does not fit in 63 bits. */
+/* For a variant's entries, and dims within their bounds, or dims NULL: the bound. False when it does not fit in 63
+ * bits. */
 bool rt_divide(const struct rt_model *m, const struct rt_entry *entries, uint32_t entry, const int64_t *dims,
                uint32_t workers, uint32_t flags, struct rt_division *out);
 uint64_t rt_round_up(uint64_t n); /* to RT_ALIGN; n <= INT64_MAX */
@@ -143,8 +144,8 @@ struct rt_cpu rt_cpu_riscv(uint64_t hwcap);
 struct rt_cpu rt_cpu_here(void);       /* this machine's */
 const char *rt_cpu_name(uint32_t bit); /* LLVM's name of a feature of the architecture that this was compiled for */
 
-/* The number of the variant to run: the one of that name, or (NULL) the first that the processor can run, and among those
- * one with its best vectors where it has an opinion. When there is none: a status and the reason. */
+/* The number of the variant to run: the one of that name, or (NULL) the first that the processor can run, and among
+ * those one with its best vectors where it has an opinion. When there is none: a status and the reason. */
 tfx_status rt_choose(const struct rt_model *m, const struct rt_cpu *cpu, const char *name, struct rt_text *why,
                      uint32_t *out);
 

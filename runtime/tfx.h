@@ -156,10 +156,10 @@ typedef struct tfx_info {
     const tfx_entry_info *entries;
     const tfx_dim_info *dims; /* all dims of the model; an array of dim values has this order and length */
     uint32_t n_entries, n_dims;
-    uint64_t weight_bytes;     /* 0: the model has none */
-    uint8_t weight_id[32];     /* identity of the weights' contents */
-    uint32_t weights_external; /* 1: open needs tfx_options.weights_path */
-    uint32_t max_tensors;      /* the most inputs plus outputs that any entry has */
+    uint64_t weight_bytes;            /* 0: the model has none */
+    uint8_t weight_id[32];            /* identity of the weights' contents */
+    uint32_t weights_external;        /* 1: open needs tfx_options.weights_path */
+    uint32_t max_tensors;             /* the most inputs plus outputs that any entry has */
     const tfx_variant_info *variants; /* the processors that it was compiled for, the preferred one first */
     uint32_t n_variants;              /* at least 1 */
     uint32_t reserved;
@@ -266,7 +266,8 @@ struct tfx_api {
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
      * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. Enough for
-     * every variant. A multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
+     * every variant. A multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle.
+     */
     int64_t (*workspace_size)(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 
     /* The message of the last call on m that failed; "" before the first. Owned by m, valid until its next call. */

@@ -161,7 +161,9 @@ static const struct {
     {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile},
     {"--threads", "N", "threads that work on a run (default 1)", set_threads},
     {"--weights", "FILE", "the weights file of a model with external weights", set_weights},
-    {"--variant", "NAME", "run the code for that processor (--describe lists them)\ninstead of the best that this machine can run", set_variant},
+    {"--variant", "NAME",
+     "run the code for that processor (--describe lists them)\ninstead of the best that this machine can run",
+     set_variant},
     {"--json", NULL, "print one JSON object instead of text", set_json},
 };
 #define N_FLAGS (sizeof flags / sizeof *flags)

@@ -8,7 +8,8 @@ static float pixels[DIGITS_INPUT_PIXELS_MAX_ELEMENTS], logits[DIGITS_OUTPUT_LOGI
 int main(void)
 {
     tfx_model *m;
-    size_t images = fread(pixels, sizeof(float) * DIGITS_INPUT_PIXELS_SIZE_2 * DIGITS_INPUT_PIXELS_SIZE_3, DIGITS_DIM_B_MAX, stdin);
+    size_t images =
+        fread(pixels, sizeof(float) * DIGITS_INPUT_PIXELS_SIZE_2 * DIGITS_INPUT_PIXELS_SIZE_3, DIGITS_DIM_B_MAX, stdin);
     if (digits_open(NULL, &m) != TFX_OK) return 1;
     if (digits_infer(m, (int64_t)images, pixels, logits) != TFX_OK) {
         fprintf(stderr, "%s\n", digits_error(m));

@@ -536,13 +536,11 @@ static void two_variants(void **state)
 static void other_targets(void **state)
 {
     (void)state;
-    static const char *const rows[][3] = {{"aarch64-unknown-linux-gnu", NULL, "fmla"},
-                                          {"aarch64-unknown-linux-gnu", "neoverse-n1", "fmla"},
-                                          {"riscv64-unknown-linux-gnu", NULL, "fmadd.s"},
-                                          {"riscv64-unknown-linux-gnu", "rv64gcv", "vfm"},
-                                          {"x86_64-unknown-linux-gnu", "x86-64", "mulps"},
-                                          {"x86_64-unknown-linux-gnu", "haswell", "ymm"},
-                                          {"x86_64-unknown-linux-gnu", "sapphirerapids", "zmm"}};
+    static const char *const rows[][3] = {
+        {"aarch64-unknown-linux-gnu", NULL, "fmla"},          {"aarch64-unknown-linux-gnu", "neoverse-n1", "fmla"},
+        {"riscv64-unknown-linux-gnu", NULL, "fmadd.s"},       {"riscv64-unknown-linux-gnu", "rv64gcv", "vfm"},
+        {"x86_64-unknown-linux-gnu", "x86-64", "mulps"},      {"x86_64-unknown-linux-gnu", "haswell", "ymm"},
+        {"x86_64-unknown-linux-gnu", "sapphirerapids", "zmm"}};
     session s = session_new();
     const char *path = in_directory(&s, "other.s");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

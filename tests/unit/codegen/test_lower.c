@@ -72,7 +72,8 @@ static void load(lowered *l)
     codegen_output out = {.kind = CODEGEN_SO, .path = path, .prefix = l->m->name};
     codegen_target target;
     bool ok = codegen_target_describe(&o, l->a, l->d, &target) &&
-              codegen_emit(&(codegen_variant){l->km, codegen_describe(l->m, &l->km, 1, "", "test", l->a), &o}, 1, &out, l->a, l->d);
+              codegen_emit(&(codegen_variant){l->km, codegen_describe(l->m, &l->km, 1, "", "test", l->a), &o}, 1, &out,
+                           l->a, l->d);
     l->exact = ok && target.fma;
     if (ok) l->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     unlink(path);

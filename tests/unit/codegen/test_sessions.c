@@ -34,7 +34,8 @@ static void *compile(void *arg)
         lower_target lt = {.vector_floats = t.vector_bytes / 4, .registers = t.registers};
         kmodule *km = lower_module(m, a, d, &lt);
         codegen_output out = {.kind = CODEGEN_OBJ, .path = j->out, .prefix = "program"};
-        j->ok = km && codegen_emit(&(codegen_variant){km, codegen_describe(m, &km, 1, path, "test", a), &o}, 1, &out, a, d);
+        j->ok =
+            km && codegen_emit(&(codegen_variant){km, codegen_describe(m, &km, 1, path, "test", a), &o}, 1, &out, a, d);
     }
     if (!j->ok) {
         strbuf b = strbuf_new(a);

@@ -1,6 +1,6 @@
 /* Which features a processor has, by what it would tell; which variant of a model then runs. */
-#include <string.h>
 #include "toy_call.h"
+#include <string.h>
 
 /* ---- processors that are made up ---- */
 
@@ -56,9 +56,9 @@ static struct rt_cpu cpu_of(const fake *f)
 }
 
 #define OSXSAVE (1u << 27)
-#define V2_C1 (1u << 0 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 23)       /* SSE3 to SSE4.2, POPCNT */
+#define V2_C1 (1u << 0 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 23)          /* SSE3 to SSE4.2, POPCNT */
 #define V3_C1 (V2_C1 | OSXSAVE | 1u << 12 | 1u << 22 | 1u << 28 | 1u << 29) /* FMA, MOVBE, AVX, F16C */
-#define V3_B7 (1u << 3 | 1u << 5 | 1u << 8)                              /* BMI, AVX2, BMI2 */
+#define V3_B7 (1u << 3 | 1u << 5 | 1u << 8)                                 /* BMI, AVX2, BMI2 */
 #define V4_B7 (V3_B7 | 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31)
 
 static const fake nehalem = {"GenuineIntel", "Intel(R) Xeon(R) CPU", 0x106a5, V2_C1, 0, 0, 0, 0, 11, 0};
@@ -122,7 +122,8 @@ static void other_architectures(void **state)
 /* ---- which variant ---- */
 
 enum { V4, V3, BASE, N_VARIANTS };
-static const tfx_variant_info infos[] = {[V4] = {"x86-64-v4", 512, 0}, [V3] = {"x86-64-v3", 256, 0}, [BASE] = {"x86-64", 128, 0}};
+static const tfx_variant_info infos[] = {
+    [V4] = {"x86-64-v4", 512, 0}, [V3] = {"x86-64-v3", 256, 0}, [BASE] = {"x86-64", 128, 0}};
 
 static struct rt_model model_of(struct rt_variant *v, const tfx_variant_info *names, uint32_t n)
 {
@@ -178,11 +179,12 @@ static void slow_at_full_width(void **state)
     static const struct {
         const char *brand;
         uint32_t wants;
-    } rows[] = {{"Intel(R) Xeon(R) Platinum 8180 CPU @ 2.50GHz", V4}, {"Intel(R) Xeon(R) Silver 4110 CPU @ 2.10GHz", V3},
-                {"Intel(R) Xeon(R) Bronze 3106 CPU @ 1.70GHz", V3},   {"Intel(R) Xeon(R) Gold 5118 CPU @ 2.30GHz", V3},
-                {"Intel(R) Xeon(R) Gold 5122 CPU @ 3.60GHz", V4},     {"Intel(R) Xeon(R) Gold 5218 CPU @ 2.30GHz", V3},
-                {"Intel(R) Xeon(R) Gold 5222 CPU @ 3.80GHz", V4},     {"Intel(R) Xeon(R) W-2195 CPU @ 2.30GHz", V4},
-                {"Intel(R) Core(TM) i9-7900X CPU @ 3.30GHz", V4}};
+    } rows[] = {
+        {"Intel(R) Xeon(R) Platinum 8180 CPU @ 2.50GHz", V4}, {"Intel(R) Xeon(R) Silver 4110 CPU @ 2.10GHz", V3},
+        {"Intel(R) Xeon(R) Bronze 3106 CPU @ 1.70GHz", V3},   {"Intel(R) Xeon(R) Gold 5118 CPU @ 2.30GHz", V3},
+        {"Intel(R) Xeon(R) Gold 5122 CPU @ 3.60GHz", V4},     {"Intel(R) Xeon(R) Gold 5218 CPU @ 2.30GHz", V3},
+        {"Intel(R) Xeon(R) Gold 5222 CPU @ 3.80GHz", V4},     {"Intel(R) Xeon(R) W-2195 CPU @ 2.30GHz", V4},
+        {"Intel(R) Core(TM) i9-7900X CPU @ 3.30GHz", V4}};
     struct rt_variant v[N_VARIANTS];
     for (uint32_t i = 0; i < N_VARIANTS; i++) v[i].required = needs(i);
     struct rt_model m = model_of(v, infos, N_VARIANTS);
@@ -286,8 +288,9 @@ static void open_variants(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(features),           cmocka_unit_test(other_architectures), cmocka_unit_test(choice),
-        cmocka_unit_test(slow_at_full_width), cmocka_unit_test(by_name),             cmocka_unit_test(open_variants),
+        cmocka_unit_test(features), cmocka_unit_test(other_architectures),
+        cmocka_unit_test(choice),   cmocka_unit_test(slow_at_full_width),
+        cmocka_unit_test(by_name),  cmocka_unit_test(open_variants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "codegen/outfile.h"
 #include "codegen/plan_memory.h"
 #include "codegen/rt_tables.h"
+#include "codegen/target.h"
 #include "support/embedded.h"
 
 #include <assert.h>
@@ -46,11 +47,9 @@ static const char *export_name(const artefact *x, int i)
 
 static const runtime_bitcode *find_runtime(artefact *x)
 {
-    const char *triple = x->targets[0].triple;
-    for (size_t i = 0; i < runtime_bitcode_count; i++) {
-        size_t n = strlen(runtime_bitcodes[i].arch);
-        if (n == strcspn(triple, "-") && !strncmp(triple, runtime_bitcodes[i].arch, n)) return &runtime_bitcodes[i];
-    }
+    const char *triple = x->targets[0].triple, *arch = arch_rows[arch_of(triple)].name;
+    for (size_t i = 0; i < runtime_bitcode_count; i++)
+        if (!strcmp(runtime_bitcodes[i].arch, arch)) return &runtime_bitcodes[i];
     diag *g = diag_error(x->d, (span){0, 0}, "this tfxc has no runtime for target '%s'", triple);
     diag_code(g, "target");
     diag_note(g,
@@ -363,12 +362,11 @@ static bool check_plans(artefact *x, const codegen_variant *v)
     return diags_errors(x->d) == errors;
 }
 
-/* x86-64 has sections for what is too large for 32-bit offsets. Elsewhere the weights lie among the rest, whose parts
- * reach one another by offsets of that many bits. */
+/* Where there are no sections for large data, the weights lie among the rest. */
 static bool weights_fit(artefact *x)
 {
     const char *triple = x->targets[0].triple;
-    int bits = !strncmp(triple, "x86_64", 6) ? 63 : !strncmp(triple, "aarch64", 7) ? 32 : 31;
+    int bits = arch_rows[arch_of(triple)].reach;
     bool binary = x->out->kind == CODEGEN_SO || x->out->kind == CODEGEN_OBJ || x->out->kind == CODEGEN_AR;
     uint64_t margin = 256 << 20; /* for code and tables */
     if (!binary || x->out->weights_path || x->weights->bytes + margin < UINT64_C(1) << bits) return true;

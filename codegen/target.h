@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     const char *name, *cpu; /* as triples begin; the processor when none is named */
     const char *versions;   /* the processors of --multiversion when none are named; NULL: no list */
+    int reach;              /* bits of the offsets by which the parts of a file reach one another across its weights */
     const cpu_feature *features;
     int n_features;
 } arch_row;

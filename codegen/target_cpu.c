@@ -189,6 +189,7 @@ static bool has_runtime(const char *arch)
 
 void codegen_print_targets(strbuf *out)
 {
+    target_arch host = arch_of(take_message(out->a, LLVMGetDefaultTargetTriple()));
     for (target_arch arch = 0; arch < N_ARCHS; arch++) {
         const arch_row *row = &arch_rows[arch];
         name_list l = {.out = out};
@@ -200,7 +201,7 @@ void codegen_print_targets(strbuf *out)
         l.line = out->len + 1;
         strbuf_adds(out, "\n  -mattr=");
         for (int i = 0; i < row->n_features; i++) print_name(&l, row->features[i].name);
-        strbuf_addf(out, "\n  without -mcpu: %s", row->cpu);
+        strbuf_addf(out, "\n  without -mcpu: %s", arch == host ? "native" : row->cpu);
         if (row->versions) strbuf_addf(out, "; with --multiversion: %s", row->versions);
         strbuf_addc(out, '\n');
     }

@@ -27,11 +27,13 @@ static const cpu_feature riscv_features[] = {
 #define RT_CPU_RISCV(NAME, bit, llvm, hwcap) {bit, llvm},
 #include "runtime/rt_cpu.def"
 };
-#define ROW(name, cpu, versions, features) {name, cpu, versions, features, sizeof(features) / sizeof *(features)}
+#define ROW(name, cpu, versions, reach, features) \
+    {name, cpu, versions, reach, features, sizeof(features) / sizeof *(features)}
 const arch_row arch_rows[N_ARCHS] = {
-    [ARCH_x86_64] = ROW("x86_64", "x86-64", "x86-64-v4,x86-64-v3,x86-64", x86_features),
-    [ARCH_aarch64] = ROW("aarch64", "generic", NULL, arm_features), /* vectors of 128 bits belong to all */
-    [ARCH_riscv64] = ROW("riscv64", "rv64gc", "rv64gcv,rv64gc", riscv_features),
+    [ARCH_x86_64] =
+        ROW("x86_64", "x86-64", "x86-64-v4,x86-64-v3,x86-64", 63, x86_features), /* has sections for large data */
+    [ARCH_aarch64] = ROW("aarch64", "generic", NULL, 32, arm_features),          /* vectors of 128 bits belong to all */
+    [ARCH_riscv64] = ROW("riscv64", "rv64gc", "rv64gcv,rv64gc", 31, riscv_features),
 };
 enum { MOST_FEATURES = 64 };
 

@@ -64,13 +64,20 @@ static uint32_t x86_best_bits(const struct rt_cpuid *q)
 
 struct rt_cpu rt_cpu_x86(const struct rt_cpuid *q)
 {
+    static const struct {
+        uint32_t leaf, subleaf, regbit, state, bit;
+        char reg;
+    } rows[] = {
+#define RT_CPU_X86(NAME, bit, llvm, leaf, subleaf, reg, regbit, state) {leaf, subleaf, regbit, state, bit, #reg[0]},
+#include "runtime/rt_cpu.def"
+    };
     /* Without OSXSAVE xgetbv is no instruction, and nothing beyond SSE is saved. */
     uint64_t saved = x86_has(q, 1, 0, 'C', 27) ? q->saved(q->arg) : 0;
     struct rt_cpu cpu = {0, x86_best_bits(q)};
-#define RT_CPU_X86(NAME, bit, llvm, leaf, subleaf, reg, regbit, state)                \
-    if (x86_has(q, leaf, subleaf, #reg[0], regbit) && !(saved_state[state] & ~saved)) \
-        cpu.features |= (uint64_t)1 << (bit);
-#include "runtime/rt_cpu.def"
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (x86_has(q, rows[i].leaf, rows[i].subleaf, rows[i].reg, rows[i].regbit) &&
+            !(saved_state[rows[i].state] & ~saved))
+            cpu.features |= (uint64_t)1 << rows[i].bit;
     return cpu;
 }
 

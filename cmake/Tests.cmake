@@ -71,6 +71,7 @@ function(tfxc_script_tests)
         add_test(NAME ${name} COMMAND ${interpreter} ${script} ${CMAKE_BINARY_DIR} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
         set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900 LABELS script)
     endforeach()
+    set_tests_properties(cross PROPERTIES TIMEOUT 3600) # under an emulator
 endfunction()
 
 # The reference of the mathematical functions; without it that comparison is skipped.

@@ -374,7 +374,8 @@ def _release(close, handle, library):
 
 
 class Model:
-    """A compiled model (model.so) with one handle; `weights` is the file of a model with external weights.
+    """A compiled model (model.so) with one handle; `weights` is the file of a model with external weights,
+    `variant` the name of one of its variants, to run that instead of the best that the machine can.
 
     close(), the end of a `with`, or the garbage collector free it. A Model may be used by several threads, which then
     wait for each other; for runs side by side open one Model a thread, they share the weights.

@@ -154,6 +154,14 @@ class Running(Case):
             self.assertEqual(half.dtype, np.uint16)  # bit patterns
             np.testing.assert_array_equal((half.astype(np.uint32) << 16).view(np.float32), [[0.5, -1.25]])
 
+    def test_variants(self):
+        model = tfx.Model(MODELS / "digits.so")
+        self.assertEqual((model.variant,), model.variants)
+        same = tfx.Model(MODELS / "digits.so", variant=model.variant)
+        np.testing.assert_array_equal(same.run(pixels=IMAGES[:2])["logits"], self.logits(IMAGES[:2]))
+        message = f"options: the model has no variant 'z80', only '{model.variant}'"
+        self.refuses(tfx.Status.ARGUMENT, message, tfx.Model, MODELS / "digits.so", None, "z80")
+
     def test_weights_of_their_own(self):
         outside = tfx.Model(MODELS / "digits_outside.so", weights=MODELS / "digits.tfxw")
         np.testing.assert_array_equal(outside.run(pixels=IMAGES[:2])["logits"], self.logits(IMAGES[:2]))

@@ -1,13 +1,12 @@
 /* Where buffers lie: offsets of workspace buffers in plans and of scratch buffers in kernels.
  *
- * Sizes are dims, so every offset is an exact expression of the entry's dims. Buffers whose live ranges do not overlap
- * share a slot when one's size provably covers the other's. */
+ * Sizes are dims, so every offset is an exact expression of the entry's dims, and buffers that are alive at the same
+ * time are apart for all values of the dims. */
 #ifndef CODEGEN_PLAN_MEMORY_H
 #define CODEGEN_PLAN_MEMORY_H
 
-#include "ir/kir/kir.h"
-
-#define MEMORY_ALIGN 64 /* of every workspace and scratch buffer, in bytes */
+#include "codegen/live_ranges.h"
+#include "ir/kir/kcost.h"
 
 /* Sets `offset` on every `alloc` of spaces scratch (kernels) and workspace (plans) of the module. */
 void plan_memory(kmodule *m);
@@ -20,5 +19,7 @@ dim kernel_scratch_bytes(const kfunction *f);
  * plan_workspace_bytes + W * plan_scratch_bytes. */
 dim plan_workspace_bytes(const kfunction *plan);
 dim plan_scratch_bytes(const kmodule *m, const kfunction *plan);
+/* The same as numbers; false when one cannot be computed at these dims. */
+bool plan_memory_use(const kmodule *m, kfunction *plan, const int64_t *dims, kmemory_use *out);
 
 #endif

@@ -36,12 +36,11 @@ static void scan_block(scan *s, kblock *b)
         if (op->op == KOP_VIEW) s->range_of[op->results[0]->id] = s->range_of[op->mem[0].buf->id];
         uint32_t before = s->now;
         for (uint32_t i = 0; i < op->n_blocks; i++) scan_block(s, op->blocks[i]);
-        if (!op->n_blocks) continue;
-        /* A loop's body runs again: what it touches of older memory stays alive to its end. */
-        vec_foreach (live_range, r, &s->ranges) {
-            if (r->last > before) r->last = s->now;
-            if (r->first > before && (op->op == KOP_FOR || op->op == KOP_WHILE)) r->first = before;
-        }
+        if (op->op != KOP_FOR && op->op != KOP_WHILE) continue;
+        /* The body runs again, so what it touches of older memory stays alive to the end of the loop. What it makes
+         * itself is made anew each time. */
+        vec_foreach (live_range, r, &s->ranges)
+            if (r->first <= before && r->last > before) r->last = s->now;
     }
 }
 

@@ -10,7 +10,7 @@
 dim planned_bytes(dim_ctx *c, const kbuffer *t);
 
 /* A buffer lives from the first to the last op that touches it or a view of it; ops are numbered in program order,
- * nested blocks included, and what a loop touches lives as long as the loop. */
+ * nested blocks included. What is older than a loop and touched in it lives as long as the loop. */
 typedef struct {
     kop *alloc;
     dim bytes; /* planned_bytes */

@@ -12,10 +12,11 @@
 #include <stdlib.h>
 
 enum {
-    SAMPLES = 4,       /* values of the dims that are looked at */
-    PROOFS = 16,       /* gaps that are tried for one buffer */
-    BLOCK = 64,        /* ranges whose latest end is kept, to skip them */
-    MANY = 1 << 20,    /* pairs of buffers alive together for which one order must do */
+    SAMPLES = 4,    /* values of the dims that are looked at */
+    PROOFS = 16,    /* gaps that are tried for one buffer */
+    BLOCK = 64,     /* ranges whose latest end is kept, to skip them */
+    MANY = 1 << 20, /* pairs of buffers alive together for which one order must do */
+    MAXIMA = 1,     /* in an offset */
     ORDERS = 3
 };
 
@@ -25,6 +26,7 @@ typedef struct {
     /* As it is placed: */
     bool placed;
     dim offset, end;
+    uint32_t maxima; /* how many the offset has */
     int64_t at[SAMPLES];
 } buffer;
 
@@ -43,7 +45,8 @@ typedef struct {
     uint64_t pairs;   /* of buffers alive together */
     neighbour *near;
     uint32_t n_near;
-    dim above;      /* at least the end of all that was placed */
+    dim above; /* at least the end of all that was placed */
+    uint32_t above_maxima;
     ptrmap *proofs; /* (a, b) -> whether a <= b */
 } packing;
 
@@ -175,17 +178,21 @@ static bool try_place(packing *p, buffer *x, dim offset, const int64_t *at)
     return true;
 }
 
-static dim larger(packing *p, dim a, dim b)
-{
-    return is_le(p, a, b) ? b : is_le(p, b, a) ? a : dim_max(p->c, a, b);
-}
-
-/* Behind all neighbours: behind their maximum, or where that is no dim behind all that was placed at all. */
+/* Behind all neighbours: behind their maximum, or behind all that was placed at all, where that is no dim or would have
+ * too many maximums in one another for proofs about it. */
 static void place_behind(packing *p, buffer *x)
 {
     dim most = dim_const(p->c, 0);
-    for (uint32_t i = 0; i < p->n_near && most != DIM_BAD; i++)
-        most = larger(p, p->buffers[p->near[i].buffer].end, most);
+    x->maxima = 0;
+    for (uint32_t i = 0; i < p->n_near && most != DIM_BAD; i++) {
+        const buffer *y = &p->buffers[p->near[i].buffer];
+        if (is_le(p, y->end, most)) continue;
+        bool larger = is_le(p, most, y->end);
+        uint32_t maxima = larger ? y->maxima : x->maxima + y->maxima + 1;
+        most = larger ? y->end : maxima > MAXIMA ? DIM_BAD : dim_max(p->c, most, y->end);
+        x->maxima = maxima;
+    }
+    if (most == DIM_BAD) x->maxima = p->above_maxima;
     x->offset = most == DIM_BAD ? p->above : most;
     x->end = dim_add(p->c, x->offset, x->r->bytes);
     for (uint32_t k = 0; k < p->n_samples; k++)
@@ -200,20 +207,23 @@ static void place(packing *p, uint32_t i)
     qsort(p->near, p->n_near, sizeof *p->near, by_place);
     dim offset = dim_const(p->c, 0);
     int64_t at[SAMPLES] = {0};
+    uint32_t maxima = 0;
     bool done = false;
     for (uint32_t k = 0, tried = 0; k <= p->n_near && !done && tried < PROOFS; k++) {
         const buffer *next = k < p->n_near ? &p->buffers[p->near[k].buffer] : NULL;
         if (!next || (p->n_samples && at[0] + x->bytes[0] <= next->at[0])) {
             done = try_place(p, x, offset, at);
+            x->maxima = maxima;
             tried++;
         }
         if (!next || done || (p->n_samples && next->at[0] + next->bytes[0] <= at[0])) continue;
         offset = next->end;
+        maxima = next->maxima;
         for (uint32_t s = 0; s < p->n_samples; s++) at[s] = next->at[s] + next->bytes[s];
     }
     if (!done) place_behind(p, x);
     x->placed = true;
-    if (is_le(p, p->above, x->end)) p->above = x->end;
+    if (is_le(p, p->above, x->end)) p->above = x->end, p->above_maxima = x->maxima;
     else if (!is_le(p, x->end, p->above)) p->above = dim_add(p->c, p->above, x->r->bytes);
 }
 
@@ -264,6 +274,7 @@ static void place_all(packing *p, int order, turn *turns)
     }
     qsort(turns, p->n, sizeof *turns, by_weight);
     p->above = dim_const(p->c, 0);
+    p->above_maxima = 0;
     for (uint32_t i = 0; i < p->n; i++) place(p, turns[i].buffer);
 }
 
@@ -304,42 +315,79 @@ void plan_memory(kmodule *m)
     }
 }
 
-/* ---- sums ---- */
+/* ---- sizes ---- */
 
 typedef struct {
     dim_ctx *c;
-    kspace space;
-    dim end;
-} space_end;
+    arena *a;
+    most_bytes most;
+    ptrmap *seen; /* dims that were added */
+} maximum;
 
-static void add_ends(space_end *s, const kblock *b)
+static maximum maximum_new(const kfunction *f)
+{
+    return (maximum){.c = f->dims, .a = f->m->a, .seen = ptrmap_new(f->m->a)};
+}
+
+static void maximum_add(maximum *x, dim d)
+{
+    const void *key = (const void *)(uintptr_t)d;
+    if (ptrmap_has(x->seen, key) || dim_le(x->c, d, dim_const(x->c, 0))) return;
+    ptrmap_set(x->seen, key, x);
+    uint32_t kept = 0;
+    vec_foreach (dim, e, &x->most)
+        if (dim_le(x->c, d, *e)) return;
+    vec_foreach (dim, e, &x->most)
+        if (!dim_le(x->c, *e, d)) x->most.data[kept++] = *e;
+    x->most.len = kept;
+    vec_push(x->a, &x->most, d);
+}
+
+bool most_bytes_at(const dim_ctx *c, const most_bytes *b, const int64_t *dims, int64_t *bytes)
+{
+    *bytes = 0;
+    vec_foreach (const dim, d, b) {
+        int64_t n;
+        if (!dim_eval(c, *d, dims, &n)) return false;
+        if (n > *bytes) *bytes = n;
+    }
+    return true;
+}
+
+int64_t most_bytes_bound(const dim_ctx *c, const most_bytes *b)
+{
+    int64_t most = 0, lo, hi;
+    vec_foreach (const dim, d, b) {
+        dim_bounds(c, *d, &lo, &hi);
+        if (hi > most) most = hi;
+    }
+    return most;
+}
+
+static void add_ends(maximum *x, kspace space, const kblock *b)
 {
     kblock_foreach(op, b)
     {
-        if (op->op == KOP_ALLOC && op->results[0]->ty.buf.space == s->space) {
-            dim e = dim_add(s->c, op->at.offset, planned_bytes(s->c, &op->results[0]->ty.buf));
-            if (!dim_le(s->c, e, s->end)) s->end = dim_le(s->c, s->end, e) ? e : dim_max(s->c, s->end, e);
-        }
-        for (uint32_t i = 0; i < op->n_blocks; i++) add_ends(s, op->blocks[i]);
+        if (op->op == KOP_ALLOC && op->results[0]->ty.buf.space == space)
+            maximum_add(x, dim_add(x->c, op->at.offset, planned_bytes(x->c, &op->results[0]->ty.buf)));
+        for (uint32_t i = 0; i < op->n_blocks; i++) add_ends(x, space, op->blocks[i]);
     }
-}
-
-/* The end of the furthest buffer of a space: the provably largest, and where there is none the maximum at run time. */
-static dim space_bytes(const kfunction *f, kspace space)
-{
-    space_end s = {f->dims, space, dim_const(f->dims, 0)};
-    add_ends(&s, f->body);
-    return s.end;
 }
 
 dim kernel_scratch_bytes(const kfunction *f)
 {
-    return space_bytes(f, KSPACE_SCRATCH);
+    maximum x = maximum_new(f);
+    add_ends(&x, KSPACE_SCRATCH, f->body);
+    dim most = dim_const(f->dims, 0);
+    vec_foreach (dim, d, &x.most) most = d == x.most.data ? *d : dim_max(f->dims, most, *d);
+    return most;
 }
 
-dim plan_workspace_bytes(const kfunction *plan)
+most_bytes plan_workspace_bytes(const kfunction *plan)
 {
-    return space_bytes(plan, KSPACE_WORKSPACE);
+    maximum x = maximum_new(plan);
+    add_ends(&x, KSPACE_WORKSPACE, plan->body);
+    return x.most;
 }
 
 static void visit_launches(const kblock *b, void (*fn)(void *arg, const kop *op), void *arg)
@@ -358,9 +406,8 @@ void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop 
 
 typedef struct {
     const kmodule *m;
-    dim_ctx *c;
-    ptrmap *seen; /* the callee's name -> its last launch; layers launch the same kernels on the same dims */
-    dim most;
+    ptrmap *seen; /* the callee's name -> its last launch: layers launch the same kernels on the same dims */
+    maximum most;
 } scratch_need;
 
 static bool same_dims(const kop *a, const kop *b)
@@ -376,22 +423,21 @@ static void need_scratch(void *arg, const kop *op)
     if (before && same_dims(before, op)) return;
     ptrmap_set(s->seen, op->at.callee, (void *)op);
     const kfunction *callee = kmodule_find(s->m, op->at.callee);
-    dim bytes = kdim_translate(callee->dims, kernel_scratch_bytes(callee), s->c, op->launch_dims);
-    if (dim_le(s->c, bytes, s->most)) return;
-    s->most = dim_le(s->c, s->most, bytes) ? bytes : dim_max(s->c, s->most, bytes);
+    maximum_add(&s->most, kdim_translate(callee->dims, kernel_scratch_bytes(callee), s->most.c, op->launch_dims));
 }
 
-dim plan_scratch_bytes(const kmodule *m, const kfunction *plan)
+most_bytes plan_scratch_bytes(const kmodule *m, const kfunction *plan)
 {
-    scratch_need s = {m, plan->dims, ptrmap_new(m->a), dim_const(plan->dims, 0)};
+    scratch_need s = {m, ptrmap_new(m->a), maximum_new(plan)};
     plan_foreach_launch(plan, need_scratch, &s);
-    return s.most;
+    return s.most.most;
 }
 
 bool plan_memory_use(const kmodule *m, kfunction *plan, const int64_t *dims, kmemory_use *out)
 {
     live_ranges r = live_ranges_of(plan, KSPACE_WORKSPACE);
+    most_bytes workspace = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(m, plan);
     return live_ranges_most(&r, plan->dims, dims, m->a, &out->live) &&
-           dim_eval(plan->dims, plan_workspace_bytes(plan), dims, &out->workspace) &&
-           dim_eval(plan->dims, plan_scratch_bytes(m, plan), dims, &out->scratch);
+           most_bytes_at(plan->dims, &workspace, dims, &out->workspace) &&
+           most_bytes_at(plan->dims, &scratch, dims, &out->scratch);
 }

@@ -66,6 +66,12 @@ check "object file" 3 "tfxrun: error: ./x.o: invalid ELF header
 check "describe" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" toy.so --describe
 check "describe as JSON" 0 "$(cat "$root/tests/golden/runtime/describe.json")" toy.so --describe --json
 
+check "describe at dims" 0 "$(awk '{ print } /memory  at most/ { n++; print "          " (n == 1 ? "192 bytes of workspace, and 64 bytes for each worker beside the first" : "0 bytes of workspace") \
+        ", at " (n == 2 ? "S = 3, M = 32, P = 8" : "B = 2, S = 3") }' "$root/tests/golden/runtime/describe.txt")" toy.so --describe --dim B=2 --dim S=3
+check "describe at a dim out of bounds" 2 "tfxrun: error: --dim B: expected 1..4, got 5" toy.so --describe --dim B=5
+check "describe at no multiple" 2 "tfxrun: error: --dim M: expected a multiple of 8, got 9" toy.so --describe --dim M=9
+check "describe at no dim" 2 "tfxrun: error: the model has no dim 'Q'" toy.so --describe --dim Q=5
+
 check "entry" 2 "tfxrun: error: the model has no entry 'wimdow'
   hint: did you mean 'window'?" toy.so --entry wimdow
 check "entry unlike any" 2 "tfxrun: error: the model has no entry 'q'

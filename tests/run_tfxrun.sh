@@ -166,7 +166,7 @@ for pattern in '^bench: median [0-9.]+ ms, p90 [0-9.]+ ms, min [0-9.]+ ms   \(11
     grep -qE "$pattern" out || { echo "FAILED: no line like '$pattern' in:"; cat out; failures=$((failures + 1)); }
 done
 "$run" $e --bench --repeats 5 --profile --expect big.npy --json >out 2>err || { cat err; failures=$((failures + 1)); }
-for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"load_ns": [1-9]' '"first_ns": [1-9]' '"peak_bytes": [1-9]' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
+for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"load_ns": [1-9]' '"first_ns": [1-9]' '"peak_bytes": [1-9]' '"mapped_bytes": [1-9]' '"workspace_bytes": ' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no '$pattern' in the JSON"; failures=$((failures + 1)); }
 done

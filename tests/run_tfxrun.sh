@@ -160,7 +160,7 @@ check "other shape" 1 "tfxrun: error: output 'emb': its shape is [1, 2, 4], ids.
 # Timing: numbers vary, their places do not.
 "$run" $e --bench --warmup 2 --repeats 11 --profile >out 2>err || { cat err; failures=$((failures + 1)); }
 for pattern in '^bench: median [0-9.]+ ms, p90 [0-9.]+ ms, min [0-9.]+ ms   \(11 runs after 2, 1 thread\)$' \
-    '^start: load [0-9.]+ ms, first run [0-9.]+ ms, peak memory [0-9]+\.[0-9] MB$' \
+    '^start: load [0-9.]+ ms, first run [0-9.]+ ms, peak memory [0-9]+\.[0-9] MB \([0-9]+\.[0-9] MB of it the model.s files\)$' \
     ' 1 +4  toy_gather +toy.tfx:3:11  embeddings$' ' 1 +64  toy_twice +toy.tfx:4:10$' ' 100.0% +whole run$'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no line like '$pattern' in:"; cat out; failures=$((failures + 1)); }

@@ -5,6 +5,7 @@
 #include "codegen/header.h"
 #include "codegen/lower.h"
 #include "codegen/outfile.h"
+#include "codegen/plan_memory.h"
 #include "codegen/ptx.h"
 #include "codegen/tune.h"
 #include "frontend/blocks.h"
@@ -643,11 +644,12 @@ static bool write_costs(session *s, module *m, const kmodule *km)
     const function *entry;
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
-    const kfunction *plan = kmodule_find(km, entry->name);
-    if (!plan_cost(plan, dims, &s->on, s->a, &costs))
+    kmemory_use memory;
+    kfunction *plan = kmodule_find(km, entry->name);
+    if (!plan_cost(plan, dims, &s->on, s->a, &costs) || !plan_memory_use(km, plan, dims, &memory))
         return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);
-    costs_print_json(plan, dims, &s->on, &costs, &b);
+    costs_print_json(plan, dims, &s->on, &costs, &memory, &b);
     return write_text(s, s->o.output, &b);
 }
 

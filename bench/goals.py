@@ -13,7 +13,7 @@ import numpy as np
 
 import cache
 from engines import ENGINES, Unavailable
-from footprint import last_json, size, spawn
+from footprint import last_json, size, spawn, tfxc_footprint
 from measure import measure, pin, processor
 from models import MODELS, Missing, reference
 from report import print_shape
@@ -147,6 +147,21 @@ class Goals:
         self.row(f"{name}: peak memory while compiling", f"<= {most / MB:.0f} MB", f"{peak / MB:.0f} MB", peak <= most)
         self.row(f"{name}: artefact without weights", "<= 250 KB", f"{code / 1e3:.0f} KB", code <= 250e3)
 
+    def loading(self, name, tokens, most_steady=None):
+        model = MODELS[name]
+        shape = f"{name} 1 x {tokens}"
+        inputs = self.options.scratch / f"{name}.npz"
+        np.savez(inputs, **model.inputs(1, tokens))
+        try:
+            got = tfxc_footprint(ENGINES["tfxc"](self.options), model, 1, tokens, inputs, self.options.scratch)
+        except (Unavailable, Missing, Failed) as why:
+            return self.row(f"{shape}: loading", "measured", str(why), False)
+        if most_steady:
+            ratio = got["first_over_steady"]
+            self.row(f"{shape}: load and first run over a later one", f"<= {most_steady}", f"{ratio:.2f}", ratio <= most_steady)
+        beside = got["beside_bytes"]
+        self.row(f"{shape}: memory beside weights and workspace", "<= 3 MB", f"{beside / MB:.1f} MB", beside <= 3 * MB)
+
 
 def goals(options):
     """(records, whether everything could be measured; a goal that is not met is no failure of the benchmark)."""
@@ -166,6 +181,8 @@ def goals(options):
     g.random_shapes()
     g.compiling("minilm", 2)
     g.compiling("bert_base", 6)
+    g.loading("minilm", 128, most_steady=1.5)
+    g.loading("minilm", 16)
     wide = max(len(r["goal"]) for r in g.rows)
     print(f"\n{'goal':{wide}s}  {'wanted':>10s}  {'':8s} measured")
     for r in g.rows:

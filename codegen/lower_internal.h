@@ -37,6 +37,8 @@ typedef struct {
     value **places;   /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
     group **groups;   /* by value id of a member's result */
     kvalue **buffers; /* by value id: the plan's buffer of a stored value */
+    uint32_t *turn;      /* by value id: the place of its node in the function */
+    uint32_t *last_read; /* by value id of a base: the turn of the last kernel that reads it */
     VEC(struct stored_weight {
         const cexpr *e;
         kvalue *v;
@@ -79,6 +81,13 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* ---- in place (lower_in_place.c) ---- */
+/* Finds when every base is read for the last time. After groups_build. */
+void last_reads_build(lowering *lw);
+/* Gives results of g the buffers of operands that are not needed after it, where each element is read just where it
+ * is written. */
+void store_in_place(lowering *lw, const group *g);
+
 /* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
 bool contraction_has_halves(lowering *lw, const node *n);
 
@@ -88,6 +97,11 @@ typedef struct {
     kfunction *f;
     kbuilder b;
     VEC(kvalue *) args; /* the plan's buffers, one per parameter */
+    VEC(struct bound_buffer {
+        const kvalue *buf;
+        dim offset;
+        uint32_t param;
+    }) bound; /* by kernel_bind and kernel_bind_buffer */
     span at;            /* where the user's own file asks for it */
     const char *path;   /* the block instance */
 } kernel;

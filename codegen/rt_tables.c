@@ -334,7 +334,7 @@ static void count_launch(void *arg, const kop *op)
 /* ---- sizes of memory ---- */
 
 /* int64_t name(const int64_t *dims) */
-static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, dim bytes,
+static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, const most_bytes *bytes,
                                   const uint32_t *symbol_index)
 {
     emit_module *m = t->m;
@@ -342,19 +342,13 @@ static LLVMValueRef size_function(tables *t, const char *name, const kfunction *
     emitter e;
     emit_begin(&e, m, plan, fn);
     emit_load_dims(&e, LLVMGetParam(fn, 0), symbol_index);
-    LLVMValueRef v = cg_dim(&e, bytes);
+    LLVMValueRef most = cg_const_i64(m, 0);
     LLVMBasicBlockRef last = emit_new_block(&e, "last");
     emit_to(&e, last);
-    LLVMBuildRet(e.b, v);
+    vec_foreach (const dim, d, bytes) most = cg_max_i64(&e, most, cg_dim(&e, *d));
+    LLVMBuildRet(e.b, most);
     emit_finish(&e, last);
     return fn;
-}
-
-static int64_t upper_bound(const dim_ctx *c, dim d)
-{
-    int64_t lo, hi;
-    dim_bounds(c, d, &lo, &hi);
-    return hi;
 }
 
 /* ---- entries ---- */
@@ -404,13 +398,13 @@ static LLVMValueRef entry_row(tables *t, const codegen_entry *e)
     plan_layout layout = {offset, symbol_indices(t, plan), table};
     LLVMValueRef fn = emit_plan(m, plan, arena_printf(m->a, "plan.%s", e->name), &layout);
 
-    dim buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
+    most_bytes buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
     LLVMValueRef fields[] = {
         fn,
-        size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, buffers, layout.symbol_index),
-        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, scratch, layout.symbol_index),
-        i64(t, upper_bound(plan->dims, buffers)),
-        i64(t, upper_bound(plan->dims, scratch)),
+        size_function(t, arena_printf(m->a, "buffer_bytes.%s", e->name), plan, &buffers, layout.symbol_index),
+        size_function(t, arena_printf(m->a, "scratch_bytes.%s", e->name), plan, &scratch, layout.symbol_index),
+        i64(t, most_bytes_bound(plan->dims, &buffers)),
+        i64(t, most_bytes_bound(plan->dims, &scratch)),
         check_table(t, e),
         table,
         i32(t, e->n_checks),

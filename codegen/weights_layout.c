@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 20, HELD = 64 * PIECE };
 
 static weight_item *find(const weights_layout *w, const cexpr *constant)
 {
@@ -52,7 +52,7 @@ static bool stream_zeros(uint64_t n, weights_sink *sink, void *arg)
 static bool stream_item(const weight_item *i, uint8_t *piece, weights_sink *sink, void *arg, diags *d)
 {
     /* Whole bytes and a multiple of eight elements, whatever the dtype. */
-    uint64_t per_piece = (uint64_t)PIECE * 8 / dtype_bits(i->value->dt) / 8 * 8, n = cexpr_elements(i->value);
+    uint64_t per_piece = (uint64_t)PIECE * 8 / dtype_bits(i->value->dt) / 8 * 8, n = cexpr_elements(i->value), held = 0;
     for (uint64_t first = 0; first < n; first += per_piece) {
         uint64_t now = n - first < per_piece ? n - first : per_piece;
         const char *why = NULL;
@@ -61,7 +61,13 @@ static bool stream_item(const weight_item *i, uint8_t *piece, weights_sink *sink
             return false;
         }
         if (!sink(arg, piece, dtype_bytes(i->value->dt, now))) return false;
+        /* Pages of the weights file that were read count as memory of tfxc until they are given back. */
+        held += PIECE;
+        if (held < HELD) continue;
+        cexpr_done(i->value);
+        held = 0;
     }
+    cexpr_done(i->value);
     return true;
 }
 

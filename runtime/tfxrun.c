@@ -1,6 +1,7 @@
 /* tfxrun MODEL.so: describes a model, runs it on files or made-up inputs, compares, times and profiles. */
 #include "runtime/tfxrun.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
@@ -75,16 +76,19 @@ static int describe(const options *o)
         hint_source(o->model);
         return RUN_FILE;
     }
-    if (o->json) {
+    int64_t *dims;
+    int status = describe_dims(api, &o->dims, &dims);
+    if (!status && o->json) {
         json j = {.f = stdout};
         json_open(&j, NULL, '{');
-        describe_json(&j, api);
+        describe_json(&j, api, dims);
         end_json(&j, RUN_OK);
-    } else {
-        describe_text(stdout, api);
+    } else if (!status) {
+        describe_text(stdout, api, dims);
     }
+    free(dims);
     tfx_unload(library);
-    return RUN_OK;
+    return status;
 }
 
 static int open_and_run(const options *o)

@@ -118,8 +118,10 @@ void session_json_outputs(const session *s, json *j);
 /* ---- the rest of what it does ---- */
 
 /* tfxrun_describe.c */
-void describe_text(FILE *f, const tfx_api *api);
-void describe_json(json *j, const tfx_api *api);
+/* The dims of --dim, others at their most: an array to be freed, NULL where none is given. An exit status. */
+int describe_dims(const tfx_api *api, const named_list *given, int64_t **dims);
+void describe_text(FILE *f, const tfx_api *api, const int64_t *dims);
+void describe_json(json *j, const tfx_api *api, const int64_t *dims);
 
 /* tfxrun_compare.c: all --expect files; RUN_DIFFERS when a tensor is beyond the tolerance. `j` NULL: text on stdout. */
 int compare_outputs(const session *s, const options *o, json *j);

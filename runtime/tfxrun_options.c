@@ -137,7 +137,8 @@ static const struct {
     const char *flag, *value, *help;
     bool (*set)(const char *flag, const char *s, options *o);
 } flags[] = {
-    {"--describe", NULL, "print what the model looks like, and run nothing", set_describe},
+    {"--describe", NULL, "print what the model looks like, and run nothing; with --dim: the workspace there",
+     set_describe},
     {"--entry", "NAME", "which entry to run (default: the first)", set_entry},
     {"--input", "NAME=FILE",
      "an input from a .npy, or from a member of an .npz;\nFILE.npz alone: all inputs it has by name", set_input},

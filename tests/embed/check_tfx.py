@@ -161,7 +161,7 @@ class Running(Case):
             tfx.Model(MODELS / "digits_outside.so")
         self.assertIs(raised.exception.status, tfx.Status.WEIGHTS)
         none = MODELS / "none.tfxw"
-        message = f"weights '{none}': cannot be opened"
+        message = f"weights '{none}': no such file"
         self.refuses(tfx.Status.WEIGHTS, message, tfx.Model, MODELS / "digits_outside.so", none)
 
 

@@ -370,6 +370,32 @@ static void test_narrow_parameters_cost_no_kernel(void **state)
     release(&l);
 }
 
+/* Results take the buffers of operands that end there, and of no others: so many buffers remain. */
+static void test_results_in_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t buffers, in_place; /* parameters that kernels read and write */
+    } want[] = {{"residual", 2, 3},  {"still_read", 1, 0},  {"other_places", 4, 1},
+                {"softmaxes", 2, 2}, {"both_halves", 2, 3}, {"windows", 1, 0}};
+    lowered l = lower_program("in_place.tir", wide);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t buffers = 0, in_place = 0;
+        kblock_foreach(op, f->body)
+        {
+            buffers += op->op == KOP_ALLOC;
+            const kfunction *kernel = op->op == KOP_LAUNCH ? kmodule_find(l.km, op->at.callee) : NULL;
+            for (uint32_t k = 0; kernel && k < kernel->params.len; k++)
+                in_place += kernel->params.data[k].mode == KACCESS_INOUT;
+        }
+        if (buffers != want[i].buffers || in_place != want[i].in_place)
+            fail_msg("@%s has %u buffers, and %u are written in place", f->name, buffers, in_place);
+    }
+    release(&l);
+}
+
 static int is_program(const struct dirent *e)
 {
     size_t n = strlen(e->d_name);
@@ -381,7 +407,7 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 3, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 4, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
@@ -389,7 +415,8 @@ int main(void)
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
     tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 3, NULL, NULL);
+    tests[n + 3] = (struct CMUnitTest)cmocka_unit_test(test_results_in_place);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 4, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

@@ -174,7 +174,7 @@ static void external_weights(void **state)
     tfx_options o = init;
     expect_refused(&model, o, TFX_ERR_WEIGHTS, "weights_path is NULL: this model's weights are in a file of their own");
     o.weights_path = "/nonexistent/w";
-    expect_refused(&model, o, TFX_ERR_WEIGHTS, "weights '/nonexistent/w': cannot be opened");
+    expect_refused(&model, o, TFX_ERR_WEIGHTS, "weights '/nonexistent/w': no such file");
     o.weights_path = "/";
     expect_refused(&model, o, TFX_ERR_WEIGHTS, "weights '/': not a file");
     o.weights_path = path;
@@ -189,7 +189,7 @@ static void external_weights(void **state)
     w = good;
     w.version = 2;
     write_file(&w, table, 160, 0);
-    snprintf(text, sizeof text, "weights '%s': expected version 1, got 2", path);
+    snprintf(text, sizeof text, "weights '%s': expected version 1 with a header of 64 bytes, got version 2 with 64", path);
     expect_refused(&model, o, TFX_ERR_WEIGHTS, text);
     w = good;
     w.id[31] = 9;

@@ -28,7 +28,7 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shap
     int64_t rows = t->machine->l2_bytes / 2 / (r.depth * sum_bytes);
     r.chunk = (int)within(rows / r.rows, 1, 1024);
     /* Rows are read once per group; many groups are many tasks, which threads share out. */
-    r.group = (int)within(ceil_to(s->n / 8, MATMUL_WIDE), MATMUL_WIDE, 8 * MATMUL_WIDE);
+    r.group = 32;
     r.level = t->registers >= 32 ? 1 : 2;
     return r;
 }

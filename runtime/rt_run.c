@@ -153,7 +153,7 @@ tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, co
     const tfx_entry_info *e = &model->info.entries[entry];
     bind_arguments(h, e, args, h->workspace + d.copies);
     struct rt_call call = {
-        .launch = rt_launch_kernel,
+        .launch = rt_launch,
         .dims = h->dims,
         .inputs = h->data,
         .outputs = h->data + e->n_inputs,
@@ -164,7 +164,9 @@ tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, co
         .model = m,
         .entry = entry,
     };
+    if (h->pool) rt_pool_begin(h->pool);
     s = (tfx_status)model->entries[entry].plan(&call);
+    if (h->pool) rt_pool_end(h->pool);
     if (!s) write_back(h, e, args);
     return leave(h, s);
 }

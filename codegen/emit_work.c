@@ -1,0 +1,168 @@
+/* Work: about how many instructions a launch takes, which decides whether threads share it (rt_abi.h).
+ *
+ * The cost model (ir/kir/kcost.h) would know it exactly, but dims are known when the model runs. So the kernel is
+ * emitted once more without its tiles: scalars as they are, of loops the round in the middle times the number of
+ * rounds, of branches the one that is taken. What is read from memory is not known: such a loop counts once, of such
+ * branches the dearer one counts. */
+#include "codegen/emit_work.h"
+
+#include "codegen/emit_plan.h"
+
+#define DIVISION 10 /* instructions that a division or square root takes the time of */
+
+static bool known(const emitter *e, const kvalue *v)
+{
+    return !v || (v->kind == KV_TILE && v->ty.tile.rank == 0 && e->values[v->id].rows);
+}
+
+/* ---- single ops ---- */
+
+static int64_t vectors(const emitter *e, ktile t)
+{
+    int64_t rows = t.rank == 2 ? t.shape[0] : 1, cols = t.rank ? t.shape[t.rank - 1] : 1;
+    if (t.layout == KL_SCALARS) return rows * cols;
+    int64_t wide = dtype_bits(t.dt) > 32 ? dtype_bits(t.dt) / 32 : 1;
+    return rows * ((cols + e->lanes - 1) / e->lanes) * (t.rank ? wide : 1);
+}
+
+static int64_t access_work(const emitter *e, const kmem *at, ktile t)
+{
+    const kbuffer *b = &at->buf->ty.buf;
+    int64_t one;
+    uint32_t last = b->rank - 1u;
+    bool neighbours = b->dense || (dim_is_const(e->f->dims, b->strides[last], &one) && one == 1);
+    bool along = t.rank == 0 || t.shape[t.rank - 1] == 1 || (neighbours && at->axes[t.rank - 1] == last);
+    return along ? vectors(e, t) : ktile_elements(t);
+}
+
+static int64_t op_work(const emitter *e, const kop *op)
+{
+    switch (op->op) {
+    case KOP_LOAD: return access_work(e, &op->mem[0], op->results[0]->ty.tile);
+    case KOP_STORE: return access_work(e, &op->mem[0], op->operands[0]->ty.tile);
+    case KOP_CONTRACT: return vectors(e, op->results[0]->ty.tile) * op->operands[1]->ty.tile.shape[1];
+    case KOP_TRANSPOSE: return ktile_elements(op->results[0]->ty.tile);
+    case KOP_REDUCE: return vectors(e, op->operands[0]->ty.tile);
+    case KOP_DIV:
+    case KOP_MOD:
+    case KOP_SQRT:
+    case KOP_RSQRT: return DIVISION * vectors(e, op->results[0]->ty.tile);
+    case KOP_PREFETCH:
+    case KOP_CHECK: return 1;
+    case KOP_CAST: return vectors(e, op->results[0]->ty.tile);
+    default: return kop_row(op->op)->props & K_ELEMENTWISE ? vectors(e, op->results[0]->ty.tile) : 0;
+    }
+}
+
+/* ---- scalars ---- */
+
+static bool is_scalar_arithmetic(const kop *op)
+{
+    if (op->n_results != 1 || op->results[0]->kind != KV_TILE) return false;
+    const ktile *t = &op->results[0]->ty.tile;
+    if (t->rank || dtype_is_float(t->dt)) return false;
+    return op->op == KOP_DIM || op->op == KOP_CONST || op->op == KOP_CAST || kop_row(op->op)->props & K_ELEMENTWISE;
+}
+
+/* Of the lesser of two values, one of which comes from memory, the other one is the best guess: a bound. */
+static bool guess(emitter *e, const kop *op)
+{
+    if (op->op != KOP_MIN || op->results[0]->ty.tile.dt != DT_I64) return false;
+    for (int i = 0; i < 2; i++)
+        if (known(e, op->operands[i])) {
+            cg_set_affine(e, op->results[0], cg_i64(e, op->operands[i]), 0);
+            return true;
+        }
+    return false;
+}
+
+static void evaluate(emitter *e, kop *op)
+{
+    if (!is_scalar_arithmetic(op)) return;
+    for (uint32_t i = 0; i < op->n_operands; i++) {
+        const kvalue *v = op->operands[i];
+        if (known(e, v) && !dtype_is_float(v->ty.tile.dt)) continue;
+        guess(e, op);
+        return;
+    }
+    emit_cpu_table[op->op](e, op);
+}
+
+/* ---- blocks ---- */
+
+static LLVMValueRef block_work(emitter *e, const kblock *b);
+
+static LLVMValueRef loop_work(emitter *e, const kop *op)
+{
+    const kblock *body = op->blocks[0];
+    if (!known(e, op->lo.v) || !known(e, op->hi.v)) return block_work(e, body);
+    LLVMValueRef lo = cg_index(e, op->lo), length = LLVMBuildSub(e->b, cg_index(e, op->hi), lo, "");
+    LLVMValueRef zero = cg_const_i64(e->m, 0), step = cg_const_i64(e->m, op->at.step);
+    length = cg_max_i64(e, LLVMBuildAdd(e->b, length, cg_const_i64(e->m, op->at.step - 1), ""), zero);
+    LLVMValueRef rounds = LLVMBuildUDiv(e->b, length, step, "");
+    LLVMValueRef half = LLVMBuildUDiv(e->b, rounds, cg_const_i64(e->m, 2), "");
+    cg_set_affine(e, body->args[0], LLVMBuildAdd(e->b, lo, LLVMBuildMul(e->b, half, step, ""), ""), 0);
+    return LLVMBuildMul(e->b, rounds, block_work(e, body), "");
+}
+
+/* Results that are known in both blocks. */
+static void choose_results(emitter *e, const kop *op, LLVMValueRef cond)
+{
+    for (uint32_t i = 0; i < op->n_results; i++) {
+        const kvalue *r = op->results[i], *yes = block_yield(op->blocks[0])->operands[i],
+                     *no = block_yield(op->blocks[1])->operands[i];
+        if (r->ty.tile.rank || r->ty.tile.dt != DT_I64 || !known(e, yes) || !known(e, no)) continue;
+        cg_set_affine(e, r, LLVMBuildSelect(e->b, cond, cg_i64(e, yes), cg_i64(e, no), ""), 0);
+    }
+}
+
+static LLVMValueRef choice_work(emitter *e, const kop *op)
+{
+    const kvalue *on = op->operands[0];
+    bool decided = known(e, on);
+    LLVMValueRef work = NULL, chosen = decided ? cg_scalar(e, on) : NULL;
+    for (uint32_t i = op->n_blocks; i-- > 0;) { /* from the default on */
+        LLVMValueRef w = block_work(e, op->blocks[i]);
+        if (!work) {
+            work = w;
+        } else if (!decided) {
+            work = cg_max_i64(e, work, w);
+        } else {
+            LLVMValueRef taken = chosen;
+            if (op->op == KOP_SWITCH)
+                taken = LLVMBuildICmp(e->b, LLVMIntEQ, chosen, cg_const_i64(e->m, op->at.cases.v[i]), "");
+            work = LLVMBuildSelect(e->b, taken, w, work, "");
+        }
+    }
+    if (decided && op->op == KOP_IF) choose_results(e, op, chosen);
+    return work;
+}
+
+static LLVMValueRef block_work(emitter *e, const kblock *b)
+{
+    int64_t fixed = 0;
+    LLVMValueRef sum = cg_const_i64(e->m, 0);
+    kblock_foreach(op, b)
+    {
+        LLVMValueRef w = NULL;
+        if (op->op == KOP_FOR) w = loop_work(e, op);
+        else if (op->op == KOP_IF || op->op == KOP_SWITCH) w = choice_work(e, op);
+        else fixed += op_work(e, op), evaluate(e, op);
+        if (w) sum = LLVMBuildAdd(e->b, sum, w, "");
+    }
+    return LLVMBuildAdd(e->b, sum, cg_const_i64(e->m, fixed), "");
+}
+
+LLVMValueRef emit_work(emit_module *m, const kfunction *f)
+{
+    LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "work.%s", f->name), signature, LLVMExternalLinkage);
+    emitter e;
+    emit_begin(&e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(&e, "body");
+    emit_to(&e, body);
+    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
+    LLVMBuildRet(e.b, block_work(&e, f->body));
+    emit_finish(&e, body);
+    return fn;
+}

@@ -1,0 +1,319 @@
+/* The threads of a handle. They share out what the run's own thread has to do, and sleep between runs.
+ *
+ * Work is a number of units, published by one store to `left`. Whoever finds units left, the run's thread included,
+ * takes some by lowering `left`: many while there are many, single ones at the end, so that all finish together.
+ * `left` is all that is read before units are taken, and while somebody holds units the work cannot end; so a thread
+ * that comes late finds either work that is still going on, or nothing.
+ *
+ *   run's thread:  [publish, wake] take units ... wait until `done` counts the others' units
+ *   a worker:      sleep / spin until units are left;  take units ...;  add them to `done`
+ *
+ * A worker that finds nothing spins for SPIN_NS while a run is going on, then sleeps on its `state`; when the run ends
+ * it sleeps at once. Workers are woken as a tree: each wakes two more, as the run's thread does, so that this costs the
+ * run's thread two calls of the system at most.
+ *
+ * After a fork the child has the handle but not the threads. No unit of theirs is ever taken there, so the run's thread
+ * does all of them; it stops offering them to anybody as soon as it would have to wake somebody. */
+#define _GNU_SOURCE
+#include "runtime/rt_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#define SPIN_NS 50000
+#define STACK_BYTES (512 * 1024) /* kernels have at most 64 KiB of stack buffers, and call nothing deep */
+/* Work that is done alone before sleeping workers are woken for it: as long as it takes them to come. */
+#define WAKE_WORK 100000
+#define LINE 64 /* of a cache */
+
+enum { AWAKE, ASLEEP };           /* a worker's state */
+enum { IDLE, RUNNING, CLOSING }; /* the pool's phase */
+
+struct worker {
+    _Alignas(LINE) _Atomic uint32_t state;
+    uint32_t index;
+    struct rt_pool *pool;
+    pthread_t thread;
+    char name[16];
+};
+
+struct rt_pool {
+    uint32_t n;      /* workers; number 0 is the run's own thread */
+    uint32_t bytes;  /* of all this */
+    int64_t spin_ns; /* 0 where they outnumber the processors */
+    pid_t process;   /* that has the threads */
+    struct rt_parking parking;
+    /* The run's thread's own. */
+    uint32_t started; /* threads */
+    uint32_t useful;  /* workers that this run, before it begins the last one, had units for */
+    bool alone;       /* this process is another one */
+    int64_t owed;     /* work of this run that was done alone while the workers slept */
+    /* What is being done. */
+    tfx_task_fn *fn;
+    void *arg;
+    uint32_t units;
+    _Atomic uint32_t wanted; /* workers that can be of use */
+    /* What waiting workers look at. */
+    _Alignas(LINE) _Atomic uint32_t left;
+    _Atomic uint32_t phase;
+    /* What the run's thread waits for. */
+    _Alignas(LINE) _Atomic uint32_t done;
+    _Atomic uint32_t waiting; /* it sleeps */
+    struct worker workers[];  /* worker i + 1 */
+};
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* ---- waking ---- */
+
+static void wake(struct rt_pool *p, struct worker *w)
+{
+    uint32_t asleep = ASLEEP;
+    if (atomic_load(&w->state) == ASLEEP && atomic_compare_exchange_strong(&w->state, &asleep, AWAKE))
+        rt_unpark(&p->parking, &w->state);
+}
+
+/* The two workers below worker i in the tree, as far as they are wanted. */
+static void wake_children(struct rt_pool *p, uint32_t i)
+{
+    uint32_t wanted = atomic_load_explicit(&p->wanted, memory_order_relaxed);
+    for (uint32_t k = 2 * i + 1; k <= 2 * i + 2 && k < wanted; k++) wake(p, &p->workers[k - 1]);
+}
+
+/* ---- taking units ---- */
+
+static uint32_t take_units(struct rt_pool *p, uint32_t worker)
+{
+    uint32_t mine = 0, left = atomic_load_explicit(&p->left, memory_order_relaxed);
+    while (left) {
+        uint32_t n = left / (2 * p->n) + 1;
+        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - n, memory_order_acquire,
+                                                   memory_order_relaxed))
+            continue;
+        uint32_t first = p->units - left;
+        p->fn(p->arg, first, first + n, worker);
+        mine += n;
+        left = atomic_load_explicit(&p->left, memory_order_relaxed);
+    }
+    return mine;
+}
+
+/* ---- workers ---- */
+
+/* Until there are units, or the pool has nothing to wait for, or time is up. */
+static void spin_for_work(struct rt_pool *p)
+{
+    for (int64_t until = now() + p->spin_ns; now() < until;)
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(&p->left, memory_order_relaxed)) return;
+            if (atomic_load_explicit(&p->phase, memory_order_relaxed) != RUNNING) return;
+            relax();
+        }
+}
+
+/* True: there may be units. False: the pool closes. */
+static bool wait_for_work(struct rt_pool *p, struct worker *w)
+{
+    for (;;) {
+        spin_for_work(p);
+        if (atomic_load(&p->left)) return true;
+        if (atomic_load(&p->phase) == CLOSING) return false;
+        /* Whoever publishes units looks at the state afterwards; here it is the other way round. */
+        atomic_store(&w->state, ASLEEP);
+        uint32_t asleep = ASLEEP;
+        bool stay = !atomic_load(&p->left) && atomic_load(&p->phase) != CLOSING;
+        if (!stay && atomic_compare_exchange_strong(&w->state, &asleep, AWAKE)) continue;
+        while (atomic_load(&w->state) == ASLEEP) rt_park(&p->parking, &w->state, ASLEEP);
+        wake_children(p, w->index);
+    }
+}
+
+static void *run_worker(void *arg)
+{
+    struct worker *w = arg;
+    struct rt_pool *p = w->pool;
+#ifdef __linux__
+    prctl(PR_SET_NAME, w->name);
+#endif
+    while (wait_for_work(p, w)) {
+        wake_children(p, w->index);
+        uint32_t mine = take_units(p, w->index);
+        if (!mine) continue;
+        atomic_fetch_add(&p->done, mine);
+        if (atomic_load(&p->waiting)) rt_unpark(&p->parking, &p->done);
+    }
+    return NULL;
+}
+
+/* ---- the run's thread ---- */
+
+static bool is_alone(struct rt_pool *p)
+{
+    if (!p->alone && getpid() != p->process) p->alone = true;
+    return p->alone;
+}
+
+static void wait_for_others(struct rt_pool *p, uint32_t units)
+{
+    if (atomic_load_explicit(&p->done, memory_order_acquire) == units) return;
+    for (int64_t until = now() + p->spin_ns; now() < until;)
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(&p->done, memory_order_acquire) == units) return;
+            relax();
+        }
+    atomic_store(&p->waiting, 1);
+    for (uint32_t done; (done = atomic_load(&p->done)) != units;) rt_park(&p->parking, &p->done, done);
+    atomic_store_explicit(&p->waiting, 0, memory_order_relaxed);
+}
+
+void rt_pool_begin(struct rt_pool *p)
+{
+    p->owed = 0;
+    atomic_store_explicit(&p->phase, RUNNING, memory_order_relaxed);
+    if (p->useful && !is_alone(p)) {
+        atomic_store_explicit(&p->wanted, p->useful, memory_order_relaxed);
+        wake_children(p, 0);
+    }
+    p->useful = 0;
+}
+
+void rt_pool_end(struct rt_pool *p)
+{
+    atomic_store_explicit(&p->phase, IDLE, memory_order_relaxed);
+}
+
+void rt_pool_run(struct rt_pool *p, uint32_t units, int64_t work, tfx_task_fn *fn, void *arg)
+{
+    bool asleep = atomic_load_explicit(&p->workers[0].state, memory_order_relaxed) == ASLEEP;
+    if (asleep && !p->alone) p->owed += work < WAKE_WORK ? work : WAKE_WORK;
+    if (p->alone || (asleep && (p->owed < WAKE_WORK || is_alone(p)))) {
+        fn(arg, 0, units, 0);
+        return;
+    }
+    uint32_t wanted = units < p->n ? units : p->n;
+    if (p->useful < wanted) p->useful = wanted;
+    p->fn = fn;
+    p->arg = arg;
+    p->units = units;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->wanted, wanted, memory_order_relaxed);
+    atomic_store(&p->left, units);
+    wake_children(p, 0);
+    wait_for_others(p, units - take_units(p, 0));
+}
+
+/* ---- opening ---- */
+
+#ifdef __linux__
+uint32_t rt_pool_processors(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+/* Worker i on the i-th of the processors that the calling thread may use, counted round. */
+static int pin(pthread_attr_t *attr, uint32_t i)
+{
+    cpu_set_t all, one;
+    int error = pthread_getaffinity_np(pthread_self(), sizeof all, &all);
+    if (error) return error;
+    uint32_t nth = i % (uint32_t)CPU_COUNT(&all);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &all) || nth--) cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return pthread_attr_setaffinity_np(attr, sizeof one, &one);
+}
+#else
+uint32_t rt_pool_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static int pin(pthread_attr_t *attr, uint32_t i)
+{
+    (void)attr, (void)i;
+    return ENOTSUP;
+}
+#endif
+
+static int start_worker(struct rt_pool *p, uint32_t index, bool pinned, const char *name)
+{
+    struct worker *w = &p->workers[index - 1];
+    w->index = index;
+    w->pool = p;
+    struct rt_text text;
+    rt_text_start(&text, w->name, sizeof w->name);
+    rt_text_add(&text, "%.9s-%u", name, index);
+    pthread_attr_t attr;
+    int error = pthread_attr_init(&attr);
+    if (error) return error;
+    long least = sysconf(_SC_THREAD_STACK_MIN); /* with glibc, thread-local storage included */
+    error = pthread_attr_setstacksize(&attr, STACK_BYTES + (least > 0 ? (size_t)least : 0));
+    if (!error && pinned) error = pin(&attr, index);
+    if (!error) error = pthread_create(&w->thread, &attr, run_worker, w);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+tfx_status rt_pool_open(struct rt_handle *h, uint32_t workers, bool pinned)
+{
+    uint64_t bytes = sizeof(struct rt_pool) + (workers - 1) * sizeof(struct worker);
+    struct rt_pool *p = rt_pages_reserve(bytes);
+    if (!p || !rt_parking_init(&p->parking)) {
+        rt_pages_release(p, bytes);
+        return rt_fail(h, TFX_ERR_MEMORY, "the system gives no memory for %u threads", workers);
+    }
+    p->n = workers;
+    p->bytes = (uint32_t)bytes;
+    p->process = getpid();
+    p->spin_ns = workers > rt_pool_processors() ? 0 : SPIN_NS;
+    h->pool = p;
+    sigset_t all, before;
+    sigfillset(&all);
+    int error = pthread_sigmask(SIG_SETMASK, &all, &before); /* what threads inherit */
+    for (uint32_t i = 1; i < workers && !error; i++) {
+        error = start_worker(p, i, pinned, h->model->info.name);
+        if (!error) p->started = i;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!error) return TFX_OK;
+    return rt_fail(h, TFX_ERR_MEMORY, "the system gives only %u of %u threads (error %d)", p->started, workers - 1,
+                   error);
+}
+
+void rt_pool_close(struct rt_pool *p)
+{
+    if (!p) return;
+    if (!is_alone(p)) {
+        atomic_store(&p->phase, CLOSING);
+        for (uint32_t i = 0; i < p->started; i++) wake(p, &p->workers[i]);
+        for (uint32_t i = 0; i < p->started; i++) pthread_join(p->workers[i].thread, NULL);
+        rt_parking_free(&p->parking);
+    }
+    rt_pages_release(p, p->bytes);
+}

@@ -2,8 +2,8 @@
  *
  * The cost model (ir/kir/kcost.h) would know it exactly, but dims are known when the model runs. So the kernel is
  * emitted once more without its tiles: scalars as they are, of loops the round in the middle times the number of
- * rounds, of branches the one that is taken. What is read from memory is not known: such a loop counts once, of such
- * branches the dearer one counts. */
+ * rounds, of branches the one that is taken. What is read from memory is not known: a loop that ends by it is taken to
+ * run along a whole axis of what it indexes, and of such branches the dearer one counts. */
 #include "codegen/emit_work.h"
 
 #include "codegen/emit_plan.h"
@@ -92,16 +92,40 @@ static void evaluate(emitter *e, kop *op)
 
 static LLVMValueRef block_work(emitter *e, const kblock *b);
 
+/* The size of an axis that is indexed by v in the block; DIM_BAD: none. */
+static dim axis_along(const kblock *b, const kvalue *v)
+{
+    dim size = DIM_BAD;
+    kblock_foreach(op, b)
+    {
+        for (int m = 0; m < op->n_mem && size == DIM_BAD; m++)
+            for (int i = 0; i < op->mem[m].n_idx; i++)
+                if (op->mem[m].idx[i].v == v) size = op->mem[m].buf->ty.buf.shape[i];
+        for (uint32_t i = 0; i < op->n_blocks && size == DIM_BAD; i++) size = axis_along(op->blocks[i], v);
+        if (size != DIM_BAD) break;
+    }
+    return size;
+}
+
 static LLVMValueRef loop_work(emitter *e, const kop *op)
 {
     const kblock *body = op->blocks[0];
-    if (!known(e, op->lo.v) || !known(e, op->hi.v)) return block_work(e, body);
-    LLVMValueRef lo = cg_index(e, op->lo), length = LLVMBuildSub(e->b, cg_index(e, op->hi), lo, "");
-    LLVMValueRef zero = cg_const_i64(e->m, 0), step = cg_const_i64(e->m, op->at.step);
+    LLVMValueRef lo, length;
+    if (known(e, op->lo.v) && known(e, op->hi.v)) {
+        lo = cg_index(e, op->lo);
+        length = LLVMBuildSub(e->b, cg_index(e, op->hi), lo, "");
+    } else {
+        dim size = axis_along(body, body->args[0]);
+        lo = cg_const_i64(e->m, 0);
+        length = size == DIM_BAD ? cg_const_i64(e->m, op->at.step) : cg_dim(e, size);
+    }
+    LLVMValueRef zero = cg_const_i64(e->m, 0), one = cg_const_i64(e->m, 1), step = cg_const_i64(e->m, op->at.step);
     length = cg_max_i64(e, LLVMBuildAdd(e->b, length, cg_const_i64(e->m, op->at.step - 1), ""), zero);
     LLVMValueRef rounds = LLVMBuildUDiv(e->b, length, step, "");
-    LLVMValueRef half = LLVMBuildUDiv(e->b, rounds, cg_const_i64(e->m, 2), "");
-    cg_set_affine(e, body->args[0], LLVMBuildAdd(e->b, lo, LLVMBuildMul(e->b, half, step, ""), ""), 0);
+    /* Of two rounds the first: the last one is often not whole. */
+    LLVMValueRef before = LLVMBuildSub(e->b, cg_max_i64(e, rounds, one), one, "");
+    LLVMValueRef middle = LLVMBuildMul(e->b, LLVMBuildUDiv(e->b, before, cg_const_i64(e->m, 2), ""), step, "");
+    cg_set_affine(e, body->args[0], LLVMBuildAdd(e->b, lo, middle, ""), 0);
     return LLVMBuildMul(e->b, rounds, block_work(e, body), "");
 }
 

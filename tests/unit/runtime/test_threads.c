@@ -495,10 +495,12 @@ static workers wait_for_workers(int n)
 static void names_signals_and_ends(void **state)
 {
     (void)state;
-    sigset_t before, after;
-    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    sigset_t was, before, after;
+    sigemptyset(&before);
+    sigaddset(&before, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &before, &was);
     tfx_model *m = open_threads(4, true);
-    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    pthread_sigmask(SIG_SETMASK, &was, &after);
     for (int s = 1; s < 32; s++) assert_int_equal(sigismember(&before, s), sigismember(&after, s));
     workers w = wait_for_workers(3);
     for (int i = 0; i < w.n; i++) {

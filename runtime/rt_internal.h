@@ -169,8 +169,8 @@ uint32_t rt_pool_processors(void); /* that the calling thread may use */
 
 /* Work that is worth handing out: to a thread of the pool, and through a caller's parallel_for. About 2 and 10
  * microseconds: several times what handing out takes. */
-#define RT_POOL_GRAIN 8000
-#define RT_PARALLEL_FOR_GRAIN 40000
+#define RT_POOL_GRAIN 16000
+#define RT_PARALLEL_FOR_GRAIN 80000
 
 int32_t rt_launch(struct rt_call *call, struct rt_work *works, int64_t n);
 

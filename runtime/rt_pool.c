@@ -30,7 +30,7 @@
 #define SPIN_NS 50000
 #define STACK_BYTES (512 * 1024) /* kernels have at most 64 KiB of stack buffers, and call nothing deep */
 /* Work that is done alone before sleeping workers are woken for it: as long as it takes them to come. */
-#define WAKE_WORK 100000
+#define WAKE_WORK 200000
 #define LINE 64 /* of a cache */
 
 enum { AWAKE, ASLEEP };           /* a worker's state */

@@ -1,19 +1,20 @@
 /* The threads of a handle. They share out what the run's own thread has to do, and sleep between runs.
  *
- * Work is a number of units, published by one store to `left`. Whoever finds units left, the run's thread included,
- * takes some by lowering `left`: many while there are many, single ones at the end, so that all finish together.
- * `left` is all that is read before units are taken, and while somebody holds units the work cannot end; so a thread
+ * Work is a number of units. Each worker, the run's thread being number 0, is given an equal range of them, the same
+ * part of every work: so it finds in its caches what it wrote before. It takes units from the front of its range, in
+ * order; who has none left takes from the back of others' (affinity scheduling: Markatos and LeBlanc, 1994). A range is one
+ * word, and nothing else is read before units are taken. While somebody holds units the work cannot end; so a thread
  * that comes late finds either work that is still going on, or nothing.
  *
- *   run's thread:  [publish, wake] take units ... wait until `done` counts the others' units
- *   a worker:      sleep / spin until units are left;  take units ...;  add them to `done`
+ *   run's thread:  publish, wake;  take units ...;  wait until `done` counts all units
+ *   a worker:      spin, sleep until it has units;  take units ...
  *
  * A worker that finds nothing spins for SPIN_NS while a run is going on, then sleeps on its `state`; when the run ends
  * it sleeps at once. Workers are woken as a tree: each wakes two more, as the run's thread does, so that this costs the
  * run's thread two calls of the system at most.
  *
- * After a fork the child has the handle but not the threads. No unit of theirs is ever taken there, so the run's thread
- * does all of them; it stops offering them to anybody as soon as it would have to wake somebody. */
+ * After a fork the child has the handle but not the threads. No unit is taken by them there, so the run's thread does
+ * all; it stops offering them to anybody as soon as it would have to wake somebody. */
 #define _GNU_SOURCE
 #include "runtime/rt_internal.h"
 
@@ -37,7 +38,9 @@ enum { AWAKE, ASLEEP };           /* a worker's state */
 enum { IDLE, RUNNING, CLOSING }; /* the pool's phase */
 
 struct worker {
-    _Alignas(LINE) _Atomic uint32_t state;
+    _Alignas(LINE) _Atomic uint64_t range; /* units not taken: the first, and in the upper half the one behind the last;
+                                              0: none */
+    _Atomic uint32_t state;
     uint32_t index;
     struct rt_pool *pool;
     pthread_t thread;
@@ -58,15 +61,12 @@ struct rt_pool {
     /* What is being done. */
     tfx_task_fn *fn;
     void *arg;
-    uint32_t units;
     _Atomic uint32_t wanted; /* workers that can be of use */
-    /* What waiting workers look at. */
-    _Alignas(LINE) _Atomic uint32_t left;
     _Atomic uint32_t phase;
     /* What the run's thread waits for. */
     _Alignas(LINE) _Atomic uint32_t done;
     _Atomic uint32_t waiting; /* it sleeps */
-    struct worker workers[];  /* worker i + 1 */
+    struct worker workers[];
 };
 
 static int64_t now(void)
@@ -98,35 +98,63 @@ static void wake(struct rt_pool *p, struct worker *w)
 static void wake_children(struct rt_pool *p, uint32_t i)
 {
     uint32_t wanted = atomic_load_explicit(&p->wanted, memory_order_relaxed);
-    for (uint32_t k = 2 * i + 1; k <= 2 * i + 2 && k < wanted; k++) wake(p, &p->workers[k - 1]);
+    for (uint32_t k = 2 * i + 1; k <= 2 * i + 2 && k < wanted; k++) wake(p, &p->workers[k]);
 }
 
 /* ---- taking units ---- */
 
-static uint32_t take_units(struct rt_pool *p, uint32_t worker)
+static uint64_t range_of(uint64_t first, uint64_t end)
 {
-    uint32_t mine = 0, left = atomic_load_explicit(&p->left, memory_order_relaxed);
-    while (left) {
-        uint32_t n = left / (2 * p->n) + 1;
-        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - n, memory_order_acquire,
+    return first < end ? first | end << 32 : 0;
+}
+
+/* Does some of the units in `of`'s range: from its front an eighth if it is one's own, else half of it from its back.
+ * How many it were; 0: there were none. */
+static uint32_t take_some(struct rt_pool *p, struct worker *of, struct worker *w)
+{
+    uint64_t range = atomic_load_explicit(&of->range, memory_order_relaxed);
+    while (range) {
+        uint32_t first = (uint32_t)range, end = (uint32_t)(range >> 32), left = end - first;
+        uint32_t n = of == w ? left / 8 + 1 : (left + 1) / 2;
+        uint64_t rest = of == w ? range_of(first + n, end) : range_of(first, end - n);
+        if (!atomic_compare_exchange_weak_explicit(&of->range, &range, rest, memory_order_acquire,
                                                    memory_order_relaxed))
             continue;
-        uint32_t first = p->units - left;
-        p->fn(p->arg, first, first + n, worker);
-        mine += n;
-        left = atomic_load_explicit(&p->left, memory_order_relaxed);
+        if (of != w) first = end - n;
+        p->fn(p->arg, first, first + n, w->index);
+        return n;
     }
-    return mine;
+    return 0;
+}
+
+static void count_done(struct rt_pool *p, uint32_t n)
+{
+    if (!n) return;
+    atomic_fetch_add(&p->done, n);
+    if (atomic_load(&p->waiting)) rt_unpark(&p->parking, &p->done);
+}
+
+/* Until all are taken. What is done is counted before looking for more, which takes a moment. */
+static void take_units(struct rt_pool *p, struct worker *w)
+{
+    uint32_t mine = 0, wanted = atomic_load_explicit(&p->wanted, memory_order_relaxed);
+    for (uint32_t n; (n = take_some(p, w, w)) != 0;) mine += n;
+    count_done(p, mine);
+    for (uint32_t k = 1; k <= wanted;) {
+        uint32_t n = take_some(p, &p->workers[(w->index + k) % wanted], w);
+        count_done(p, n);
+        if (!n) k++;
+    }
 }
 
 /* ---- workers ---- */
 
 /* Until there are units, or the pool has nothing to wait for, or time is up. */
-static void spin_for_work(struct rt_pool *p)
+static void spin_for_work(struct rt_pool *p, struct worker *w)
 {
     for (int64_t until = now() + p->spin_ns; now() < until;)
         for (int i = 0; i < 32; i++) {
-            if (atomic_load_explicit(&p->left, memory_order_relaxed)) return;
+            if (atomic_load_explicit(&w->range, memory_order_relaxed)) return;
             if (atomic_load_explicit(&p->phase, memory_order_relaxed) != RUNNING) return;
             relax();
         }
@@ -135,18 +163,15 @@ static void spin_for_work(struct rt_pool *p)
 /* True: there may be units. False: the pool closes. */
 static bool wait_for_work(struct rt_pool *p, struct worker *w)
 {
-    for (;;) {
-        spin_for_work(p);
-        if (atomic_load(&p->left)) return true;
-        if (atomic_load(&p->phase) == CLOSING) return false;
-        /* Whoever publishes units looks at the state afterwards; here it is the other way round. */
-        atomic_store(&w->state, ASLEEP);
-        uint32_t asleep = ASLEEP;
-        bool stay = !atomic_load(&p->left) && atomic_load(&p->phase) != CLOSING;
-        if (!stay && atomic_compare_exchange_strong(&w->state, &asleep, AWAKE)) continue;
-        while (atomic_load(&w->state) == ASLEEP) rt_park(&p->parking, &w->state, ASLEEP);
-        wake_children(p, w->index);
-    }
+    spin_for_work(p, w);
+    if (atomic_load(&w->range)) return true;
+    /* Whoever publishes units looks at the state afterwards; here it is the other way round. */
+    atomic_store(&w->state, ASLEEP);
+    uint32_t asleep = ASLEEP;
+    bool stay = !atomic_load(&w->range) && atomic_load(&p->phase) != CLOSING;
+    if (!stay) atomic_compare_exchange_strong(&w->state, &asleep, AWAKE);
+    while (atomic_load(&w->state) == ASLEEP) rt_park(&p->parking, &w->state, ASLEEP);
+    return atomic_load(&p->phase) != CLOSING;
 }
 
 static void *run_worker(void *arg)
@@ -158,10 +183,7 @@ static void *run_worker(void *arg)
 #endif
     while (wait_for_work(p, w)) {
         wake_children(p, w->index);
-        uint32_t mine = take_units(p, w->index);
-        if (!mine) continue;
-        atomic_fetch_add(&p->done, mine);
-        if (atomic_load(&p->waiting)) rt_unpark(&p->parking, &p->done);
+        take_units(p, w);
     }
     return NULL;
 }
@@ -205,7 +227,7 @@ void rt_pool_end(struct rt_pool *p)
 
 void rt_pool_run(struct rt_pool *p, uint32_t units, int64_t work, tfx_task_fn *fn, void *arg)
 {
-    bool asleep = atomic_load_explicit(&p->workers[0].state, memory_order_relaxed) == ASLEEP;
+    bool asleep = atomic_load_explicit(&p->workers[1].state, memory_order_relaxed) == ASLEEP;
     if (asleep && !p->alone) p->owed += work < WAKE_WORK ? work : WAKE_WORK;
     if (p->alone || (asleep && (p->owed < WAKE_WORK || is_alone(p)))) {
         fn(arg, 0, units, 0);
@@ -215,12 +237,13 @@ void rt_pool_run(struct rt_pool *p, uint32_t units, int64_t work, tfx_task_fn *f
     if (p->useful < wanted) p->useful = wanted;
     p->fn = fn;
     p->arg = arg;
-    p->units = units;
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
     atomic_store_explicit(&p->wanted, wanted, memory_order_relaxed);
-    atomic_store(&p->left, units);
+    for (uint32_t i = wanted; i-- > 0;)
+        atomic_store(&p->workers[i].range, range_of((uint64_t)i * units / wanted, (i + (uint64_t)1) * units / wanted));
     wake_children(p, 0);
-    wait_for_others(p, units - take_units(p, 0));
+    take_units(p, &p->workers[0]);
+    wait_for_others(p, units);
 }
 
 /* ---- opening ---- */
@@ -263,7 +286,7 @@ static int pin(pthread_attr_t *attr, uint32_t i)
 
 static int start_worker(struct rt_pool *p, uint32_t index, bool pinned, const char *name)
 {
-    struct worker *w = &p->workers[index - 1];
+    struct worker *w = &p->workers[index];
     w->index = index;
     w->pool = p;
     struct rt_text text;
@@ -282,7 +305,7 @@ static int start_worker(struct rt_pool *p, uint32_t index, bool pinned, const ch
 
 tfx_status rt_pool_open(struct rt_handle *h, uint32_t workers, bool pinned)
 {
-    uint64_t bytes = sizeof(struct rt_pool) + (workers - 1) * sizeof(struct worker);
+    uint64_t bytes = sizeof(struct rt_pool) + workers * sizeof(struct worker);
     struct rt_pool *p = rt_pages_reserve(bytes);
     if (!p || !rt_parking_init(&p->parking)) {
         rt_pages_release(p, bytes);
@@ -311,8 +334,8 @@ void rt_pool_close(struct rt_pool *p)
     if (!p) return;
     if (!is_alone(p)) {
         atomic_store(&p->phase, CLOSING);
-        for (uint32_t i = 0; i < p->started; i++) wake(p, &p->workers[i]);
-        for (uint32_t i = 0; i < p->started; i++) pthread_join(p->workers[i].thread, NULL);
+        for (uint32_t i = 1; i <= p->started; i++) wake(p, &p->workers[i]);
+        for (uint32_t i = 1; i <= p->started; i++) pthread_join(p->workers[i].thread, NULL);
         rt_parking_free(&p->parking);
     }
     rt_pages_release(p, p->bytes);

@@ -11,12 +11,12 @@
 
 struct plan_state {
     const plan_layout *layout;
-    const bool *ends;               /* by launch: a region ends with it */
-    uint32_t n_launches;            /* emitted so far */
-    LLVMValueRef works, bufs, dims; /* arrays on the stack, as long as the longest region needs */
+    const bool *ends;                 /* by launch: a region ends with it */
+    uint32_t n_launches;              /* emitted so far */
+    LLVMValueRef works, bufs, dims;   /* arrays on the stack, as long as the longest region needs */
     uint32_t n_works, n_bufs, n_dims; /* how much of them this region has filled */
-    LLVMBasicBlockRef leave;        /* returns `status` */
-    LLVMValueRef status;     /* phi */
+    LLVMBasicBlockRef leave;          /* returns `status` */
+    LLVMValueRef status;              /* phi */
 };
 
 /* ---- how many tasks a kernel has ---- */
@@ -113,12 +113,12 @@ static void emit_launch_work(emitter *e, const kop *op)
     LLVMValueRef bufs = nth(e, m->ptr, s->bufs, s->n_bufs), dims = nth(e, m->i64, s->dims, s->n_dims);
     for (uint32_t i = 0; i < op->n_operands; i++)
         LLVMBuildStore(e->b, cg_buffer(e, op->operands[i]), nth(e, m->ptr, bufs, i));
-    for (uint32_t i = 0; i < n_dims; i++)
-        LLVMBuildStore(e->b, cg_dim(e, op->launch_dims[i]), nth(e, m->i64, dims, i));
+    for (uint32_t i = 0; i < n_dims; i++) LLVMBuildStore(e->b, cg_dim(e, op->launch_dims[i]), nth(e, m->i64, dims, i));
     LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
     LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
     LLVMValueRef work = cg_offset_const(e, s->works, (int64_t)(s->n_works * sizeof(struct rt_work)));
-    store_field(e, work, offsetof(struct rt_work, launch), LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, ""));
+    store_field(e, work, offsetof(struct rt_work, launch),
+                LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, ""));
     store_field(e, work, offsetof(struct rt_work, bufs), bufs);
     store_field(e, work, offsetof(struct rt_work, dims), dims);
     store_field(e, work, offsetof(struct rt_work, tasks),

@@ -51,8 +51,7 @@ static void run_units(const struct region *r, int64_t first, int64_t end, uint32
 static void run_alone(const struct region *r, int64_t n)
 {
     for (const struct rt_work *w = r->works; w < r->works + n; w++)
-        if (w->tasks > 0)
-            w->launch->kernel(w->bufs, w->dims, r->call->scratch, &r->h->faults[0], 0, w->tasks);
+        if (w->tasks > 0) w->launch->kernel(w->bufs, w->dims, r->call->scratch, &r->h->faults[0], 0, w->tasks);
 }
 
 static void run_pool_units(void *arg, int64_t begin, int64_t end, uint32_t worker)

@@ -2,9 +2,9 @@
  *
  * Work is a number of units. Each worker, the run's thread being number 0, is given an equal range of them, the same
  * part of every work: so it finds in its caches what it wrote before. It takes units from the front of its range, in
- * order; who has none left takes from the back of others' (affinity scheduling: Markatos and LeBlanc, 1994). A range is one
- * word, and nothing else is read before units are taken. While somebody holds units the work cannot end; so a thread
- * that comes late finds either work that is still going on, or nothing.
+ * order; who has none left takes from the back of others' (affinity scheduling: Markatos and LeBlanc, 1994). A range is
+ * one word, and nothing else is read before units are taken. While somebody holds units the work cannot end; so a
+ * thread that comes late finds either work that is still going on, or nothing.
  *
  *   run's thread:  publish, wake;  take units ...;  wait until `done` counts all units
  *   a worker:      spin, sleep until it has units;  take units ...
@@ -34,7 +34,7 @@
 #define WAKE_WORK 200000
 #define LINE 64 /* of a cache */
 
-enum { AWAKE, ASLEEP };           /* a worker's state */
+enum { AWAKE, ASLEEP };          /* a worker's state */
 enum { IDLE, RUNNING, CLOSING }; /* the pool's phase */
 
 struct worker {

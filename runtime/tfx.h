@@ -163,9 +163,9 @@ typedef void tfx_task_fn(void *arg, int64_t begin, int64_t end, uint32_t worker)
 
 /* A caller's way to work in parallel. Must call fn on ranges that together cover [0, n_tasks) exactly once, in any
  * order and on any threads, and return when all calls have returned. No two calls that overlap in time have the same
- * worker, and every worker is below tfx_options.max_workers. How the tasks are divided never changes a result. Work that
- * takes less than some 20 microseconds, or cannot be divided, is done without it. What it gets wrong (a worker too high, tasks left out) makes the run return
- * TFX_ERR_ARGUMENT. */
+ * worker, and every worker is below tfx_options.max_workers. How the tasks are divided never changes a result. Work
+ * that takes less than some 20 microseconds, or cannot be divided, is done without it. What it gets wrong (a worker too
+ * high, tasks left out) makes the run return TFX_ERR_ARGUMENT. */
 typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, void *arg);
 
 /* Flag of tfx_options and of workspace_size: accept tensors that are not compact. They are copied: the workspace has
@@ -173,9 +173,9 @@ typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, vo
  * share elements the values there are unspecified. */
 #define TFX_STRIDED 1u
 
-/* Flag of tfx_options: each of the handle's own threads stays on one processor. Thread i, counted from 1, takes the i-th
- * of those that the thread that opens may use (in a circle, from 0); the calling thread moves as before. workspace_size
- * ignores it. Only on Linux; elsewhere open then fails. */
+/* Flag of tfx_options: each of the handle's own threads stays on one processor. Thread i, counted from 1, takes the
+ * i-th of those that the thread that opens may use (in a circle, from 0); the calling thread moves as before.
+ * workspace_size ignores it. Only on Linux; elsewhere open then fails. */
 #define TFX_PINNED 2u
 
 #define TFX_ALL_PROCESSORS 0xffffffffu /* as tfx_options.threads: as many as the thread that opens may use */
@@ -188,8 +188,8 @@ typedef struct tfx_options {
     uint32_t max_workers; /* of parallel_for; 0 means 1; at most TFX_MAX_WORKERS. Not looked at where threads > 1 */
 
     /* So many threads work on a run: the calling one and threads - 1 of the handle's own, which open starts and close
-     * ends. 0 and 1: the calling thread alone. At most TFX_MAX_WORKERS; not together with parallel_for. The workspace is
-     * that for max_workers = threads.
+     * ends. 0 and 1: the calling thread alone. At most TFX_MAX_WORKERS; not together with parallel_for. The workspace
+     * is that for max_workers = threads.
      *
      * The threads help where there is work enough to share: the steps of a run that take less than a few microseconds
      * stay on the calling thread, and a run of which that is true of all wakes nobody. Inside a run a thread that waits

@@ -85,7 +85,7 @@ typedef struct {
     int fill; /* of the workspace */
     uint32_t workers;
     tfx_parallel_for_fn *parallel_for; /* NULL: with several workers, the model's own threads */
-    bool strided; /* tensors with an unused element after each row's element */
+    bool strided;                      /* tensors with an unused element after each row's element */
 } variant;
 
 static guard *add_guard(scene *c, const char *name, size_t bytes, size_t align, guard_placement where)

@@ -1,7 +1,7 @@
 /* embed_threads MODEL.so [options of tfxrun that say what its inputs are]
  *
- * Several threads, each with a handle of its own, run one model at once, every second handle on threads of its own; every
- * result is the same bits as that of a run alone. */
+ * Several threads, each with a handle of its own, run one model at once, every second handle on threads of its own;
+ * every result is the same bits as that of a run alone. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

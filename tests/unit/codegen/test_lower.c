@@ -2,8 +2,8 @@
  * kernel interpreter on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with
  * the tensor interpreter. The kernel interpreter also reports what hardware would not: accesses out of bounds, races
  * between tasks, reads of unwritten memory. The program's shared object must then give the kernel interpreter's results
- * bit for bit, also where threads share out every task, and its guess of how much work a launch is must be near the cost
- * model's count. */
+ * bit for bit, also where threads share out every task, and its guess of how much work a launch is must be near the
+ * cost model's count. */
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
@@ -37,7 +37,7 @@ typedef struct {
     tfx_model *model;
     tfx_model *shared; /* the same on threads, which share whatever has two tasks */
     int lanes;         /* f32 in a vector of the compiled code */
-    bool exact; /* compiled code has the fused multiply-add that the kernels ask for */
+    bool exact;        /* compiled code has the fused multiply-add that the kernels ask for */
 } lowered;
 
 static void show(lowered *l)

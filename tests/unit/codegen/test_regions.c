@@ -51,11 +51,11 @@ static void buffers_by_name(void **state)
 {
     (void)state;
     expect(SCALE("x", "y"), 16, "|");
-    expect(SCALE("x", "y") SCALE("x", "z"), 16, "-|");              /* both read x */
-    expect(SCALE("x", "y") SCALE("y", "z"), 16, "||");              /* y is read after it was written */
-    expect(SCALE("x", "y") SCALE("x", "y"), 16, "||");              /* written twice */
+    expect(SCALE("x", "y") SCALE("x", "z"), 16, "-|");                    /* both read x */
+    expect(SCALE("x", "y") SCALE("y", "z"), 16, "||");                    /* y is read after it was written */
+    expect(SCALE("x", "y") SCALE("x", "y"), 16, "||");                    /* written twice */
     expect(SCALE("x", "y") SCALE_M("m", "u") SCALE("y", "z"), 16, "-||"); /* the third needs the first */
-    expect(SCALE("y", "z") SCALE("x", "y"), 16, "||");              /* y is written after it was read */
+    expect(SCALE("y", "z") SCALE("x", "y"), 16, "||");                    /* y is written after it was read */
     expect(SCALE("x", "y") SCALE("x", "z") SCALE_M("m", "u"), 16, "--|");
     expect(SCALE("x", "y") SCALE("x", "z") SCALE_M("m", "u"), 2, "-||"); /* no longer than asked for */
 }
@@ -64,7 +64,8 @@ static void buffers_by_name(void **state)
 static void expect_places(const char *first, const char *second, const char *ends)
 {
     char body[512];
-    snprintf(body, sizeof body, "  %%h = alloc {offset = %s} : f32 workspace[N]\n%s"
+    snprintf(body, sizeof body,
+             "  %%h = alloc {offset = %s} : f32 workspace[N]\n%s"
              "  %%g = alloc {offset = %s} : f32 workspace[M]\n%s",
              first, SCALE("x", "h"), second, SCALE_M("m", "g"));
     expect(body, 16, ends);
@@ -85,10 +86,13 @@ static void buffers_by_place(void **state)
 static void views_are_their_buffer(void **state)
 {
     (void)state;
-    expect("  %h = alloc {offset = 0} : f32 workspace[N]\n" SCALE("x", "h")
-           "  %v = view %h[0] : f32 workspace[1, N]\n  %w = view %v[0, 0] : f32 workspace[N]\n" SCALE("w", "y"),
-           16, "||");
-    expect("  %v = view %x[0] : f32 global[1, N]\n  %w = view %v[0, 0] : f32 global[N]\n" SCALE("w", "y") SCALE("x", "z"),
+    expect(
+        "  %h = alloc {offset = 0} : f32 workspace[N]\n" SCALE(
+            "x", "h") "  %v = view %h[0] : f32 workspace[1, N]\n  %w = view %v[0, 0] : f32 workspace[N]\n" SCALE("w",
+                                                                                                                 "y"),
+        16, "||");
+    expect("  %v = view %x[0] : f32 global[1, N]\n  %w = view %v[0, 0] : f32 global[N]\n" SCALE("w", "y")
+               SCALE("x", "z"),
            16, "-|");
 }
 
@@ -104,15 +108,15 @@ static void one_that_checks(void **state)
 static void blocks_end_regions(void **state)
 {
     (void)state;
-    expect("  %c = const true : bool\n" SCALE("x", "y") "  if %c {\n  " SCALE("x", "z") "  } else {\n  " SCALE_M("m", "u")
-           "  }\n" SCALE("x", "y") SCALE_M("m", "u"),
+    expect("  %c = const true : bool\n" SCALE("x", "y") "  if %c {\n  " SCALE("x", "z") "  } else {\n  " SCALE_M(
+               "m", "u") "  }\n" SCALE("x", "y") SCALE_M("m", "u"),
            16, "|||-|");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buffers_by_name),      cmocka_unit_test(buffers_by_place),
+        cmocka_unit_test(buffers_by_name),        cmocka_unit_test(buffers_by_place),
         cmocka_unit_test(views_are_their_buffer), cmocka_unit_test(one_that_checks),
         cmocka_unit_test(blocks_end_regions),
     };

@@ -18,12 +18,12 @@
 
 /* ---- a model with regions ----
  *
- * Entry ident: b[i] = x[i] * y[n - 1 - i] with x = a + 1 and y = 2 a, repeated with b for a. x and y are one region; what
- * needs them reads what other tasks wrote. */
+ * Entry ident: b[i] = x[i] * y[n - 1 - i] with x = a + 1 and y = 2 a, repeated with b for a. x and y are one region;
+ * what needs them reads what other tasks wrote. */
 
 enum { ROUNDS = 5 };
 
-static _Atomic int64_t calls; /* of kernels */
+static _Atomic int64_t calls;  /* of kernels */
 static _Atomic int64_t widest; /* the most tasks of a call */
 static int64_t work_of_task;   /* what the launches say */
 

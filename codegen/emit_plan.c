@@ -27,22 +27,28 @@ static const kop *parallel_loop(const kfunction *f)
     return NULL;
 }
 
-LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+LLVMBasicBlockRef emit_dims_function(emitter *e, emit_module *m, const kfunction *f, const char *name)
 {
     LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "tasks.%s", f->name), signature, LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "%s.%s", name, f->name), signature, LLVMExternalLinkage);
+    emit_begin(e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(e, "body");
+    emit_to(e, body);
+    emit_load_dims(e, LLVMGetParam(fn, 0), NULL);
+    return body;
+}
+
+LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+{
     emitter e;
-    emit_begin(&e, m, f, fn);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    emit_to(&e, body);
-    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
+    LLVMBasicBlockRef body = emit_dims_function(&e, m, f, "tasks");
     const kop *loop = parallel_loop(f);
     assert(loop && "a CPU kernel has one parallel loop");
     for (kop *op = f->body->first; op != loop; op = op->next)
         if (kop_row(op->op)->props & K_PURE) emit_cpu_table[op->op](&e, op);
     LLVMBuildRet(e.b, cg_max_i64(&e, cg_index(&e, loop->hi), cg_const_i64(m, 0)));
     emit_finish(&e, body);
-    return fn;
+    return e.fn;
 }
 
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index)

@@ -10,10 +10,10 @@
 
 #define DIVISION 10 /* instructions that a division or square root takes the time of */
 
-static bool known(const emitter *e, const kvalue *v)
-{
-    return !v || (v->kind == KV_TILE && v->ty.tile.rank == 0 && e->values[v->id].rows);
-}
+typedef struct {
+    emitter e;
+    bool *tried; /* by value id: evaluating it was tried */
+} work;
 
 /* ---- single ops ---- */
 
@@ -56,41 +56,50 @@ static int64_t op_work(const emitter *e, const kop *op)
 
 /* ---- scalars ---- */
 
-static bool is_scalar_arithmetic(const kop *op)
+static bool is_integer(const kvalue *v)
 {
-    if (op->n_results != 1 || op->results[0]->kind != KV_TILE) return false;
-    const ktile *t = &op->results[0]->ty.tile;
-    if (t->rank || dtype_is_float(t->dt)) return false;
+    return v->kind == KV_TILE && v->ty.tile.rank == 0 && !dtype_is_float(v->ty.tile.dt);
+}
+
+static bool is_arithmetic(const kop *op)
+{
     return op->op == KOP_DIM || op->op == KOP_CONST || op->op == KOP_CAST || kop_row(op->op)->props & K_ELEMENTWISE;
 }
 
-/* Of the lesser of two values, one of which comes from memory, the other one is the best guess: a bound. */
-static bool guess(emitter *e, const kop *op)
+static bool known(work *w, const kvalue *v);
+
+/* Emits the op that defines v. Of the lesser of two values, one of which comes from memory, the other one is the best
+ * guess: a bound. */
+static void evaluate(work *w, const kvalue *v)
 {
-    if (op->op != KOP_MIN || op->results[0]->ty.tile.dt != DT_I64) return false;
-    for (int i = 0; i < 2; i++)
-        if (known(e, op->operands[i])) {
-            cg_set_affine(e, op->results[0], cg_i64(e, op->operands[i]), 0);
-            return true;
-        }
-    return false;
+    emitter *e = &w->e;
+    kop *op = v->def;
+    bool all = true;
+    for (uint32_t i = 0; i < op->n_operands; i++) all = known(w, op->operands[i]) && all;
+    if (all) {
+        emit_cpu_table[op->op](e, op);
+    } else if (op->op == KOP_MIN && v->ty.tile.dt == DT_I64) {
+        for (int i = 0; i < 2; i++)
+            if (known(w, op->operands[i])) cg_set_affine(e, v, cg_i64(e, op->operands[i]), 0);
+    }
 }
 
-static void evaluate(emitter *e, kop *op)
+/* Whether there is a value for v (NULL: none is needed). Scalars are emitted where they are first asked for: few decide
+ * anything, and there are no branches that they could be on the wrong side of. */
+static bool known(work *w, const kvalue *v)
 {
-    if (!is_scalar_arithmetic(op)) return;
-    for (uint32_t i = 0; i < op->n_operands; i++) {
-        const kvalue *v = op->operands[i];
-        if (known(e, v) && !dtype_is_float(v->ty.tile.dt)) continue;
-        guess(e, op);
-        return;
+    if (!v) return true;
+    if (!is_integer(v)) return false;
+    if (!w->tried[v->id] && v->def && is_arithmetic(v->def)) {
+        w->tried[v->id] = true;
+        evaluate(w, v);
     }
-    emit_cpu_table[op->op](e, op);
+    return w->e.values[v->id].rows != 0;
 }
 
 /* ---- blocks ---- */
 
-static LLVMValueRef block_work(emitter *e, const kblock *b);
+static LLVMValueRef block_work(work *w, const kblock *b);
 
 /* The size of an axis that is indexed by v in the block; DIM_BAD: none. */
 static dim axis_along(const kblock *b, const kvalue *v)
@@ -107,11 +116,12 @@ static dim axis_along(const kblock *b, const kvalue *v)
     return size;
 }
 
-static LLVMValueRef loop_work(emitter *e, const kop *op)
+static LLVMValueRef loop_work(work *w, const kop *op)
 {
+    emitter *e = &w->e;
     const kblock *body = op->blocks[0];
     LLVMValueRef lo, length;
-    if (known(e, op->lo.v) && known(e, op->hi.v)) {
+    if (known(w, op->lo.v) && known(w, op->hi.v)) {
         lo = cg_index(e, op->lo);
         length = LLVMBuildSub(e->b, cg_index(e, op->hi), lo, "");
     } else {
@@ -126,67 +136,65 @@ static LLVMValueRef loop_work(emitter *e, const kop *op)
     LLVMValueRef before = LLVMBuildSub(e->b, cg_max_i64(e, rounds, one), one, "");
     LLVMValueRef middle = LLVMBuildMul(e->b, LLVMBuildUDiv(e->b, before, cg_const_i64(e->m, 2), ""), step, "");
     cg_set_affine(e, body->args[0], LLVMBuildAdd(e->b, lo, middle, ""), 0);
-    return LLVMBuildMul(e->b, rounds, block_work(e, body), "");
+    return LLVMBuildMul(e->b, rounds, block_work(w, body), "");
 }
 
 /* Results that are known in both blocks. */
-static void choose_results(emitter *e, const kop *op, LLVMValueRef cond)
+static void choose_results(work *w, const kop *op, LLVMValueRef cond)
 {
+    emitter *e = &w->e;
     for (uint32_t i = 0; i < op->n_results; i++) {
         const kvalue *r = op->results[i], *yes = block_yield(op->blocks[0])->operands[i],
                      *no = block_yield(op->blocks[1])->operands[i];
-        if (r->ty.tile.rank || r->ty.tile.dt != DT_I64 || !known(e, yes) || !known(e, no)) continue;
+        if (r->ty.tile.rank || r->ty.tile.dt != DT_I64 || !known(w, yes) || !known(w, no)) continue;
         cg_set_affine(e, r, LLVMBuildSelect(e->b, cond, cg_i64(e, yes), cg_i64(e, no), ""), 0);
     }
 }
 
-static LLVMValueRef choice_work(emitter *e, const kop *op)
+static LLVMValueRef choice_work(work *w, const kop *op)
 {
+    emitter *e = &w->e;
     const kvalue *on = op->operands[0];
-    bool decided = known(e, on);
-    LLVMValueRef work = NULL, chosen = decided ? cg_scalar(e, on) : NULL;
+    bool decided = known(w, on);
+    LLVMValueRef all = NULL, chosen = decided ? cg_scalar(e, on) : NULL;
     for (uint32_t i = op->n_blocks; i-- > 0;) { /* from the default on */
-        LLVMValueRef w = block_work(e, op->blocks[i]);
-        if (!work) {
-            work = w;
+        LLVMValueRef one = block_work(w, op->blocks[i]);
+        if (!all) {
+            all = one;
         } else if (!decided) {
-            work = cg_max_i64(e, work, w);
+            all = cg_max_i64(e, all, one);
         } else {
             LLVMValueRef taken = chosen;
             if (op->op == KOP_SWITCH)
                 taken = LLVMBuildICmp(e->b, LLVMIntEQ, chosen, cg_const_i64(e->m, op->at.cases.v[i]), "");
-            work = LLVMBuildSelect(e->b, taken, w, work, "");
+            all = LLVMBuildSelect(e->b, taken, one, all, "");
         }
     }
-    if (decided && op->op == KOP_IF) choose_results(e, op, chosen);
-    return work;
+    if (decided && op->op == KOP_IF) choose_results(w, op, chosen);
+    return all;
 }
 
-static LLVMValueRef block_work(emitter *e, const kblock *b)
+static LLVMValueRef block_work(work *w, const kblock *b)
 {
+    emitter *e = &w->e;
     int64_t fixed = 0;
     LLVMValueRef sum = cg_const_i64(e->m, 0);
     kblock_foreach(op, b)
     {
-        LLVMValueRef w = NULL;
-        if (op->op == KOP_FOR) w = loop_work(e, op);
-        else if (op->op == KOP_IF || op->op == KOP_SWITCH) w = choice_work(e, op);
-        else fixed += op_work(e, op), evaluate(e, op);
-        if (w) sum = LLVMBuildAdd(e->b, sum, w, "");
+        LLVMValueRef nested = NULL;
+        if (op->op == KOP_FOR) nested = loop_work(w, op);
+        else if (op->op == KOP_IF || op->op == KOP_SWITCH) nested = choice_work(w, op);
+        else fixed += op_work(e, op);
+        if (nested) sum = LLVMBuildAdd(e->b, sum, nested, "");
     }
     return LLVMBuildAdd(e->b, sum, cg_const_i64(e->m, fixed), "");
 }
 
 LLVMValueRef emit_work(emit_module *m, const kfunction *f)
 {
-    LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "work.%s", f->name), signature, LLVMExternalLinkage);
-    emitter e;
-    emit_begin(&e, m, f, fn);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    emit_to(&e, body);
-    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
-    LLVMBuildRet(e.b, block_work(&e, f->body));
-    emit_finish(&e, body);
-    return fn;
+    work w = {.tried = ARENA_ARRAY(m->a, bool, f->n_values)};
+    LLVMBasicBlockRef body = emit_dims_function(&w.e, m, f, "work");
+    LLVMBuildRet(w.e.b, block_work(&w, f->body));
+    emit_finish(&w.e, body);
+    return w.e.fn;
 }

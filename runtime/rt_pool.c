@@ -303,6 +303,14 @@ static int start_worker(struct rt_pool *p, uint32_t index, bool pinned, const ch
     return error;
 }
 
+/* All but those that a thread's own mistake raises: blocked, they would pass by a program's crash handler. */
+static void block_signals(sigset_t *set)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(set, own[i]);
+}
+
 tfx_status rt_pool_open(struct rt_handle *h, uint32_t workers, bool pinned)
 {
     uint64_t bytes = sizeof(struct rt_pool) + workers * sizeof(struct worker);
@@ -316,9 +324,9 @@ tfx_status rt_pool_open(struct rt_handle *h, uint32_t workers, bool pinned)
     p->process = getpid();
     p->spin_ns = workers > rt_pool_processors() ? 0 : SPIN_NS;
     h->pool = p;
-    sigset_t all, before;
-    sigfillset(&all);
-    int error = pthread_sigmask(SIG_SETMASK, &all, &before); /* what threads inherit */
+    sigset_t blocked, before;
+    block_signals(&blocked);
+    int error = pthread_sigmask(SIG_SETMASK, &blocked, &before); /* what threads inherit */
     for (uint32_t i = 1; i < workers && !error; i++) {
         error = start_worker(p, i, pinned, h->model->info.name);
         if (!error) p->started = i;

@@ -194,7 +194,8 @@ typedef struct tfx_options {
      * The threads help where there is work enough to share: the steps of a run that take less than a few microseconds
      * stay on the calling thread, and a run of which that is true of all wakes nobody. Inside a run a thread that waits
      * spins for at most 50 microseconds (where there are processors for all), then sleeps; between runs all of them
-     * sleep. They block all signals. After fork the child's handle works, on the calling thread alone. */
+     * sleep. They block all signals but faults of their own. After fork the child's handle works, on the calling thread
+     * alone. */
     uint32_t threads;
 
     /* The program's own threads share the work of a run. NULL: they do not. */
@@ -269,8 +270,8 @@ struct tfx_api {
     tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape);
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
-     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. A multiple
-     * of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
+     * (info()->n_dims of them), max_workers (or threads) and flags as at open; `dims` NULL: the most over all dims. A
+     * multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle. */
     int64_t (*workspace_size)(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 
     /* The message of the last call on m that failed; "" before the first. Owned by m, valid until its next call. */

@@ -1,18 +1,22 @@
 /* Plans as LLVM functions: rt_plan_fn. A plan loads its dims and base addresses from struct rt_call, computes buffer
- * addresses and dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
+ * addresses and dims, and calls rt_call.launch for each region of launches in turn; a status that is not 0 is returned
+ * at once. */
 #include "codegen/emit_plan.h"
 
 #include "codegen/plan_memory.h"
+#include "codegen/plan_regions.h"
 
 #include <assert.h>
 #include <stddef.h>
 
 struct plan_state {
     const plan_layout *layout;
-    uint32_t n_launches;     /* emitted so far */
-    LLVMValueRef bufs, dims; /* arrays on the stack, as long as the longest launch needs */
-    LLVMBasicBlockRef leave; /* returns `status` */
-    LLVMValueRef status;     /* phi */
+    const bool *ends;                 /* by launch: a region ends with it */
+    uint32_t n_launches;              /* emitted so far */
+    LLVMValueRef works, bufs, dims;   /* arrays on the stack, as long as the longest region needs */
+    uint32_t n_works, n_bufs, n_dims; /* how much of them this region has filled */
+    LLVMBasicBlockRef leave;          /* returns `status` */
+    LLVMValueRef status;              /* phi */
 };
 
 /* ---- how many tasks a kernel has ---- */
@@ -23,22 +27,28 @@ static const kop *parallel_loop(const kfunction *f)
     return NULL;
 }
 
-LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+LLVMBasicBlockRef emit_dims_function(emitter *e, emit_module *m, const kfunction *f, const char *name)
 {
     LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
-    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "tasks.%s", f->name), signature, LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, arena_printf(m->a, "%s.%s", name, f->name), signature, LLVMExternalLinkage);
+    emit_begin(e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(e, "body");
+    emit_to(e, body);
+    emit_load_dims(e, LLVMGetParam(fn, 0), NULL);
+    return body;
+}
+
+LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+{
     emitter e;
-    emit_begin(&e, m, f, fn);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    emit_to(&e, body);
-    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
+    LLVMBasicBlockRef body = emit_dims_function(&e, m, f, "tasks");
     const kop *loop = parallel_loop(f);
     assert(loop && "a CPU kernel has one parallel loop");
     for (kop *op = f->body->first; op != loop; op = op->next)
         if (kop_row(op->op)->props & K_PURE) emit_cpu_table[op->op](&e, op);
     LLVMBuildRet(e.b, cg_max_i64(&e, cg_index(&e, loop->hi), cg_const_i64(m, 0)));
     emit_finish(&e, body);
-    return fn;
+    return e.fn;
 }
 
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index)
@@ -87,32 +97,56 @@ static void bind_params(emitter *e, const plan_layout *l)
 
 /* ---- launches ---- */
 
-static void store_nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t i, LLVMValueRef v)
+static LLVMValueRef nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t i)
 {
     LLVMValueRef at = cg_const_i64(e->m, i);
-    LLVMBuildStore(e->b, v, LLVMBuildGEP2(e->b, t, table, &at, 1, ""));
+    return LLVMBuildGEP2(e->b, t, table, &at, 1, "");
+}
+
+static void store_field(emitter *e, LLVMValueRef work, size_t offset, LLVMValueRef v)
+{
+    LLVMBuildStore(e->b, v, cg_offset_const(e, work, (int64_t)offset));
+}
+
+/* Fills in the struct rt_work of a launch. */
+static void emit_launch_work(emitter *e, const kop *op)
+{
+    struct plan_state *s = e->plan;
+    emit_module *m = e->m;
+    const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
+    assert(callee && callee->params.len == op->n_operands);
+    uint32_t n_dims = dim_symbol_count(callee->dims);
+    LLVMValueRef bufs = nth(e, m->ptr, s->bufs, s->n_bufs), dims = nth(e, m->i64, s->dims, s->n_dims);
+    for (uint32_t i = 0; i < op->n_operands; i++)
+        LLVMBuildStore(e->b, cg_buffer(e, op->operands[i]), nth(e, m->ptr, bufs, i));
+    for (uint32_t i = 0; i < n_dims; i++) LLVMBuildStore(e->b, cg_dim(e, op->launch_dims[i]), nth(e, m->i64, dims, i));
+    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
+    LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
+    LLVMValueRef work = cg_offset_const(e, s->works, (int64_t)(s->n_works * sizeof(struct rt_work)));
+    store_field(e, work, offsetof(struct rt_work, launch),
+                LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, ""));
+    store_field(e, work, offsetof(struct rt_work, bufs), bufs);
+    store_field(e, work, offsetof(struct rt_work, dims), dims);
+    store_field(e, work, offsetof(struct rt_work, tasks),
+                LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &dims, 1, ""));
+    s->n_launches++;
+    s->n_works++;
+    s->n_bufs += op->n_operands;
+    s->n_dims += n_dims;
 }
 
 void emit_cpu_launch(emitter *e, kop *op)
 {
     struct plan_state *s = e->plan;
     emit_module *m = e->m;
-    const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
-    assert(callee && callee->params.len == op->n_operands);
-    for (uint32_t i = 0; i < op->n_operands; i++) store_nth(e, m->ptr, s->bufs, i, cg_buffer(e, op->operands[i]));
-    for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++)
-        store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
-    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
-    LLVMValueRef tasks = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &s->dims, 1, "");
-
-    LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64};
-    LLVMTypeRef signature = LLVMFunctionType(m->i32, types, 5, false);
-    LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
-    LLVMValueRef launch = LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, "");
+    emit_launch_work(e, op);
+    if (!s->ends[s->n_launches - 1]) return;
+    LLVMTypeRef types[] = {m->ptr, m->ptr, m->i64};
+    LLVMTypeRef signature = LLVMFunctionType(m->i32, types, 3, false);
     LLVMValueRef fn = LLVMBuildLoad2(e->b, m->ptr, cg_offset_const(e, e->call, offsetof(struct rt_call, launch)), "");
-    LLVMValueRef args[] = {e->call, launch, s->bufs, s->dims, tasks};
-    LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 5, "");
-    s->n_launches++;
+    LLVMValueRef args[] = {e->call, s->works, cg_const_i64(m, s->n_works)};
+    LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 3, "");
+    s->n_works = s->n_bufs = s->n_dims = 0;
 
     LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(m, 0), ""), on, s->leave);
@@ -120,26 +154,34 @@ void emit_cpu_launch(emitter *e, kop *op)
     emit_to(e, on);
 }
 
+/* What the arrays must hold: the most of any region. */
 typedef struct {
     const kmodule *k;
-    uint32_t bufs, dims;
+    const bool *ends;
+    uint32_t n; /* launches passed */
+    uint32_t works, bufs, dims;
+    uint32_t most_works, most_bufs, most_dims;
 } longest;
 
 static void measure(void *arg, const kop *op)
 {
     longest *l = arg;
-    uint32_t dims = dim_symbol_count(kmodule_find(l->k, op->at.callee)->dims);
-    if (op->n_operands > l->bufs) l->bufs = op->n_operands;
-    if (dims > l->dims) l->dims = dims;
+    l->works++;
+    l->bufs += op->n_operands;
+    l->dims += dim_symbol_count(kmodule_find(l->k, op->at.callee)->dims);
+    if (l->works > l->most_works) l->most_works = l->works;
+    if (l->bufs > l->most_bufs) l->most_bufs = l->bufs;
+    if (l->dims > l->most_dims) l->most_dims = l->dims;
+    if (l->ends[l->n++]) l->works = l->bufs = l->dims = 0;
 }
 
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
     LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
-    longest need = {f->m, 1, 1};
+    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a)};
+    longest need = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
     plan_foreach_launch(f, measure, &need);
-    struct plan_state s = {.layout = l};
     emitter e;
     emit_begin(&e, m, f, fn);
     e.plan = &s;
@@ -151,8 +193,9 @@ LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, c
     LLVMBuildRet(e.b, s.status);
 
     emit_to(&e, body);
-    s.bufs = emit_stack(&e, need.bufs * sizeof(void *), 8, "bufs");
-    s.dims = emit_stack(&e, need.dims * sizeof(int64_t), 8, "dims");
+    s.works = emit_stack(&e, need.most_works * sizeof(struct rt_work), 8, "works");
+    s.bufs = emit_stack(&e, need.most_bufs * sizeof(void *), 8, "bufs");
+    s.dims = emit_stack(&e, need.most_dims * sizeof(int64_t), 8, "dims");
     emit_load_dims(&e, call_field(&e, offsetof(struct rt_call, dims)), l->symbol_index);
     e.workspace = call_field(&e, offsetof(struct rt_call, workspace));
     bind_params(&e, l);

@@ -1,4 +1,5 @@
 #include "codegen/rt_tables.h"
+#include "codegen/emit_work.h"
 #include "codegen/plan_memory.h"
 
 #include <assert.h>
@@ -321,8 +322,9 @@ static void add_launch(void *arg, const kop *op)
                                   text(t, f ? f->name : ""), i32(t, line), i32(t, col)};
     LLVMValueRef faults = fault_table(t, r->entry->plan, op, callee, &n_faults);
     LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, arena_printf(t->m->a, "launch.%s", callee->name));
-    LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, faults, i64(t, n_faults)};
-    r->row[r->n++] = c_struct(t, fields, 4);
+    LLVMValueRef work = LLVMGetNamedFunction(t->m->mod, arena_printf(t->m->a, "work.%s", callee->name));
+    LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, work, faults, i64(t, n_faults)};
+    r->row[r->n++] = c_struct(t, fields, 5);
 }
 
 static void count_launch(void *arg, const kop *op)
@@ -429,6 +431,7 @@ void emit_model(emit_module *m, const kmodule *k, const codegen_model *model, co
         if (k->functions.data[i]->target == KTARGET_CPU) {
             LLVMSetLinkage(emit_kernel(m, k->functions.data[i]), LLVMInternalLinkage);
             LLVMSetLinkage(emit_task_count(m, k->functions.data[i]), LLVMInternalLinkage);
+            LLVMSetLinkage(emit_work(m, k->functions.data[i]), LLVMInternalLinkage);
         }
     LLVMValueRef *entries = rows_for(&t, model->n_entries);
     for (uint32_t i = 0; i < model->n_entries; i++) entries[i] = entry_row(&t, &model->entries[i]);

@@ -27,8 +27,8 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shap
     /* A block of rows takes half of the second-level cache. */
     int64_t rows = t->machine->l2_bytes / 2 / (r.depth * sum_bytes);
     r.chunk = (int)within(rows / r.rows, 1, 1024);
-    /* Rows are read once per group; many groups are many tasks, which threads share out. */
-    r.group = (int)within(ceil_to(s->n / 8, MATMUL_WIDE), MATMUL_WIDE, 8 * MATMUL_WIDE);
+    /* Small tasks end together on however many threads; larger ones read the rows less often and are no faster. */
+    r.group = MATMUL_WIDE;
     r.level = t->registers >= 32 ? 1 : 2;
     return r;
 }

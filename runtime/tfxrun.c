@@ -98,14 +98,7 @@ static int open_and_run(const options *o)
     to.message = message;
     to.message_bytes = sizeof message;
     to.weights_path = o->weights;
-    to.max_workers = o->threads;
-    pool *threads = NULL;
-    if (o->threads > 1) {
-        threads = pool_new(o->threads);
-        if (!threads) return complain("the system gives no %u threads", o->threads), RUN_FILE;
-        to.parallel_for = pool_for;
-        to.parallel_ctx = threads;
-    }
+    to.threads = o->threads;
     tfx_model *m;
     int status = RUN_FILE;
     int64_t start = now_ns();
@@ -118,7 +111,6 @@ static int open_and_run(const options *o)
         if (opened == TFX_ERR_WEIGHTS && !o->weights) hint("give --weights FILE");
     }
     tfx_close(m);
-    pool_free(threads);
     return status;
 }
 

@@ -131,10 +131,4 @@ int64_t now_ns(void);
 int bench_run(session *s, const options *o, json *j);
 int profile_run(session *s, const options *o, json *j);
 
-/* tfxrun_pool.c: threads for the caller's parallel_for of tfx.h. */
-typedef struct pool pool;
-pool *pool_new(uint32_t threads); /* the calling thread is one of them; NULL when they cannot be had */
-void pool_free(pool *p);
-void pool_for(void *p, int64_t n_tasks, tfx_task_fn *fn, void *arg); /* a tfx_parallel_for_fn */
-
 #endif

@@ -156,7 +156,7 @@ static const struct {
     {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup},
     {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats},
     {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile},
-    {"--threads", "N", "threads that work on a run (default 1)", set_threads},
+    {"--threads", "N", "threads that share a run (default 1)", set_threads},
     {"--weights", "FILE", "the weights file of a model with external weights", set_weights},
     {"--json", NULL, "print one JSON object instead of text", set_json},
 };

@@ -2,7 +2,8 @@
  * kernel interpreter on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with
  * the tensor interpreter. The kernel interpreter also reports what hardware would not: accesses out of bounds, races
  * between tasks, reads of unwritten memory. The program's shared object must then give the kernel interpreter's results
- * bit for bit. */
+ * bit for bit, also where threads share out every task, and its guess of how much work a launch is must be near the
+ * cost model's count. */
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
@@ -10,6 +11,7 @@
 #include "ir/interp.h"
 #include "ir/kir/kcost.h"
 #include "ir/kir/kinterp.h"
+#include "runtime/rt_internal.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -33,7 +35,9 @@ typedef struct {
     kmodule *km;
     void *library; /* the shared object */
     tfx_model *model;
-    bool exact; /* compiled code has the fused multiply-add that the kernels ask for */
+    tfx_model *shared; /* the same on threads, which share whatever has two tasks */
+    int lanes;         /* f32 in a vector of the compiled code */
+    bool exact;        /* compiled code has the fused multiply-add that the kernels ask for */
 } lowered;
 
 static void show(lowered *l)
@@ -74,6 +78,7 @@ static void load(lowered *l)
     bool ok = codegen_target_describe(&o, l->a, l->d, &target) &&
               codegen_emit(l->km, codegen_describe(l->m, l->km, "", "test", l->a), &o, &out, l->a, l->d);
     l->exact = ok && target.fma;
+    l->lanes = target.vector_bytes / 4;
     if (ok) l->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     unlink(path);
     if (!l->library) {
@@ -86,11 +91,15 @@ static void load(lowered *l)
     open.message = message;
     open.message_bytes = sizeof message;
     if (api()->open(&open, &l->model) != TFX_OK) fail_msg("%s", message);
+    open.threads = 3;
+    if (api()->open(&open, &l->shared) != TFX_OK) fail_msg("%s", message);
+    rt_handle_of(l->shared)->grain = 0;
 }
 
 static void release(lowered *l)
 {
     if (l->model) l->model->api->close(l->model);
+    if (l->shared) l->shared->api->close(l->shared);
     if (l->library) dlclose(l->library);
     arena_free(l->a);
 }
@@ -184,24 +193,45 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
         const tensor *x = i < c->n_args ? c->args[i] : c->want[i - c->n_args];
         t[i] = (tfx_tensor){.data = c->params[i].data, .shape = x->shape, .dtype = (int32_t)x->dt, .rank = x->rank};
     }
-    clear_results(c);
     tfx_args args = {t, t + c->n_args, NULL, c->n_args, c->n_results, 0, 0};
-    if (tfx_run(l->model, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(l->model));
-    for (uint32_t i = 0; i < c->n_results; i++)
-        compare(arena_printf(l->a, "%s, compiled, result %u", c->what, i), kernels[i], result(l, c, i),
-                l->exact ? 0 : 2e-5);
+    for (int threads = 0; threads < 2; threads++) {
+        tfx_model *m = threads ? l->shared : l->model;
+        clear_results(c);
+        if (tfx_run(m, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(m));
+        for (uint32_t i = 0; i < c->n_results; i++)
+            compare(arena_printf(l->a, "%s, compiled%s, result %u", c->what, threads ? " for threads" : "", i),
+                    kernels[i], result(l, c, i), l->exact ? 0 : 2e-5);
+    }
+}
+
+/* The compiled guess of a launch's work: between the cost model's instructions, were all of them fused multiply-adds,
+ * and those, were none, with what the model does not count (scalars) and tells otherwise (divisions). */
+static void check_work(const lowered *l, const struct rt_launch *launch, const klaunch_cost *c, const int64_t *dims,
+                       const char *what)
+{
+    int64_t *at = ARENA_ARRAY(l->a, int64_t, c->launch->n_launch_dims);
+    for (uint32_t i = 0; i < c->launch->n_launch_dims; i++)
+        assert_true(dim_eval(l->m->dims, c->launch->launch_dims[i], dims, &at[i]));
+    double vectors = c->cost.work / l->lanes, accesses = c->cost.l1_bytes / (4 * l->lanes);
+    double guess = (double)launch->work(at);
+    if (guess < (vectors / 2 + accesses) / 3 || guess > 3 * (vectors + accesses) + 100 * 200)
+        fail_msg("%s: kernel %s: guessed %.0f instructions, counted %.0f to %.0f", what, c->kernel->name, guess,
+                 vectors / 2 + accesses, vectors + accesses);
 }
 
 /* What the cost model counts without running anything is what the interpreter did. */
-static void check_costs(lowered *l, const kfunction *plan, const int64_t *dims, const kinterp_result *did,
-                        const char *what)
+static void check_costs(lowered *l, uint32_t entry, const kfunction *plan, const int64_t *dims,
+                        const kinterp_result *did, const char *what)
 {
-    machine m = machine_default(l->a, "", 256, 16);
+    machine m = machine_default(l->a, "", 32 * (l->lanes ? l->lanes : 8), 16);
     klaunch_costs costs;
     double flops = 0, loaded = 0, stored = 0;
     if (!plan_cost(plan, dims, &m, l->a, &costs)) fail_msg("%s: no costs", what);
+    const struct rt_entry *e = l->model ? &rt_handle_of(l->model)->model->entries[entry] : NULL;
+    assert_true(!e || e->n_launches == costs.len);
     vec_foreach (klaunch_cost, c, &costs) {
         if (!c->cost.exact) return;
+        if (e) check_work(l, &e->launches[c - costs.data], c, dims, what);
         flops += c->cost.flops;
         loaded += c->cost.loaded;
         stored += c->cost.stored;
@@ -237,7 +267,7 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
         show(l);
         fail_msg("%s failed", c.what);
     }
-    check_costs(l, plan, dims, &did, c.what);
+    check_costs(l, entry, plan, dims, &did, c.what);
     tensor **kernels = ARENA_ARRAY(l->a, tensor *, c.n_results);
     for (uint32_t i = 0; i < c.n_results; i++) {
         kernels[i] = result(l, &c, i);

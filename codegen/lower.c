@@ -93,9 +93,10 @@ static void lower_function(lowering *lw, function *f)
     places_build(lw);
     if (!plan_params(lw)) return;
     groups_build(lw);
+    if (!lw->target.separate_matmuls) pairs_build(lw);
     function_foreach (n, f) {
         group *g = lw->groups[n->result->id];
-        if (g && g->out == n) lower_group(lw, g);
+        if (g && g->out == n && !g->inside) lower_group(lw, g);
     }
     copy_results(lw);
 }

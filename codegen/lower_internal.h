@@ -21,6 +21,8 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
+    const struct matmul_pair *pair; /* the kernel computes another group's result as well, as its own left operand ... */
+    bool inside;                    /* ... which is this group */
     VEC(node *) members;
 } group;
 
@@ -78,6 +80,9 @@ bool node_is_elementwise(const node *n);
  * order. */
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
+
+/* Finds pairs of matmuls that are worth a kernel (lower_matmul_pair.c). After the groups. */
+void pairs_build(lowering *lw);
 
 /* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
 bool contraction_has_halves(lowering *lw, const node *n);
@@ -153,7 +158,8 @@ bool value_is_iota(const value *v); /* an iota, or a view of one: computed where
 /* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
  * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
-/* Binds leaves and output. */
+/* Binds leaves; leaves and outputs. */
+void tile_plan_leaves(kernel *k, const group *g, const space *s, tile_plan *tp);
 void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
 /* The group's value `v` on a tile. */
 kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);

@@ -65,7 +65,7 @@ typedef struct {
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
-    bool emit_given, json, print_blocks;
+    bool emit_given, json, print_blocks, separate_matmuls;
     codegen_options target;
     pass_options passes;
     interpretation interpretation;
@@ -132,6 +132,7 @@ static const struct {
     {"--tuned=", "FILE", "measured schedules, which win over the compiler's rules", INTO(tuned)},
     {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
     {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
+    {"--separate-matmuls", "", "a kernel for each matmul, also where two could be one", NOWHERE},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
     {"--entry=", "NAME", "with --interpret, --emit=costs and --tune: which of the model's entries (default: the first)",
@@ -273,6 +274,7 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--separate-matmuls")) return o->separate_matmuls = true;
     if (!strcmp(arg, "--tune")) {
         o->tune = ""; /* named when the model is */
         return true;
@@ -536,6 +538,8 @@ static lower_target lowering_target(session *s)
     return (lower_target){.vector_floats = s->target.vector_bytes / 4,
                           .registers = s->target.registers,
                           .machine = &s->on,
+                          .separate_matmuls = s->o.separate_matmuls,
+                          .remarks = s->o.passes.remarks,
                           .tuned = s->tuned};
 }
 

@@ -93,10 +93,11 @@ static void lower_function(lowering *lw, function *f)
     places_build(lw);
     if (!plan_params(lw)) return;
     groups_build(lw);
+    if (!lw->target.separate_matmuls) pairs_build(lw);
     last_reads_build(lw);
     function_foreach (n, f) {
         group *g = lw->groups[n->result->id];
-        if (!g || g->out != n) continue;
+        if (!g || g->out != n || g->inside) continue;
         store_in_place(lw, g);
         lower_group(lw, g);
     }

@@ -9,7 +9,7 @@
  * buffer that it reads and writes, so that verifier, interpreter and emitter see what happens.
  *
  * Not what is a result of the function, or a part of a concat: these lie elsewhere. */
-#include "codegen/lower_internal.h"
+#include "codegen/lower_matmul.h"
 
 enum { NEVER_OVER = UINT32_MAX };
 
@@ -22,7 +22,7 @@ void last_reads_build(lowering *lw)
     function_foreach (n, lw->fn) {
         const group *g = lw->groups[n->result->id];
         if (!g) continue; /* a view, or computed by its readers */
-        uint32_t now = lw->turn[g->out->result->id];
+        uint32_t now = lw->turn[(g->inside ? g->inside : g)->out->result->id];
         for (uint32_t i = 0; i < n->n_operands; i++) {
             uint32_t *last = &lw->last_read[view_of(lw, n->operands[i])->base->id];
             if (now > *last) *last = now;
@@ -40,10 +40,21 @@ static bool same_places(const lview *a, const lview *b)
     return true;
 }
 
-/* All that g reads of `base` it reads where `out` is written. */
+static bool reads(lowering *lw, const group *g, const value *base)
+{
+    for (uint32_t i = 0; i < g->members.len; i++) {
+        const node *n = g->members.data[i];
+        for (uint32_t k = 0; k < n->n_operands; k++)
+            if (view_of(lw, n->operands[k])->base == base) return true;
+    }
+    return false;
+}
+
+/* All that g's kernel reads of `base` it reads where `out` is written. */
 static bool reads_in_place(lowering *lw, const group *g, const value_list *leaves, const value *base, const lview *out)
 {
     const node *root = g->root;
+    if (g->pair && reads(lw, g->pair->first, base)) return false;
     for (uint32_t i = 0; i < leaves->len; i++) {
         const lview *w = view_of(lw, leaves->data[i]);
         if (w->base == base && !same_places(w, out)) return false;

@@ -21,6 +21,9 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
+    /* A matmul's kernel may compute its left operand as well, which is another group's result. */
+    const struct matmul_pair *pair;
+    const struct group *inside;     /* the second matmul of a pair, whose kernel computes this group; else NULL */
     VEC(node *) members;
 } group;
 
@@ -58,6 +61,8 @@ bool value_is_base(lowering *lw, value *v);
  * inside the tokens, and for gaps between rows of inconvenient sizes. */
 dim base_strides(lowering *lw, const value *v, dim *stride);
 bool base_is_row_major(lowering *lw, const value *v);
+/* Bytes that keep rows of so many bytes apart in the first-level cache, 0 where they are. */
+int64_t row_gap_bytes(const lowering *lw, int64_t row_bytes);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);
@@ -81,8 +86,11 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* Finds pairs of matmuls that are worth a kernel (lower_matmul_pair.c). After the groups. */
+void pairs_build(lowering *lw);
+
 /* ---- in place (lower_in_place.c) ---- */
-/* Finds when every base is read for the last time. After groups_build. */
+/* Finds when every base is read for the last time. After pairs_build. */
 void last_reads_build(lowering *lw);
 /* Gives results of g the buffers of operands that are not needed after it, where each element is read just where it
  * is written. */
@@ -167,7 +175,8 @@ bool value_is_iota(const value *v); /* an iota, or a view of one: computed where
 /* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
  * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
-/* Binds leaves and output. */
+/* Binds leaves; leaves and outputs. */
+void tile_plan_leaves(kernel *k, const group *g, const space *s, tile_plan *tp);
 void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
 /* The group's value `v` on a tile. */
 kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);

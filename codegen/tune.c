@@ -123,6 +123,8 @@ static kmodule *lower_with(const tuning *t, const tuned *with, arena *a)
 {
     lower_target target = t->target;
     target.tuned = (tuned *)with;
+    target.separate_matmuls = true; /* each is timed by itself */
+    target.remarks = false;
     return lower_module(t->m, a, t->d, &target);
 }
 

@@ -206,7 +206,7 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
 }
 
 /* The compiled guess of a launch's work: between the cost model's instructions, were all of them fused multiply-adds,
- * and those, were none, with what the model does not count (scalars) and tells otherwise (divisions). */
+ * and those, were none, with what the model does not count: scalars, up to what is worth handing out. */
 static void check_work(const lowered *l, const struct rt_launch *launch, const klaunch_cost *c, const int64_t *dims,
                        const char *what)
 {
@@ -215,7 +215,7 @@ static void check_work(const lowered *l, const struct rt_launch *launch, const k
         assert_true(dim_eval(l->m->dims, c->launch->launch_dims[i], dims, &at[i]));
     double vectors = c->cost.work / l->lanes, accesses = c->cost.l1_bytes / (4 * l->lanes);
     double guess = (double)launch->work(at);
-    if (guess < (vectors / 2 + accesses) / 3 || guess > 3 * (vectors + accesses) + 100 * 200)
+    if (guess < (vectors / 2 + accesses) / 3 || guess > 3 * (vectors + accesses) + RT_POOL_GRAIN)
         fail_msg("%s: kernel %s: guessed %.0f instructions, counted %.0f to %.0f", what, c->kernel->name, guess,
                  vectors / 2 + accesses, vectors + accesses);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #define PAIR_TASKS 16
+#define PAIR_TILES 8
 
 static int64_t ceil_to(int64_t v, int64_t step)
 {
@@ -57,10 +58,11 @@ matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const m
         r.why_not = "their register tiles differ in height";
         return r;
     }
-    /* What the two read of a row at a time takes half of the second-level cache. */
+    /* What the two read of a row at a time takes half of the second-level cache. More tiles than some bring nothing. */
     int64_t row = within(first->k, 1, s1->depth) * (int64_t)dtype_bytes(first->sums, 1) +
                   within(second->k, 1, s2->depth) * (int64_t)dtype_bytes(second->sums, 1);
-    r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, s1->chunk < s2->chunk ? s1->chunk : s2->chunk);
+    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, PAIR_TILES);
+    r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, most);
     /* Tasks come in a number that many numbers of threads divide: so they have half of the rows, or more. */
     r.tasks = PAIR_TASKS;
     r.least = (int64_t)r.tasks * r.chunk * s1->rows / 2;

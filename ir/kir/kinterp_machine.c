@@ -43,9 +43,9 @@ static bool prepare_extent(preparation *p, const kop *o, const kvalue *v)
             return refuse(p, o, "has no size at these dims", v);
     bool empty = false;
     for (uint32_t i = 0; i < b->rank; i++) empty = empty || e->shape[i] == 0;
-    if (!dim_eval(c, kbuffer_bytes(c, b), m->dims, &e->bytes) || e->bytes < 0 || e->bytes > max_object)
+    if (empty) e->bytes = 0; /* what strides would say may be below that */
+    else if (!dim_eval(c, kbuffer_bytes(c, b), m->dims, &e->bytes) || e->bytes < 0 || e->bytes > max_object)
         return refuse(p, o, "has no usable size at these dims", v);
-    if (empty) e->bytes = 0;
     return true;
 }
 

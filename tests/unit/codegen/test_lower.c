@@ -281,7 +281,17 @@ static void check_schedule(const char *program, lower_target t, bool compiled, s
     release(&l);
 }
 
-/* This machine's schedule as it is, and for a cache so small that work is cut into blocks; then those of others. */
+/* Caches so small that work is cut into blocks; and matmuls in a row become one kernel, if that is ever done, from few
+ * rows on, because weights come at once. */
+static machine small_machine(arena *a, int vector_bits, int registers)
+{
+    machine m = machine_default(a, "", vector_bits, registers);
+    m.l2_bytes = 4096;
+    m.l3_gb_per_s = m.dram_gb_per_s = 1e6;
+    return m;
+}
+
+/* This machine's schedule as it is, and for a smaller one; then those of others. */
 static void check_program(void **state)
 {
     arena *a = arena_new(NULL, NULL);
@@ -291,10 +301,13 @@ static void check_program(void **state)
     assert_true(codegen_target_describe(&o, a, d, &native));
     lower_target t = {.vector_floats = native.vector_bytes / 4, .registers = native.registers};
     check_schedule(*state, t, true, 1);
-    machine small = machine_default(a, "", 8 * native.vector_bytes, native.registers);
-    small.l2_bytes = 4096;
+    machine small = small_machine(a, 8 * native.vector_bytes, native.registers);
     t.machine = &small;
     check_schedule(*state, t, true, 2);
+    machine small_wide = small_machine(a, 512, 32);
+    lower_target other = wide;
+    other.machine = &small_wide;
+    check_schedule(*state, other, false, 4);
     check_schedule(*state, wide, false, 4);
     for (int floats = 8; floats >= 4; floats /= 2)
         check_schedule(*state, (lower_target){.vector_floats = floats, .registers = 16}, false, 4);
@@ -370,6 +383,89 @@ static void test_narrow_parameters_cost_no_kernel(void **state)
     release(&l);
 }
 
+static uint32_t launches_of(const kblock *b, const char *kernel)
+{
+    uint32_t n = 0;
+    kblock_foreach(op, b)
+    {
+        n += op->op == KOP_LAUNCH && !strncmp(op->at.callee, kernel, strlen(kernel));
+        for (uint32_t i = 0; i < op->n_blocks; i++) n += launches_of(op->blocks[i], kernel);
+    }
+    return n;
+}
+
+/* Which matmuls become one kernel: in a branch beside their own, or always. */
+static void test_pairs_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t together, alone;
+    } want[] = {{"feed_forward", 1, 2}, {"primes", 1, 2},      {"gated", 1, 2},           {"gate_from_memory", 1, 2},
+                {"deep", 1, 2},         {"narrow", 1, 2},      {"narrow_between", 1, 2},      {"double", 1, 2},          {"fixed", 1, 0},
+                {"chain", 1, 3},        {"read_twice", 0, 2},  {"also_result", 0, 2},     {"turned", 0, 2},
+                {"placed", 0, 2},       {"part_of_rows", 0, 2}, {"part_of_columns", 0, 2}, {"named", 0, 2}};
+    arena *a = arena_new(NULL, NULL);
+    machine m = small_machine(a, 256, 16);
+    lower_target t = {.vector_floats = 8, .registers = 16, .machine = &m};
+    lowered l = lower_program("pairs.tir", t);
+    assert_int_equal(l.m->functions.len, sizeof want / sizeof *want);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t together = launches_of(f->body, "matmuls_"), alone = launches_of(f->body, "matmul_");
+        if (together != want[i].together || alone != want[i].alone)
+            fail_msg("@%s launches %u pairs and %u matmuls", f->name, together, alone);
+    }
+    release(&l);
+    t.separate_matmuls = true;
+    l = lower_program("pairs.tir", t);
+    for (uint32_t i = 0; i < l.km->functions.len; i++)
+        assert_int_equal(launches_of(l.km->functions.data[i]->body, "matmuls_"), 0);
+    release(&l);
+    arena_free(a);
+}
+
+/* A function's results in the kernel interpreter, on inputs that `seed` decides. */
+static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uint64_t seed)
+{
+    const function *f = l->m->functions.data[entry];
+    const kfunction *plan = kmodule_find(l->km, f->name);
+    kbinding *params = ARENA_ARRAY(l->a, kbinding, plan->params.len), none = {0};
+    for (uint32_t i = 0; i < f->args.len + f->results.len; i++) {
+        const value *v = i < f->args.len ? f->args.data[i].v : f->results.data[i - f->args.len].v;
+        params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, INPUT_SPREAD, &seed));
+    }
+    kinterp_options ko = {.seed = 1};
+    kinterp_result did;
+    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, &did)) return params[f->args.len];
+    show(l);
+    fail_msg("%s failed", f->name);
+    return none;
+}
+
+/* Two matmuls in one kernel give the bits of two kernels. */
+static void test_pairs_change_no_bit(void **state)
+{
+    (void)state;
+    arena *a = arena_new(NULL, NULL);
+    for (int registers = 16; registers <= 32; registers += 16) {
+        machine m = small_machine(a, 16 * registers, registers);
+        lower_target t = {.vector_floats = registers / 2, .registers = registers, .machine = &m};
+        lowered together = lower_program("pairs.tir", t);
+        t.separate_matmuls = true;
+        lowered apart = lower_program("pairs.tir", t);
+        for (uint32_t i = 0; i < together.m->functions.len; i++) {
+            int64_t dims[] = {1, 131 - i};
+            kbinding x = run_kernels(&together, i, dims, i), y = run_kernels(&apart, i, dims, i);
+            assert_int_equal(x.bytes, y.bytes);
+            assert_memory_equal(x.data, y.data, x.bytes);
+        }
+        release(&together);
+        release(&apart);
+    }
+    arena_free(a);
+}
+
 static int is_program(const struct dirent *e)
 {
     size_t n = strlen(e->d_name);
@@ -381,7 +477,7 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 3, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 5, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
@@ -389,7 +485,9 @@ int main(void)
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
     tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 3, NULL, NULL);
+    tests[n + 3] = (struct CMUnitTest)cmocka_unit_test(test_pairs_are_found);
+    tests[n + 4] = (struct CMUnitTest)cmocka_unit_test(test_pairs_change_no_bit);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 5, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

@@ -417,6 +417,18 @@ static void test_pairs_are_found(void **state)
             fail_msg("@%s launches %u pairs and %u matmuls", f->name, together, alone);
     }
     release(&l);
+    /* A file of schedules may give the two tiles of different heights. */
+    matmul_shape shape = {.weights = DT_F32, .sums = DT_F32, .n = 900, .k = 40};
+    tuned_line line = {.shape = shape, .vector_bits = 256, .registers = 16};
+    line.schedule = matmul_schedule_by_rule(&t, &shape);
+    line.schedule.rows--;
+    tuned file = {.a = a};
+    tuned_put(&file, &line);
+    t.tuned = &file;
+    l = lower_program("pairs.tir", t);
+    assert_int_equal(launches_of(kmodule_find(l.km, "feed_forward")->body, "matmuls_"), 0);
+    assert_int_equal(launches_of(kmodule_find(l.km, "gated")->body, "matmuls_"), 1);
+    release(&l);
     t.separate_matmuls = true;
     l = lower_program("pairs.tir", t);
     for (uint32_t i = 0; i < l.km->functions.len; i++)

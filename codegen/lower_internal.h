@@ -21,8 +21,9 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
-    const struct matmul_pair *pair; /* the kernel computes another group's result as well, as its own left operand ... */
-    bool inside;                    /* ... which is this group */
+    const struct matmul_pair
+        *pair;   /* the kernel computes another group's result as well, as its own left operand ... */
+    bool inside; /* ... which is this group */
     VEC(node *) members;
 } group;
 

@@ -33,7 +33,7 @@ typedef struct {
     kvalue *apart;      /* stack: [rows of a tile, MATMUL_PANEL], for the halves */
     dtype acc;
     matmul_schedule s;
-    kvalue *x, *w; /* [M, K], [panels, K, MATMUL_PANEL] */
+    kvalue *x, *w;   /* [M, K], [panels, K, MATMUL_PANEL] */
     bool x_of_chunk; /* x has the rows of the chunk alone */
     dim m;
     int64_t n, depth; /* N, K */

@@ -41,9 +41,9 @@ static bool reads_rows_of(lowering *lw, const matmul_form *f, const group *first
     dim_ctx *dc = lw->m->dims;
     const lview *w = view_of(lw, f->left);
     int64_t step, one, n = of->weights->shape[0] / (first->half[0] ? 2 : 1);
-    return n > 0 && f->weights->shape[0] > 0 && w->base == first->out->result && w->offset == dim_const(dc, 0) && f->shape[0] == of->shape[0] &&
-           f->weights->shape[1] == n && dim_is_const(dc, f->stride[1], &one) && one == 1 &&
-           dim_is_const(dc, f->stride[0], &step) && step >= n;
+    return n > 0 && f->weights->shape[0] > 0 && w->base == first->out->result && w->offset == dim_const(dc, 0) &&
+           f->shape[0] == of->shape[0] && f->weights->shape[1] == n && dim_is_const(dc, f->stride[1], &one) &&
+           one == 1 && dim_is_const(dc, f->stride[0], &step) && step >= n;
 }
 
 static matmul_shape shape_of(const group *g, const matmul_form *f)

@@ -63,9 +63,10 @@ matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const m
                   within(second->k, 1, s2->depth) * (int64_t)dtype_bytes(second->sums, 1);
     int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, PAIR_TILES);
     r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, most);
-    /* Tasks come in a number that many numbers of threads divide: so they have half of the rows, or more. */
+    /* Tasks come in a number that many numbers of threads divide. So they have half of the rows, or more; in the least
+     * number of them, two thirds. */
     r.tasks = PAIR_TASKS;
-    r.least = (int64_t)r.tasks * r.chunk * s1->rows / 2;
+    r.least = (int64_t)r.tasks * r.chunk * s1->rows * 2 / 3;
     if (r.chunk * s1->rows / 2 < rows_per_weight(t->machine, first, second))
         r.why_not = "the rows that fit the second-level cache would wait for weights";
     return r;

@@ -18,4 +18,5 @@ int label_axis(const labels *l, int operand, char c);
 
 /* n can be lowered with a constant right operand. */
 bool constant_matmul_fits(lowering *lw, const node *n, const roles *r);
+
 #endif

@@ -21,9 +21,9 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
-    const struct matmul_pair
-        *pair;   /* the kernel computes another group's result as well, as its own left operand ... */
-    bool inside; /* ... which is this group */
+    /* A matmul's kernel may compute its left operand as well, which is another group's result. */
+    const struct matmul_pair *pair;
+    bool inside; /* the kernel of a pair computes this group */
     VEC(node *) members;
 } group;
 
@@ -59,6 +59,8 @@ bool value_is_base(lowering *lw, value *v);
  * inside the tokens, and for gaps between rows of inconvenient sizes. */
 dim base_strides(lowering *lw, const value *v, dim *stride);
 bool base_is_row_major(lowering *lw, const value *v);
+/* Bytes that keep rows of so many bytes apart in the first-level cache, 0 where they are. */
+int64_t row_gap_bytes(const lowering *lw, int64_t row_bytes);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);

@@ -214,8 +214,10 @@ static void one_kernel(lowering *lw, const group *second)
     dim chunks = dim_mul(dc, dim_ceildiv(dc, dim_ceildiv(dc, tiles, dim_const(dc, of->s.chunk)), share), share);
     kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, chunks)), 1, KMAP_PARALLEL, 1, NULL, 0);
     int64_t columns = ceil_to(p.block, p.unit) + (p.block % p.unit ? p.unit : 0);
-    dim hidden[2] = {rows, dim_const(dc, columns)};
     dtype dt = of->first->out->result->ty.dt;
+    int64_t bytes = (int64_t)dtype_bytes(dt, 1);
+    columns += row_gap_bytes(lw, columns * bytes) / bytes;
+    dim hidden[2] = {rows, dim_const(dc, columns)};
     p.hidden = kb_alloc(&k.b, "hidden", kbuffer_dense(dt, KSPACE_SCRATCH, 2, hidden));
     matmul_alloc(&k, &p.a, rows, columns * (p.a.half ? 2 : 1));
     matmul_alloc(&k, &p.b, rows, p.b.s.group);

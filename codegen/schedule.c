@@ -67,7 +67,10 @@ matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const m
      * number of them, two thirds. */
     r.tasks = PAIR_TASKS;
     r.least = (int64_t)r.tasks * r.chunk * s1->rows * 2 / 3;
-    if (r.chunk * s1->rows / 2 < rows_per_weight(t->machine, first, second))
+    int64_t rows = (int64_t)r.chunk * s1->rows, sums = second->k > s2->depth ? second->n : 0;
+    if (rows * sums * (int64_t)dtype_bytes(second->sums, 1) > t->machine->l3_bytes / 4)
+        r.why_not = "the sums of a task's rows would fill the last-level cache";
+    if (rows / 2 < rows_per_weight(t->machine, first, second))
         r.why_not = "the rows that fit the second-level cache would wait for weights";
     return r;
 }

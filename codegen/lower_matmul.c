@@ -394,13 +394,18 @@ bool constant_matmul_form(lowering *lw, const group *g, const roles *r, matmul_f
     return space_make(lw, g, NULL, r->n_m, n->result->ty.rank - 1, &f->s) && f->s.n == 2;
 }
 
+matmul_shape matmul_form_shape(const group *g, const matmul_form *f, const char *asks)
+{
+    return (matmul_shape){.weights = f->weights->dt,
+                          .sums = accumulator_of(g->root->result->ty.dt),
+                          .n = f->weights->shape[0],
+                          .k = f->weights->shape[1],
+                          .kernel = asks};
+}
+
 matmul_schedule matmul_form_schedule(lowering *lw, const group *g, const matmul_form *f, const char *asks)
 {
-    matmul_shape of = {.weights = f->weights->dt,
-                       .sums = accumulator_of(g->root->result->ty.dt),
-                       .n = f->weights->shape[0],
-                       .k = f->weights->shape[1],
-                       .kernel = asks};
+    matmul_shape of = matmul_form_shape(g, f, asks);
     matmul_schedule s = matmul_schedule_for(&lw->target, &of);
     if (g->half[0] && s.cols < MATMUL_PANEL) { /* whole panels, of fewer rows */
         s.rows = (s.rows * s.cols + MATMUL_PANEL - 1) / MATMUL_PANEL;

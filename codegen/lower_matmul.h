@@ -20,7 +20,8 @@ typedef struct {
 /* False where the group's root is something else. The roles are those of the contraction's labels. */
 bool matmul_form_of(lowering *lw, const group *g, matmul_form *f);
 bool constant_matmul_form(lowering *lw, const group *g, const roles *r, matmul_form *f);
-/* `asks`: the kernel. */
+/* `asks`: the kernel's name, "" for none. */
+matmul_shape matmul_form_shape(const group *g, const matmul_form *f, const char *asks);
 matmul_schedule matmul_form_schedule(lowering *lw, const group *g, const matmul_form *f, const char *asks);
 /* A kernel of its own. */
 void lower_matmul(lowering *lw, const group *g, const matmul_form *f);

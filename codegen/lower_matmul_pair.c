@@ -46,15 +46,6 @@ static bool reads_rows_of(lowering *lw, const matmul_form *f, const group *first
            one == 1 && dim_is_const(dc, f->stride[0], &step) && step >= n;
 }
 
-static matmul_shape shape_of(const group *g, const matmul_form *f)
-{
-    return (matmul_shape){.weights = f->weights->dt,
-                          .sums = accumulator_of(g->root->result->ty.dt),
-                          .n = f->weights->shape[0],
-                          .k = f->weights->shape[1],
-                          .kernel = ""};
-}
-
 static void remark_apart(lowering *lw, const group *second, const char *why)
 {
     if (lw->target.remarks)
@@ -79,7 +70,7 @@ static void find_pair(lowering *lw, group *second)
     matmul_shape shape[2];
     matmul_schedule s[2];
     for (int i = 0; i < 2; i++) {
-        shape[i] = shape_of(g[i], &p.of[i]);
+        shape[i] = matmul_form_shape(g[i], &p.of[i], "");
         s[i] = matmul_form_schedule(lw, g[i], &p.of[i], "");
     }
     p.s = matmul_pair_schedule_by_rule(&lw->target, &shape[0], &s[0], &shape[1], &s[1]);

@@ -199,6 +199,7 @@ typedef void lower_fn(lowering *lw, group *g);
 #define ROOT_X_GATHER(...) __VA_ARGS__
 #define ROOT_X_UPDATE(...) /* P_INTERPRETED, like the next two */
 #define ROOT_X_TOP_K(...)
+#define ROOT_X_RUNS(...) __VA_ARGS__
 #define ROOT_X_OPAQUE(...)
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes(lower_fn lower_##name;)
 #include "ir/ops.def"

@@ -3,7 +3,8 @@
  * A buffer lives from the first to the last op (in program order, nested blocks included) that touches it or a view of
  * it. Buffers are placed in program order into slots: a dead slot whose size provably covers the buffer is reused, the
  * tightest first; else a new slot is opened. Slots lie one after the other, so an offset is a sum of sizes. Sizes are
- * symbolic, so a finer packing would need to compare sums that only the dims decide. */
+ * symbolic, so a finer packing would need to compare sums that only the dims decide. A dim that the plan counts stands at
+ * its most: the workspace is an exact function of what is known before a run. */
 #include "codegen/plan_memory.h"
 
 #include <assert.h>
@@ -28,11 +29,26 @@ typedef struct {
     uint32_t now;
 } scan;
 
-static dim buffer_bytes(dim_ctx *c, const kbuffer *t)
+/* d with counted dims at their most. */
+static dim at_most(const kfunction *f, dim d)
 {
+    dim_ctx *c = f->dims;
+    for (const kop *o = f->target == KTARGET_PLAN ? f->body->first : NULL; o; o = o->next) {
+        int32_t s = o->op == KOP_READ_DIM ? dim_is_symbol(c, o->at.d) : -1;
+        if (s < 0 || !dim_uses(c, d, (uint32_t)s)) continue;
+        dim *with = ARENA_ARRAY(f->m->a, dim, dim_symbol_count(c));
+        with[s] = o->at.most;
+        d = dim_subst(c, d, with, dim_symbol_count(c));
+    }
+    return d;
+}
+
+static dim buffer_bytes(const kfunction *f, const kbuffer *t)
+{
+    dim_ctx *c = f->dims;
     dim n = dim_const(c, (int64_t)dtype_bytes(t->dt, 1)), align = dim_const(c, MEMORY_ALIGN);
     for (int i = 0; i < t->rank; i++) n = dim_mul(c, n, t->shape[i]);
-    return dim_mul(c, dim_ceildiv(c, n, align), align);
+    return at_most(f, dim_mul(c, dim_ceildiv(c, n, align), align));
 }
 
 static void touch(void *arg, kvalue **slot_of)
@@ -49,7 +65,7 @@ static void scan_block(scan *s, kblock *b)
         s->now++;
         kop_foreach_read(op, touch, s);
         if (op->op == KOP_ALLOC && op->results[0]->ty.buf.space == s->space) {
-            live_range r = {op, buffer_bytes(s->f->dims, &op->results[0]->ty.buf), s->now, s->now};
+            live_range r = {op, buffer_bytes(s->f, &op->results[0]->ty.buf), s->now, s->now};
             vec_push(s->a, &s->ranges, r);
             s->range_of[op->results[0]->id] = s->ranges.len;
         }
@@ -145,6 +161,7 @@ void plan_foreach_launch(const kfunction *plan, void (*fn)(void *arg, const kop 
 
 typedef struct {
     const kmodule *m;
+    const kfunction *plan;
     dim_ctx *c;
     dim most;
 } scratch_need;
@@ -154,13 +171,14 @@ static void need_scratch(void *arg, const kop *op)
     scratch_need *s = arg;
     const kfunction *callee = kmodule_find(s->m, op->at.callee);
     dim bytes = kdim_translate(callee->dims, kernel_scratch_bytes(callee), s->c, op->launch_dims);
+    bytes = at_most(s->plan, bytes);
     if (dim_le(s->c, bytes, s->most)) return;
     s->most = dim_le(s->c, s->most, bytes) ? bytes : dim_max(s->c, s->most, bytes);
 }
 
 dim plan_scratch_bytes(const kmodule *m, const kfunction *plan)
 {
-    scratch_need s = {m, plan->dims, dim_const(plan->dims, 0)};
+    scratch_need s = {m, plan, plan->dims, dim_const(plan->dims, 0)};
     plan_foreach_launch(plan, need_scratch, &s);
     return s.most;
 }

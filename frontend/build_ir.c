@@ -141,6 +141,8 @@ static attr ir_attr(work *w, const sema_node *n, attr_name name)
     case ATTR_FROM:
     case ATTR_TO: a.set = false; break; /* passes find them in masks */
     case ATTR_COUNT: a.u.i = n->count; break;
+    case ATTR_TOKENS:
+    case ATTR_ALONG: assert(!"only passes pack"); break;
     case ATTR_BODY:
     case ATTR_INDEX:
     case ATTR_EXTENT:

@@ -150,15 +150,17 @@ static bool take_dims(run *r)
     function_symbols(r->f, used);
     for (uint32_t s = 0; s < n; s++) {
         const char *name = dim_symbol_at(r->m->dims, s)->name;
-        if (!used[s] || is_shown(r, s)) continue;
+        bool counted = r->no_arrays && function_counting_node(r->f, dim_find(r->m->dims, name));
+        if (!counted && (!used[s] || is_shown(r, s))) continue;
         given[n_given++] = name;
+        if (counted) r->settings[s] = COUNT_NOT_GIVEN;
         bool found = false;
         vec_foreach (const named_dim, d, &r->o->dims) {
             if (strcmp(d->name, name)) continue;
             r->settings[s] = d->value;
             found = true;
         }
-        if (found) continue;
+        if (found || counted) continue;
         ok = fail(r, r->no_arrays ? "dim '%s' has no --dim" : "dim '%s' has no --dim, and no input shows it", name);
     }
     vec_foreach (const named_dim, d, &r->o->dims) {

@@ -36,7 +36,8 @@ enum {
     P_ELEMENTWISE = 8,
     P_TYPED = 16,
     P_SEVERAL = 32,
-    P_INTERPRETED = 64
+    P_INTERPRETED = 64,
+    P_COUNTS = 128
 };
 typedef enum {
     X_NONE,
@@ -53,6 +54,7 @@ typedef enum {
     X_GATHER,
     X_UPDATE,
     X_TOP_K,
+    X_RUNS,
     X_OPAQUE
 } op_axes;
 
@@ -385,7 +387,15 @@ value *build_banded_attention(builder *b, value *q, value *k, value *v, value *m
 attention_band attention_band_of(const node *n); /* of an attention node */
 value *attention_mask(const node *n);            /* NULL: none */
 value *attention_bias(const node *n);
+value *attention_offsets(const node *n);
 value *build_gather(builder *b, value *table, value *ids, int axis);
+/* Packing: only the elements where mask bool[B, S] is true, one after the other. `tokens` is a symbol of origin
+ * DIM_DATA, which holds how many there are from `positions` on. */
+value *build_offsets(builder *b, value *mask);
+value *build_positions(builder *b, value *mask, value *offsets, dim tokens, int along); /* along -1: flat numbers */
+value *build_unpack(builder *b, value *packed, value *mask, value *offsets);
+/* q, k and v are packed by the mask that offsets are of. */
+value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, double scale);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */
 value *build_update(builder *b, value *a, value *box, const dim *start);
 /* The count largest elements along axis, in falling order, first of equals first: results are the elements and their
@@ -433,10 +443,14 @@ bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, cons
 bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
 /* ---- which dims a function depends on (ir/symbols.c) ---- */
-/* used[i]: the function's types, attributes, checks, or those of the bodies it runs, have symbol i. The indices of
- * scans are not among them: nobody gives their values. */
+/* used[i]: the function's types, attributes, checks, or those of the bodies it runs, have symbol i. What a run finds
+ * itself is not among them: nobody gives the values of the indices of scans, and of dims that a node counts. */
 void function_symbols(const function *f, bool *used);
 bool module_symbol_is_index(const module *m, uint32_t symbol);
+/* The node of f that gives the data dim d its value; NULL: none does. */
+node *function_counting_node(const function *f, dim d);
+/* Some type of f besides n's has the dim that n counts (P_COUNTS): n stays though nobody reads it. */
+bool node_count_is_used(const node *n);
 
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;

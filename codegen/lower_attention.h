@@ -31,6 +31,7 @@ typedef struct {
     kvalue *bias;            /* [B, heads, rows, T], NULL: none */
     bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
     dim from, to;
+    kvalue *offsets; /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
 
     /* Scratch: */
     kvalue *queries;             /* [rows of a block, D]: times the scale */
@@ -46,6 +47,10 @@ typedef struct {
 typedef struct {
     const attention *a;
     kidx batch, kv_head, head;
+    struct {
+        kvalue *begin, *end;              /* rows, and keys */
+        kvalue *tiles, *height, *taller; /* row tiles; the first `taller` have a row more than `height` */
+    } run;                               /* where there are offsets */
     kvalue *tile0, *tile1;         /* row tiles of the task */
     kvalue *row0;                  /* the task's first row */
     kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */

@@ -192,6 +192,9 @@ static kvalue *rows_before(kernel *k, kvalue *mask, kvalue *offsets, kidx row, k
 {
     kbuilder *b = &k->b;
     counting c = {mask, row};
+    int64_t least, most;
+    dim_bounds(k->lw->m->dims, mask->ty.buf.shape[1], &least, &most);
+    if (most <= ROWS) return kb_load(b, ktile_scalar(DT_I64), kmem_at(offsets, &row)); /* first is 0 */
     kvalue *sum = zeros(k, WIDTH), *note = make_note(k);
     kop *loop = kb_for(b, kidx_const(0), kidx_value(first), WIDTH, KMAP_SERIAL, 1, &sum, 1);
     sum = count_columns(k, &c, kidx_value(b->block->args[0]), WIDTH, false, kidx_const(0), b->block->args[1]);

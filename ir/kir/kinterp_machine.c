@@ -43,9 +43,12 @@ static bool prepare_extent(preparation *p, const kop *o, const kvalue *v)
             return refuse(p, o, "has no size at these dims", v);
     bool empty = false;
     for (uint32_t i = 0; i < b->rank; i++) empty = empty || e->shape[i] == 0;
+    if (empty) { /* whose last element would lie before its first */
+        e->bytes = 0;
+        return true;
+    }
     if (!dim_eval(c, kbuffer_bytes(c, b), m->dims, &e->bytes) || e->bytes < 0 || e->bytes > max_object)
         return refuse(p, o, "has no usable size at these dims", v);
-    if (empty) e->bytes = 0;
     return true;
 }
 

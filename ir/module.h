@@ -223,6 +223,7 @@ struct function {
     /* Of entries only: */
     VEC(function_state_entry) states; /* change with function_set_state so that uses stay exact */
     VEC(point) points;
+    VEC(value *) valid; /* masks bool[B, S]: what is at places of an axis S where they are false does not count */
     VEC(dim_check) checks; /* `require` and `where` facts that cannot be proved: tested before each run */
     node *scan;            /* of a body: the one node that runs it; NULL: not yet, or dropped with its node */
     region *root;
@@ -325,6 +326,9 @@ value *function_state(function *f,
 void function_set_state(function *f, state_var *s, value *out); /* what it holds at the end; the last call counts */
 void function_add_point(function *f, const char *place, value *v);
 void function_remove_point(function *f, uint32_t i);
+void function_add_valid(function *f, value *mask);
+void function_remove_valid(function *f, const value *mask); /* where it is one */
+bool function_has_valid(const function *f, const value *mask);
 const point *function_find_point(const function *f, const char *place); /* NULL: none has that name */
 region *region_new(module *m, region *parent, const char *block, const char *path, span call);
 /* The parameter at `path`, made at the first use. Asserts that type agrees on later ones. */
@@ -421,7 +425,7 @@ value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, cons
 const attr *node_attr(const node *n, attr_name name); /* asserts that the op has it */
 uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
-void value_replace(function *f, value *old, value *with); /* all uses, results, states and points */
+void value_replace(function *f, value *old, value *with); /* all uses, results, states, points and declared masks */
 void node_set_operand(node *n, uint32_t i, value *v);
 bool node_is_used(const node *n); /* some result of it is */
 void node_erase(node *n);         /* asserts that no result has uses; its body goes with it */

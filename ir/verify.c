@@ -295,7 +295,8 @@ static void verify_kind(verifier *v, const function *f)
             if (c->lhs == DIM_BAD || c->rhs == DIM_BAD) violation(v, f, NULL, "a check without a dim");
         return;
     }
-    if (f->states.len || f->points.len || f->checks.len) violation(v, f, NULL, "a body has states, points or checks");
+    if (f->states.len || f->points.len || f->valid.len || f->checks.len)
+        violation(v, f, NULL, "a body has states, points, masks or checks");
     if (!f->scan || node_body(f->scan) != f) violation(v, f, NULL, "no scan runs the body");
 }
 
@@ -314,6 +315,9 @@ static void verify_function(verifier *v, const function *f)
     for (uint32_t i = 0; i < f->points.len; i++)
         if (!is_defined(v, f->points.data[i].v, UINT32_MAX))
             violation(v, f, NULL, "point \"%s\" is not a value of the function", f->points.data[i].place);
+    vec_foreach (value *const, x, &f->valid)
+        if (!is_defined(v, *x, UINT32_MAX) || (*x)->ty.dt != DT_BOOL || !(*x)->ty.rank)
+            violation(v, f, NULL, "what says which elements count is no mask of the function");
     verify_function_states(v, f);
     verify_kind(v, f);
     if (v->violations == before) verify_uses(v, f);

@@ -40,6 +40,7 @@ status pass_dce(pass_ctx *ctx, module *m, bool *changed)
             prev = n->prev;
             if (!node_is_used(n) && !node_count_is_used(n)) {
                 for (uint32_t k = 0; k < n->n_results && f->points.len; k++) remove_points(ctx, f, n->results[k]);
+                for (uint32_t k = 0; k < n->n_results && f->valid.len; k++) function_remove_valid(f, n->results[k]);
                 node_erase(n);
                 *changed = true;
             } else if (n->op == OP_PARAM) {

@@ -293,8 +293,9 @@ static bool remove_padding(padding *p)
         n_members++;
     }
     padding_rewrite(p);
-    pass_remark(p->ctx, NULL, "@%s: tokens of %u attentions are packed as '%s'", p->f->name, n_members,
-                dim_symbol_at(m->dims, (uint32_t)dim_is_symbol(m->dims, p->tokens))->name);
+    pass_remark(p->ctx, NULL, "@%s: tokens are packed, '%s' of them, for %u attention%s", p->f->name,
+                dim_symbol_at(m->dims, (uint32_t)dim_is_symbol(m->dims, p->tokens))->name, n_members,
+                n_members == 1 ? "" : "s");
     return true;
 }
 

@@ -28,6 +28,7 @@ typedef struct {
     span at;                                   /* of the first attention */
     dim tokens;
     value **packed; /* by value id; NULL: none */
+    bool *wanted;   /* by value id: a packed copy of its node saves something */
     bool *copied;   /* by value id: packed is a copy of its node */
 } padding;
 

@@ -18,14 +18,22 @@ static type packed_type(const padding *p, const value *v)
 
 /* ---- the mask ---- */
 
-static dim new_symbol(const padding *p)
+/* Entries share symbols, and so kernels. */
+static dim symbol_for(const padding *p)
 {
     dim_ctx *c = p->m->dims;
-    const char *name = "tokens";
-    for (int k = 2; dim_find(c, name) != DIM_BAD; k++) name = arena_printf(p->ctx->scratch, "tokens_%d", k);
     int64_t least, most;
     dim_bounds(c, dim_mul(c, p->sizes[0], p->sizes[1]), &least, &most);
-    return dim_sym(c, intern_z(p->m->names, name), DIM_DATA, 0, most, 1);
+    const char *name = "tokens";
+    for (int k = 2;; k++) {
+        dim old = dim_find(c, name);
+        if (old == DIM_BAD) return dim_sym(c, intern_z(p->m->names, name), DIM_DATA, 0, most, 1);
+        uint32_t at = (uint32_t)dim_is_symbol(c, old);
+        const dim_symbol *s = dim_symbol_at(c, at);
+        bool same = s->origin == DIM_DATA && s->min == 0 && s->max == most && s->multiple == 1;
+        if (same && !module_symbol_is_index(p->m, at) && !function_counting_node(p->f, old)) return old;
+        name = arena_printf(p->ctx->scratch, "tokens_%d", k);
+    }
 }
 
 /* What all copies need stands where the mask is known. */
@@ -40,7 +48,7 @@ static void describe_mask(padding *p)
     p->first = v->def ? v->def->next : p->f->first;
     builder b = at_mask(p);
     bool is_2d = v->ty.rank == 2 && v->ty.shape[0] == p->sizes[0] && v->ty.shape[1] == p->sizes[1];
-    p->tokens = new_symbol(p);
+    p->tokens = symbol_for(p);
     p->shaped = is_2d ? v : build_reshape(&b, v, 2, p->sizes);
     p->offsets = build_offsets(&b, p->shaped);
     p->flat = build_positions(&b, p->shaped, p->offsets, p->tokens, -1);
@@ -137,6 +145,22 @@ static bool takes_others(op_axes axes)
     return axes == X_LABELS || axes == X_BROADCAST || axes == X_GATHER;
 }
 
+/* Views and leaves cost nothing where they are: they are copied for nodes that are. */
+static void find_wanted(padding *p)
+{
+    for (node *n = p->f->last; n; n = n->prev) {
+        const op_info *row = op_row(n->op);
+        const value *v = n->result;
+        bool never = n->n_results != 1 || v == p->mask || !padding_has_axes(p, v) || !p->dead[v->id] ||
+                     n->op == OP_PARAM || row->props & P_INTERPRETED ||
+                     (n->op == OP_ATTENTION && !p->is_member[v->id]);
+        if (never) continue;
+        p->wanted[v->id] = !(row->props & (P_LEAF | P_PURE_VIEW));
+        for (const use *u = v->uses; u && !p->wanted[v->id]; u = u->next)
+            p->wanted[v->id] = u->user && p->wanted[u->user->result->id];
+    }
+}
+
 static value *copy(padding *p, node *n)
 {
     const op_info *row = op_row(n->op);
@@ -145,11 +169,9 @@ static value *copy(padding *p, node *n)
     type t = packed_type(p, n->result);
     value **in = ARENA_ARRAY(p->ctx->scratch, value *, n->n_operands);
     if (n->op == OP_ATTENTION) {
-        if (!p->is_member[n->result->id]) return NULL;
         for (uint32_t o = 0; o < 3; o++) in[o] = packed_of(p, n->operands[o], &b);
         return build_ragged_attention(&b, in[0], in[1], in[2], p->offsets, node_attr(n, ATTR_SCALE)->u.real);
     }
-    if (n->op == OP_PARAM || row->props & P_INTERPRETED) return NULL;
     if (n->op == OP_IOTA) {
         int64_t axis = node_attr(n, ATTR_AXIS)->u.i;
         if (axis == a.batch || axis == a.token) return copy_of_index(p, n, &b, axis == a.token);
@@ -217,12 +239,14 @@ void padding_rewrite(padding *p)
     arena *a = p->ctx->scratch;
     p->packed = ARENA_ARRAY(a, value *, p->n_values);
     p->copied = ARENA_ARRAY(a, bool, p->n_values);
+    p->wanted = ARENA_ARRAY(a, bool, p->n_values);
+    find_wanted(p);
     describe_mask(p);
     node *last = p->f->last;
     for (node *n = p->f->first, *next; n; n = next) {
         next = n == last ? NULL : n->next;
         value *v = n->result;
-        if (n->n_results != 1 || v == p->mask || !padding_has_axes(p, v) || !p->dead[v->id]) continue;
+        if (v->id >= p->n_values || !p->wanted[v->id]) continue;
         value *c = copy(p, n);
         if (!c) continue;
         p->packed[v->id] = c;

@@ -65,7 +65,7 @@ static void run_read_dim(kmachine *m, kagent_state *g, const kop *o)
     m->in->result->bytes_loaded = loaded; /* what kernels do is counted */
     int64_t n = *(const int64_t *)result(m, g, o);
     if (!dim_eval(m->f->dims, o->at.most, m->dims, &most) || n < 0 || n > most) {
-        kreport(m, g, o, KREPORT_OTHER, "the count %lld is not in 0..%lld", (long long)n, (long long)most);
+        kreport(m, g, o, KREPORT_OTHER, "a dim of %lld, which is not in 0..%lld", (long long)n, (long long)most);
         n = 0;
     }
     kmachine_count(m, o, n);

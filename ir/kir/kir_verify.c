@@ -286,7 +286,7 @@ static bool check_counted(kverifier *v, const kop *o)
         const kbuffer *b = o->results[i]->kind == KV_BUFFER ? &o->results[i]->ty.buf : NULL;
         for (int k = 0; b && k < b->rank; k++) later = later || is_counted_later(v, b->shape[k]);
     }
-    return later ? kverify_error(v, o, "a dim is used before it is counted") : true;
+    return later ? kverify_error(v, o, "a dim is used before it is read") : true;
 }
 
 static void walk_op(kverifier *v, const kop *o)

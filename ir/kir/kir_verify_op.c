@@ -293,10 +293,10 @@ static bool check_read_dim(kverifier *v, const kop *o)
 {
     dim_ctx *c = v->f->dims;
     if (!check_one_tile(v, o, 0) || !check_access(v, o, &o->mem[0], ktile_scalar(DT_I64))) return false;
-    if (v->nesting) return kverify_error(v, o, "a count inside of a block");
+    if (v->nesting) return kverify_error(v, o, "a dim is read inside of a block");
     int32_t symbol = dim_is_symbol(c, o->at.d);
     if (symbol < 0 || dim_symbol_at(c, (uint32_t)symbol)->origin != DIM_DATA)
-        return kverify_error(v, o, "what is counted is no data dim");
+        return kverify_error(v, o, "what is read is no data dim");
     const dim_symbol *s = dim_symbol_at(c, (uint32_t)symbol);
     int64_t lo, hi;
     dim_bounds(c, o->at.most, &lo, &hi);

@@ -79,6 +79,9 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* n is a gather of indices by positions, which the kernels that read them do (lower_move.c). */
+bool gather_packs_indices(const node *n);
+
 /* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
 bool contraction_has_halves(lowering *lw, const node *n);
 

@@ -644,9 +644,6 @@ static bool write_costs(session *s, module *m, const kmodule *km)
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
     const kfunction *plan = kmodule_find(km, entry->name);
-    uint32_t wrong;
-    if (!plan_counts(plan, dims, &wrong))
-        return usage_error(s, "--dim=%s is more than there can be", dim_symbol_at(plan->dims, wrong)->name);
     if (!plan_cost(plan, dims, &s->on, s->a, &costs))
         return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);

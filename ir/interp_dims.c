@@ -194,7 +194,5 @@ bool interp_dims(const function *f, tensor *const *args, const int64_t *settings
 bool interp_settings(const function *f, const int64_t *settings, arena *a, diags *d, int64_t *values)
 {
     binding b = binding_new(f, NULL, a, d, values);
-    for (uint32_t s = 0; s < b.n; s++)
-        if (!b.needed[s]) values[s] = settings[s]; /* what a run would count */
     return bind_settings(&b, settings) && check_bounds(&b) && check_requirements(&b);
 }

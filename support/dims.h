@@ -30,9 +30,6 @@ typedef struct {
     const char *doc;  /* what the source says of it; NULL: nothing */
 } dim_symbol;
 
-/* Where values of dims are given: of a dim of origin DATA, that a run finds it. */
-#define COUNT_NOT_GIVEN INT64_MIN
-
 typedef struct dim_ctx dim_ctx;
 dim_ctx *dims_new(arena *a, interner *names);
 

@@ -61,9 +61,6 @@ typedef struct {
 } klaunch_cost;
 typedef VEC(klaunch_cost) klaunch_costs;
 
-/* Gives what the plan counts, where it is COUNT_NOT_GIVEN, its greatest value. False, with the symbol in *wrong, where a
- * given value is out of its bounds. */
-bool plan_counts(const kfunction *plan, int64_t *dims, uint32_t *wrong);
 /* The launches of a plan in order, those of both ways where a run decides. Weights come from memory unless all of the
  * plan's fit the last level; other buffers from the level that still holds them, by the bytes touched since they were.
  * False when a dim cannot be computed. */

@@ -153,19 +153,6 @@ static void estimate_all(plan_walk *w)
     }
 }
 
-bool plan_counts(const kfunction *plan, int64_t *dims, uint32_t *wrong)
-{
-    for (const kop *o = plan->body->first; o; o = o->next) {
-        int64_t most;
-        if (o->op != KOP_READ_DIM) continue;
-        *wrong = (uint32_t)dim_is_symbol(plan->dims, o->at.d);
-        if (!dim_eval(plan->dims, o->at.most, dims, &most)) return false;
-        if (dims[*wrong] == COUNT_NOT_GIVEN) dims[*wrong] = most;
-        if (dims[*wrong] < 0 || dims[*wrong] > most) return false;
-    }
-    return true;
-}
-
 bool plan_cost(const kfunction *plan, const int64_t *dims, const machine *m, arena *a, klaunch_costs *out)
 {
     plan_walk w = {.plan = plan, .dims = dims, .m = m, .a = a, .out = out, .ok = true};

@@ -16,8 +16,8 @@
  * product of each row stay in scratch, and what is there shrinks when the maximum grows (Milakov and Gimelshein, 2018).
  * So scratch does not grow with T.
  *
- * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it needs.
- * Tasks are dealt for the longest run there can be; what a run lacks of it ends at once.
+ * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it
+ * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once.
  *
  * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
  * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly

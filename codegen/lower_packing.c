@@ -1,9 +1,9 @@
 /* Packing by a mask bool[B, S]: where its true elements are, and putting packed rows back.
  *
  *     offsets    one task: counts row after row
- *     positions  a task is a row of the mask; it begins at the row's offset. Behind it the plan reads how many there are
- *                into the data dim, so what is launched from then on has the true sizes
- *     unpack     a task is a run of ROWS elements of a row; it counts those before it
+ *     positions  a task is a row of the mask; it begins at the row's offset. Behind it the plan reads how many there
+ * are into the data dim, so what is launched from then on has the true sizes unpack     a task is a run of ROWS
+ * elements of a row; it counts those before it
  *
  * Packing itself is a gather by positions. */
 #include "codegen/lower_internal.h"
@@ -144,9 +144,9 @@ void lower_positions(lowering *lw, group *g)
 
 typedef struct {
     kvalue *packed, *out;
-    int rank;                       /* of packed */
+    int rank;                            /* of packed */
     kidx from[KMAX_RANK], to[KMAX_RANK]; /* the row, and the indices of its axes */
-    bool present;                   /* the row exists; else zeros are written */
+    bool present;                        /* the row exists; else zeros are written */
 } unpacking;
 
 static kvalue *unpack_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
@@ -217,8 +217,8 @@ void lower_unpack(lowering *lw, group *g)
     kvalue *mask = bind_view(&k, n->operands[1], KACCESS_IN), *offsets = bind_view(&k, n->operands[2], KACCESS_IN);
     x.out = bind_view(&k, n->result, KACCESS_OUT);
     dim axes[2] = {shape[0], dim_ceildiv(dc, shape[1], dim_const(dc, ROWS))};
-    kop *task = kb_for(b, kidx_const(0), kidx_value(kb_dim(b, dim_mul(dc, axes[0], axes[1]))), 1, KMAP_PARALLEL, 1,
-                       NULL, 0);
+    kop *task =
+        kb_for(b, kidx_const(0), kidx_value(kb_dim(b, dim_mul(dc, axes[0], axes[1]))), 1, KMAP_PARALLEL, 1, NULL, 0);
     kidx place[2];
     unflatten(&k, b->block->args[0], 2, axes, place);
     kvalue *rows = kb_i64(b, ROWS), *first = kb_map2(b, KOP_MUL, kidx_as_value(&k, place[1]), rows);

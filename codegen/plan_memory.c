@@ -3,8 +3,8 @@
  * A buffer lives from the first to the last op (in program order, nested blocks included) that touches it or a view of
  * it. Buffers are placed in program order into slots: a dead slot whose size provably covers the buffer is reused, the
  * tightest first; else a new slot is opened. Slots lie one after the other, so an offset is a sum of sizes. Sizes are
- * symbolic, so a finer packing would need to compare sums that only the dims decide. A dim that the plan counts stands at
- * its most: the workspace is an exact function of what is known before a run. */
+ * symbolic, so a finer packing would need to compare sums that only the dims decide. A dim that the plan counts stands
+ * at its most: the workspace is an exact function of what is known before a run. */
 #include "codegen/plan_memory.h"
 
 #include <assert.h>

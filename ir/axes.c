@@ -67,10 +67,10 @@ static void map_attention(const node *n, axis_info *x)
     for (uint32_t o = 0; o < n->n_operands; o++) {
         const type *of = &n->operands[o]->ty;
         for (int i = 0; i < of->rank; i++)
-            x->operand_axis[o][i] = o < 3                       ? maps[o][i]
-                                    : of->dt == DT_BOOL         ? mask[i]
+            x->operand_axis[o][i] = o < 3                    ? maps[o][i]
+                                    : of->dt == DT_BOOL      ? mask[i]
                                     : dtype_is_float(of->dt) ? bias[i]
-                                                                : (int8_t)-1; /* offsets */
+                                                             : (int8_t)-1; /* offsets */
     }
 }
 

@@ -308,7 +308,8 @@ static bool infer_normalize(const inputs *in, type *out)
 
 static bool is_mask(const inputs *in, const type *mask)
 {
-    return mask->dt == DT_BOOL && mask->rank == 2 ? true : fail(in, "a mask of type %s, not bool[B, S]", text(in, mask));
+    return mask->dt == DT_BOOL && mask->rank == 2 ? true
+                                                  : fail(in, "a mask of type %s, not bool[B, S]", text(in, mask));
 }
 
 /* `offsets` are those of a mask, whose true elements `size` counts. Kernels rely on it: they look for nothing outside

@@ -238,7 +238,8 @@ static bool take_counts(const run *r, int64_t *dims)
         int64_t most;
         if (!n) continue;
         dim elements = type_elements(r->m, &n->operands[0]->ty);
-        if (!dim_eval(r->m->dims, elements, dims, &most)) return fail(r, "the bound of dim '%s' cannot be computed", name);
+        if (!dim_eval(r->m->dims, elements, dims, &most))
+            return fail(r, "the bound of dim '%s' cannot be computed", name);
         dims[s] = r->settings[s] == NOT_GIVEN ? most : r->settings[s];
         if (dims[s] >= 0 && dims[s] <= most) continue;
         diag *g = diag_error(r->d, NOWHERE, "dim '%s' is out of bounds, from the settings", name);

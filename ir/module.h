@@ -223,7 +223,7 @@ struct function {
     /* Of entries only: */
     VEC(function_state_entry) states; /* change with function_set_state so that uses stay exact */
     VEC(point) points;
-    VEC(value *) valid; /* masks bool[B, S]: what is at places of an axis S where they are false does not count */
+    VEC(value *) valid;    /* masks bool[B, S]: what is at places of an axis S where they are false does not count */
     VEC(dim_check) checks; /* `require` and `where` facts that cannot be proved: tested before each run */
     node *scan;            /* of a body: the one node that runs it; NULL: not yet, or dropped with its node */
     region *root;

@@ -16,9 +16,9 @@ typedef struct {
     uint32_t *uses;       /* by value id: in the function at hand */
     const param **params; /* by id: those that the module lists */
     uint32_t n_param_ids;
-    bool *is_index; /* by symbol: some scan counts with it */
-    bool *is_counted;        /* by symbol: some node gives it its value */
-    const value **mask_of;   /* by symbol: the mask whose elements it counts, from here on in the function at hand */
+    bool *is_index;        /* by symbol: some scan counts with it */
+    bool *is_counted;      /* by symbol: some node gives it its value */
+    const value **mask_of; /* by symbol: the mask whose elements it counts, from here on in the function at hand */
 } verifier;
 
 /* A node's results can be looked at. */
@@ -423,7 +423,8 @@ static void verify_counts(verifier *v, const function *f)
         }
     }
     memset(v->mask_of, 0, symbols * sizeof *v->mask_of);
-    for (uint32_t i = 0; i < f->results.len; i++) verify_known(v, f, f->results.data[i].v->def, &f->results.data[i].v->ty);
+    for (uint32_t i = 0; i < f->results.len; i++)
+        verify_known(v, f, f->results.data[i].v->def, &f->results.data[i].v->ty);
 }
 
 static void find_counted(verifier *v, const function *f)

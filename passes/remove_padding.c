@@ -17,8 +17,8 @@
  *   %8 = attention %7, %7, %7, %0 {scale = 0.25} : f32[1, 4, tokens, 16]
  *   (and `unpack` where something else reads it)
  *
- * The axes of the batch and of the tokens are found on all values around the attention that a mask of keys belongs to, by
- * the roles of axes. A value may be packed where nobody cares what it holds at padded places: it is a key or value
+ * The axes of the batch and of the tokens are found on all values around the attention that a mask of keys belongs to,
+ * by the roles of axes. A value may be packed where nobody cares what it holds at padded places: it is a key or value
  * under the mask, a query whose result is such a value, something a computation along the tokens makes such a value of;
  * or what reads it makes it zero there, as a pooling under the mask does. Of a result, and of single tokens that are
  * taken out, this is known where the model declares the mask (`valid S by mask`). Both axes stay where they are, with
@@ -80,7 +80,8 @@ static value *key_mask_of(const module *m, const node *n, const char **why)
     bool more = true;
     while (more) more = look_through(m, &s, &s);
     bool others = false; /* axes that are neither */
-    for (int i = 0; i < s.v->ty.rank; i++) others = others || (i != s.batch && i != s.key && !is_one(m, s.v->ty.shape[i]));
+    for (int i = 0; i < s.v->ty.rank; i++)
+        others = others || (i != s.batch && i != s.key && !is_one(m, s.v->ty.shape[i]));
     if (others || s.key < 0) *why = "its mask depends on the query";
     else if (s.batch < 0 && !is_one(m, n->result->ty.shape[0])) *why = "its mask is the same for all sequences";
     else if (s.batch > s.key) *why = "its mask has keys before sequences";
@@ -223,12 +224,12 @@ static bool use_is_dead(const padding *p, const use *u, bool declared)
     const node *n = u->user;
     if (!n) return declared && !u->state;
     const char *why;
-    if (n->op == OP_ATTENTION && (u->index == 1 || u->index == 2) && key_mask_of(p->m, n, &why) == p->mask)
-        return true;
+    if (n->op == OP_ATTENTION && (u->index == 1 || u->index == 2) && key_mask_of(p->m, n, &why) == p->mask) return true;
     if (n->n_results != 1) return false;
     if (is_cancelled(p, n, u->index) || (declared && takes_tokens(p, n))) return true;
     if (!padding_has_axes(p, n->result) || !p->dead[n->result->id]) return false;
-    token_axes of = padding_operand_axes(p, n, u->index, p->axes[n->result->id]), a = p->axes[n->operands[u->index]->id];
+    token_axes of = padding_operand_axes(p, n, u->index, p->axes[n->result->id]),
+               a = p->axes[n->operands[u->index]->id];
     return of.batch == a.batch && of.token == a.token;
 }
 
@@ -259,7 +260,8 @@ static void say_why_not(padding *p, const node *attention)
 {
     const value *v = attention->result;
     const use *u = p->live[v->id];
-    while (u && u->user && u->user->n_results == 1 && padding_has_axes(p, u->user->result) && p->live[u->user->result->id]) {
+    while (u && u->user && u->user->n_results == 1 && padding_has_axes(p, u->user->result) &&
+           p->live[u->user->result->id]) {
         v = u->user->result;
         u = p->live[v->id];
     }

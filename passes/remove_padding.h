@@ -14,13 +14,13 @@ typedef struct {
     pass_ctx *ctx;
     module *m;
     function *f;
-    value *mask;      /* its elements in order are those of bool[B, S] */
-    dim sizes[2];     /* B, S */
+    value *mask;       /* its elements in order are those of bool[B, S] */
+    dim sizes[2];      /* B, S */
     uint32_t n_values; /* the tables below know values made before */
-    bool *is_member;  /* by value id: results of the attention that has this mask */
-    token_axes *axes; /* by value id */
-    bool *dead;       /* by value id: what is at padded places does not matter */
-    const use **live; /* by value id: a use for which it does, or would; NULL: none */
+    bool *is_member;   /* by value id: results of the attention that has this mask */
+    token_axes *axes;  /* by value id */
+    bool *dead;        /* by value id: what is at padded places does not matter */
+    const use **live;  /* by value id: a use for which it does, or would; NULL: none */
 
     /* The rewrite's: */
     value *shaped, *offsets, *flat, *index[2]; /* bool[B, S]; NULL: not made yet */

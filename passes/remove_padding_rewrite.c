@@ -152,8 +152,7 @@ static void find_wanted(padding *p)
         const op_info *row = op_row(n->op);
         const value *v = n->result;
         bool never = n->n_results != 1 || v == p->mask || !padding_has_axes(p, v) || !p->dead[v->id] ||
-                     n->op == OP_PARAM || row->props & P_INTERPRETED ||
-                     (n->op == OP_ATTENTION && !p->is_member[v->id]);
+                     n->op == OP_PARAM || row->props & P_INTERPRETED || (n->op == OP_ATTENTION && !p->is_member[v->id]);
         if (never) continue;
         p->wanted[v->id] = !(row->props & (P_LEAF | P_PURE_VIEW));
         for (const use *u = v->uses; u && !p->wanted[v->id]; u = u->next)

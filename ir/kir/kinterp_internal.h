@@ -126,7 +126,7 @@ typedef struct {
 typedef struct {
     kinterp *in;
     const kfunction *f;
-    arena *a; /* of this launch */
+    arena *a;       /* of this launch */
     int64_t *dims;  /* its own: plans count */
     uint32_t *slot; /* by value id: byte offset in the registers */
     uint64_t regs_bytes;

@@ -515,7 +515,8 @@ static void test_plan_faults(void **state)
 
 static const char reading[] =
     "kernel @count cpu (N in 0..8, T in 0..8 data) (%x: f32 global[N] in, %c: i64 global[1] out) {"
-    "  for %i = 0 to 1 step 1 parallel { %one = const 1 : i64 %none = const 0 : i64 %zero = const 0.0 : f32 %n = dim N : i64"
+    "  for %i = 0 to 1 step 1 parallel { %one = const 1 : i64 %none = const 0 : i64 %zero = const 0.0 : f32 %n = dim N "
+    ": i64"
     "    %sum = for %k = 0 to %n step 1 carry (%s = %none) { %v = load %x[%k] : f32 %more = gt %v, %zero : bool"
     "      %add = select %more, %one, %none : i64 %t = add %s, %add : i64 yield %t } : i64"
     "    store %c[0], %sum } }"

@@ -138,7 +138,8 @@ static const char *compare_function(inputs *in, const function *f, const functio
         in->valid.len = 0;
         for (uint32_t i = 0; i < f->args.len; i++)
             if (function_has_valid(f, f->args.data[i].v)) vec_push(a, &in->valid, args[i]);
-        interp_options o = {.round = round, .states = before, .observe = note_mask, .observe_arg = in}, p = {.round = round, .states = after};
+        interp_options o = {.round = round, .states = before, .observe = note_mask, .observe_arg = in},
+                       p = {.round = round, .states = after};
         source_set *sources = source_set_new(a);
         tensor **x = ARENA_ARRAY(a, tensor *, f->results.len), **y = ARENA_ARRAY(a, tensor *, f->results.len);
         if (!interp_run(f, args, in->dims, &o, a, diags_new(a, sources, 1), x)) return NULL;

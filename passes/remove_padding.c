@@ -107,7 +107,7 @@ token_axes padding_operand_axes(const padding *p, const node *n, uint32_t o, tok
     axis_info x;
     node_axes(p->m, n, &x);
     const int8_t *map = x.operand_axis[o < 4 ? o : 0];
-    for (int8_t k = 0; k < n->operands[o]->ty.rank; k++) {
+    for (int k = 0; k < n->operands[o]->ty.rank; k++) {
         if (map[k] < 0) continue;
         if (map[k] == of.batch) r.batch = k;
         if (map[k] == of.token) r.token = k;
@@ -202,7 +202,7 @@ static bool is_cancelled(const padding *p, const node *n, uint32_t o)
     /* The other operand's axes with the same letters. */
     const labels *l = &node_attr(n, ATTR_LABELS)->u.lab;
     token_axes other = {-1, -1};
-    for (int8_t k = 0; k < l->rank[1 - o]; k++) {
+    for (int k = 0; k < l->rank[1 - o]; k++) {
         if (l->label[1 - o][k] == l->label[o][a.batch]) other.batch = k;
         if (l->label[1 - o][k] == l->label[o][a.token]) other.token = k;
     }

@@ -6,7 +6,7 @@
 
 /* Along which axes of a value the sequences of the batch and their tokens lie. */
 typedef struct {
-    int8_t batch, token; /* -1: the value has no such axes, or it is not known */
+    int batch, token; /* -1: the value has no such axes, or it is not known */
 } token_axes;
 
 /* One mask of a function, with the attention that has it as its mask of keys. */

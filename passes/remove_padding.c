@@ -266,10 +266,12 @@ static void say_why_not(padding *p, const node *attention)
         u = p->live[v->id];
     }
     static const char hint[] = "`valid ... by` the mask would say that it does not count";
-    if (u && !u->user && !u->state)
-        pass_remark(p->ctx, v->def, "padding stays: result '%s' has it; %s", p->f->results.data[u->index].name, hint);
-    else if (u) pass_remark(p->ctx, u->user ? u->user : v->def, "padding stays: it is read here");
-    else pass_remark(p->ctx, attention, "padding stays: the axes of sequences and tokens are not known");
+    const node *reader = u ? u->user : NULL;
+    if (!u) pass_remark(p->ctx, attention, "padding stays: the axes of sequences and tokens are not known");
+    else if (reader && takes_tokens(p, reader))
+        pass_remark(p->ctx, reader, "padding stays: it may be read here; %s", hint);
+    else if (reader || u->state) pass_remark(p->ctx, reader ? reader : v->def, "padding stays: it is read here");
+    else pass_remark(p->ctx, v->def, "padding stays: result '%s' has it; %s", p->f->results.data[u->index].name, hint);
 }
 
 static bool remove_padding(padding *p)

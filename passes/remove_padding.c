@@ -24,8 +24,8 @@
  * taken out, this is known where the model declares the mask (`valid S by mask`). Both axes stay where they are, with
  * the sizes 1 and `tokens`, so that all attributes stay what they are.
  *
- * Requires masks of keys apart from causal ones (attention_bands), and duplicates gone. Values that were packed leave
- * points; dce removes these.
+ * Requires masks of keys apart from causal ones (attention_bands), and duplicates gone. Breaks points on values that are
+ * packed: they are removed.
  *
  * Skipping the queries of padding inside of attention alone is the obvious way, and saves the least: most of the work
  * of an encoder is in its projections. */
@@ -39,7 +39,7 @@ static bool is_one(const module *m, dim d)
     return dim_is_const(m->dims, d, &v) && v == 1;
 }
 
-/* Whether axis k of v, and no axis of another size, is one of those that are looked for. */
+/* What a mask is a view of, and which of its axes are those of the sequences and the keys. */
 typedef struct {
     value *v;
     int batch, key; /* -1: it has no such axis */

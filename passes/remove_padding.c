@@ -24,8 +24,8 @@
  * taken out, this is known where the model declares the mask (`valid S by mask`). Both axes stay where they are, with
  * the sizes 1 and `tokens`, so that all attributes stay what they are.
  *
- * Requires masks of keys apart from causal ones (attention_bands), and duplicates gone. Breaks points on values that are
- * packed: they are removed.
+ * Requires masks of keys apart from causal ones (attention_bands), and duplicates gone. Breaks points on values that
+ * are packed: they are removed.
  *
  * Skipping the queries of padding inside of attention alone is the obvious way, and saves the least: most of the work
  * of an encoder is in its projections. */

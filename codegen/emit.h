@@ -65,6 +65,7 @@ struct emitter {
     cg_value *values;             /* by kvalue id */
     LLVMValueRef *symbols;        /* i64 values of f->dims' symbols */
     ptrmap *dims;                 /* dim -> LLVMValueRef, in the entry block */
+    bool *counted;                /* by symbol: its value is not known at the entry; NULL: none is such */
     int lanes;                    /* of a full vector chunk */
     int depth;                    /* loops around the current op */
     LLVMValueRef begin, end;      /* kernels: the tasks to do */
@@ -142,7 +143,9 @@ LLVMValueRef cg_offset(emitter *e, LLVMValueRef ptr, LLVMValueRef bytes);
 LLVMValueRef cg_offset_const(emitter *e, LLVMValueRef ptr, int64_t bytes);
 
 /* ---- emit_dims.c ---- */
-LLVMValueRef cg_dim(emitter *e, dim d); /* i64, computed in the entry block */
+LLVMValueRef cg_dim(emitter *e, dim d); /* i64, computed in the entry block, or here where it depends on a count */
+/* From here on the symbol has the value v, which was counted. */
+void cg_set_dim(emitter *e, uint32_t symbol, LLVMValueRef v);
 /* The expression over the given symbol values, at builder b. */
 LLVMValueRef cg_dim_at(emit_module *m, LLVMBuilderRef b, const dim_ctx *c, dim d, const LLVMValueRef *symbols);
 

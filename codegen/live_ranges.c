@@ -5,6 +5,7 @@ typedef struct {
     kspace space;
     live_ranges ranges;
     uint32_t *range_of; /* by value id: range index + 1 of the memory that a buffer value refers to; 0: other memory */
+    const dim *counted;
     uint32_t now;
 } scan;
 
@@ -13,6 +14,23 @@ dim planned_bytes(dim_ctx *c, const kbuffer *t)
     dim n = dim_const(c, (int64_t)dtype_bytes(t->dt, 1)), align = dim_const(c, MEMORY_ALIGN);
     for (int i = 0; i < t->rank; i++) n = dim_mul(c, n, t->shape[i]);
     return dim_mul(c, dim_ceildiv(c, n, align), align);
+}
+
+const dim *counted_dims(const kfunction *f)
+{
+    dim *most = NULL;
+    for (const kop *o = f->target == KTARGET_PLAN ? f->body->first : NULL; o; o = o->next) {
+        int32_t s = o->op == KOP_READ_DIM ? dim_is_symbol(f->dims, o->at.d) : -1;
+        if (s < 0) continue;
+        if (!most) most = ARENA_ARRAY(f->m->a, dim, dim_symbol_count(f->dims));
+        most[s] = o->at.most;
+    }
+    return most;
+}
+
+dim dim_at_most(dim_ctx *c, const dim *counted, dim d)
+{
+    return counted ? dim_subst(c, d, counted, dim_symbol_count(c)) : d;
 }
 
 static void touch(void *arg, kvalue **slot_of)
@@ -29,7 +47,8 @@ static void scan_block(scan *s, kblock *b)
         s->now++;
         kop_foreach_read(op, touch, s);
         if (op->op == KOP_ALLOC && op->results[0]->ty.buf.space == s->space) {
-            live_range r = {op, planned_bytes(s->f->dims, &op->results[0]->ty.buf), s->now, s->now};
+            dim bytes = planned_bytes(s->f->dims, &op->results[0]->ty.buf);
+            live_range r = {op, dim_at_most(s->f->dims, s->counted, bytes), s->now, s->now};
             vec_push(s->f->m->a, &s->ranges, r);
             s->range_of[op->results[0]->id] = s->ranges.len;
         }
@@ -46,7 +65,7 @@ static void scan_block(scan *s, kblock *b)
 
 live_ranges live_ranges_of(kfunction *f, kspace space)
 {
-    scan s = {.f = f, .space = space};
+    scan s = {.f = f, .space = space, .counted = counted_dims(f)};
     s.range_of = ARENA_ARRAY(f->m->a, uint32_t, f->n_values + 1);
     scan_block(&s, f->body);
     return s.ranges;

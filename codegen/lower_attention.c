@@ -16,6 +16,9 @@
  * product of each row stay in scratch, and what is there shrinks when the maximum grows (Milakov and Gimelshein, 2018).
  * So scratch does not grow with T.
  *
+ * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it
+ * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once.
+ *
  * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
  * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly
  * 0, and where a value could be NaN or infinite they are not multiplied with it: values are zeroed where the key mask
@@ -65,13 +68,23 @@ static kvalue *ceildiv(kernel *k, kvalue *x, int64_t by)
 /* ---- rows and keys ---- */
 
 /* Tiles differ in height by one row at most; the higher ones come first. */
-static kvalue *row_of_tile(kernel *k, const attention *a, kvalue *tile)
+static kvalue *row_of_tile(kernel *k, const attention_at *at, kvalue *tile)
 {
-    if (!tile) return NULL;
+    const attention *a = at->a;
+    if (!tile) return at->run.begin;
     dim_ctx *dc = k->lw->m->dims;
+    if (a->offsets) {
+        kvalue *first = attention_op(k, KOP_ADD, attention_op(k, KOP_MUL, tile, at->run.height), at->run.begin);
+        return attention_op(k, KOP_ADD, first, kb_map2(&k->b, KOP_MIN, tile, at->run.taller));
+    }
     dim low = dim_floordiv(dc, a->rows, a->tiles), high = dim_sub(dc, a->rows, dim_mul(dc, low, a->tiles));
     kvalue *row = attention_op(k, KOP_MUL, tile, kb_dim(&k->b, low));
     return kb_map2(&k->b, KOP_ADD, row, kb_map2(&k->b, KOP_MIN, tile, kb_dim(&k->b, high)));
+}
+
+static kvalue *end_of_rows(kernel *k, const attention_at *at)
+{
+    return at->a->offsets ? at->run.end : kb_dim(&k->b, at->a->rows);
 }
 
 static kvalue *clamp(kernel *k, kvalue *x, kvalue *hi)
@@ -121,8 +134,8 @@ static void for_tiles(kernel *k, const attention_at *at, kvalue *first, kvalue *
     kbuilder *b = &k->b;
     kop *loop = end ? kb_for(b, kidx_value(first), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0) : NULL;
     kvalue *tile = loop ? b->block->args[0] : NULL;
-    row_tile t = {.row = row_of_tile(k, a, tile)};
-    kvalue *next = loop ? row_of_tile(k, a, attention_op_const(k, KOP_ADD, tile, 1)) : kb_dim(b, a->rows);
+    row_tile t = {.row = row_of_tile(k, at, tile)};
+    kvalue *next = loop ? row_of_tile(k, at, attention_op_const(k, KOP_ADD, tile, 1)) : end_of_rows(k, at);
     t.local = attention_op(k, KOP_SUB, t.row, at->block_row);
     t.keys = keys_of_rows(k, at, t.row, next);
     if (!by_height || a->n_heights == 1) {
@@ -203,8 +216,8 @@ static void row_block(kernel *k, attention_at *at, kvalue *first, kvalue *end)
     const attention *a = at->a;
     kbuilder *b = &k->b;
     bool banded = attention_is_banded(a);
-    at->block_row = row_of_tile(k, a, first);
-    at->block_end = end ? row_of_tile(k, a, end) : kb_dim(b, a->rows);
+    at->block_row = row_of_tile(k, at, first);
+    at->block_end = end ? row_of_tile(k, at, end) : end_of_rows(k, at);
     key_range keys = keys_of_rows(k, at, at->block_row, at->block_end);
     kvalue *lo = first_panel(k, a, &keys), *hi = end_panel(k, a, &keys);
     attention_pack_queries(k, at);
@@ -272,7 +285,7 @@ static void key_block(kernel *k, attention_at *at)
 
 static kvalue *task_rows(kernel *k, const attention_at *at)
 {
-    kvalue *end = at->tile1 ? row_of_tile(k, at->a, at->tile1) : kb_dim(&k->b, at->a->rows);
+    kvalue *end = at->tile1 ? row_of_tile(k, at, at->tile1) : end_of_rows(k, at);
     return attention_op(k, KOP_SUB, end, at->row0);
 }
 
@@ -286,6 +299,11 @@ static void limit_keys(kernel *k, attention_at *at)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
+    if (a->offsets) {
+        at->key_lo = at->run.begin;
+        at->key_hi = at->run.end;
+        return;
+    }
     at->key_hi = kb_dim(b, a->keys);
     if (a->key_mask) attention_trim_keys(k, at);
     kvalue *row0 = a->row_heads ? NULL : at->row0;
@@ -301,20 +319,54 @@ static void limit_keys(kernel *k, attention_at *at)
     }
 }
 
+static void find_run(kernel *k, attention_at *at, kidx n)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kidx after = {n.v, n.off + 1};
+    at->batch = kidx_const(0);
+    at->run.begin = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &n));
+    at->run.end = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &after));
+    kvalue *rows = attention_op(k, KOP_SUB, at->run.end, at->run.begin);
+    at->run.tiles = ceildiv(k, rows, a->tile_rows);
+    kvalue *some = kb_map2(b, KOP_MAX, at->run.tiles, kb_i64(b, 1));
+    at->run.height = attention_op(k, KOP_DIV, rows, some);
+    at->run.taller = attention_op(k, KOP_SUB, rows, attention_op(k, KOP_MUL, at->run.height, some));
+}
+
+static void task_of_keys(kernel *k, attention_at *at);
+
 static void task(kernel *k, const attention *a, const kidx *place)
 {
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     attention_at at = {.a = a, .batch = place[0], .kv_head = place[1], .head = place[1]};
+    if (a->offsets) find_run(k, &at, place[0]);
     dim ratio = dim_floordiv(dc, a->heads, a->k->ty.buf.shape[1]);
     if (ratio != dim_const(dc, 1))
         at.kv_head = kidx_value(kb_map2(b, KOP_DIV, kidx_as_value(k, at.head), kb_dim(b, ratio)));
-    at.tile1 = kb_dim(b, a->tiles);
+    at.tile1 = a->offsets ? at.run.tiles : kb_dim(b, a->tiles);
+    at.row0 = at.run.begin;
     if (place[2].v) {
         at.tile0 = kb_map2(b, KOP_MUL, place[2].v, kb_dim(b, a->chunk_tiles));
         at.tile1 = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, at.tile0, kb_dim(b, a->chunk_tiles)), at.tile1);
-        at.row0 = row_of_tile(k, a, at.tile0);
+        at.row0 = row_of_tile(k, &at, at.tile0);
     }
+    if (!a->offsets) {
+        task_of_keys(k, &at);
+        return;
+    }
+    kop *some = kb_if(b, kb_map2(b, KOP_LT, at.tile0 ? at.tile0 : kb_i64(b, 0), at.tile1));
+    task_of_keys(k, &at);
+    kb_if_end(b, some, NULL, 0);
+}
+
+static void task_of_keys(kernel *k, attention_at *task)
+{
+    kbuilder *b = &k->b;
+    dim_ctx *dc = k->lw->m->dims;
+    attention_at at = *task;
+    const attention *a = at.a;
     limit_keys(k, &at);
     if (!a->online) {
         at.first_key = at.key_lo;
@@ -396,6 +448,12 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     a->unit = a->acc == DT_F32 ? 1 / log(2) : 1;
     a->rows = q[2];
     a->keys = kk[2];
+    dim batch = q[0];
+    if (attention_offsets(n)) { /* a run is part of a row of the mask */
+        const dim *mask = attention_offsets(n)->def->operands[0]->ty.shape;
+        batch = mask[0];
+        a->rows = a->keys = dim_min(dc, q[2], mask[1]);
+    }
     a->depth = q[3];
     a->width = vv[3];
     a->heads = q[1];
@@ -404,7 +462,7 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
         a->row_heads = true;
         a->rows = ratio;
         a->heads = kk[1];
-    } else if (q[1] != kk[1] && least(lw, q[0]) * least(lw, kk[1]) >= FEW_TASKS) {
+    } else if (q[1] != kk[1] && least(lw, batch) * least(lw, kk[1]) >= FEW_TASKS) {
         a->query_heads = ratio;
         a->heads = kk[1];
     }
@@ -474,10 +532,12 @@ void lower_attention(lowering *lw, group *g)
     a.from = band.from;
     a.to = band.to;
     if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
+    if (attention_offsets(n)) a.offsets = bind_view(&k, attention_offsets(n), KACCESS_IN);
     if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
     a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);
 
     dim axes[3] = {n->result->ty.shape[0], a.heads, dim_ceildiv(dc, a.tiles, a.chunk_tiles)};
+    if (a.offsets) axes[0] = dim_sub(dc, a.offsets->ty.buf.shape[0], dim_const(dc, 1));
     if (a.chunk_tiles == a.tiles) axes[2] = dim_const(dc, 1);
     dim tasks = dim_mul(dc, axes[0], dim_mul(dc, axes[1], axes[2]));
     kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);

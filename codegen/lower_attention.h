@@ -31,6 +31,7 @@ typedef struct {
     kvalue *bias;            /* [B, heads, rows, T], NULL: none */
     bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
     dim from, to;
+    kvalue *offsets; /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
 
     /* Scratch: */
     kvalue *queries;             /* [rows of a block, D]: times the scale */
@@ -46,13 +47,17 @@ typedef struct {
 typedef struct {
     const attention *a;
     kidx batch, kv_head, head;
-    kvalue *tile0, *tile1;         /* row tiles of the task */
-    kvalue *row0;                  /* the task's first row */
-    kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */
-    kvalue *key_lo, *key_hi;       /* keys that any row of the task may see */
-    kvalue *first_key, *n_keys;    /* of the block */
-    kvalue *block_row, *block_end; /* rows of the block of row tiles */
-    kvalue *finite;                /* the block's values all are; NULL: it does not matter */
+    struct {
+        kvalue *begin, *end;             /* rows, and keys */
+        kvalue *tiles, *height, *taller; /* row tiles; the first `taller` have a row more than `height` */
+    } run;                               /* where there are offsets */
+    kvalue *tile0, *tile1;               /* row tiles of the task */
+    kvalue *row0;                        /* the task's first row */
+    kvalue *state;                       /* this head's first row in max, sum, total; NULL: 0 */
+    kvalue *key_lo, *key_hi;             /* keys that any row of the task may see */
+    kvalue *first_key, *n_keys;          /* of the block */
+    kvalue *block_row, *block_end;       /* rows of the block of row tiles */
+    kvalue *finite;                      /* the block's values all are; NULL: it does not matter */
 } attention_at;
 
 /* Keys first_key + [lo, hi) that some row of a tile sees, and those that all see. */

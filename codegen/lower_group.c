@@ -234,8 +234,8 @@ void groups_build(lowering *lw)
         bool view = node_is_view(lw, n), copied_reshape = view && value_is_base(lw, n->result);
         bool leaf_op = row->props & P_LEAF;
         if (n->op == OP_PARAM || (leaf_op && !needs_storage(n->result))) continue;
-        if (view && !copied_reshape) continue;
-        if (!n->result->uses) continue;
+        if ((view && !copied_reshape) || gather_packs_indices(n)) continue;
+        if (!n->result->uses && !node_count_is_used(n)) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
         if (g ? group_try_join(lw, g, n) : join_in_halves(lw, n)) continue;
         g = ARENA_NEW(lw->a, group);

@@ -86,6 +86,9 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* n is a gather of indices by positions, which the kernels that read them do (lower_move.c). */
+bool gather_packs_indices(const node *n);
+
 /* Finds pairs of matmuls that are worth a kernel (lower_matmul_pair.c). After the groups. */
 void pairs_build(lowering *lw);
 
@@ -222,6 +225,7 @@ typedef void lower_fn(lowering *lw, group *g);
 #define ROOT_X_GATHER(...) __VA_ARGS__
 #define ROOT_X_UPDATE(...) /* P_INTERPRETED, like the next two */
 #define ROOT_X_TOP_K(...)
+#define ROOT_X_RUNS(...) __VA_ARGS__
 #define ROOT_X_OPAQUE(...)
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes(lower_fn lower_##name;)
 #include "ir/ops.def"

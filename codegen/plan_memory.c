@@ -5,7 +5,9 @@
  * Where nothing can be proved a buffer lies behind all that it must not overlap, if need be behind their maximum.
  *
  * The order decides how well this goes, and no order is best for all plans. Several are tried (the largest first, the
- * longest-lived first, program order), and the one stays whose sum comes closest to what is alive at once. */
+ * longest-lived first, program order), and the one stays whose sum comes closest to what is alive at once.
+ *
+ * A dim that the plan counts while it runs stands at its most: the workspace is an exact function of what is known before. */
 #include "codegen/plan_memory.h"
 
 #include <assert.h>
@@ -322,15 +324,17 @@ typedef struct {
     arena *a;
     most_bytes most;
     ptrmap *seen; /* dims that were added */
+    const dim *counted; /* counted_dims */
 } maximum;
 
 static maximum maximum_new(const kfunction *f)
 {
-    return (maximum){.c = f->dims, .a = f->m->a, .seen = ptrmap_new(f->m->a)};
+    return (maximum){.c = f->dims, .a = f->m->a, .seen = ptrmap_new(f->m->a), .counted = counted_dims(f)};
 }
 
 static void maximum_add(maximum *x, dim d)
 {
+    d = dim_at_most(x->c, x->counted, d);
     const void *key = (const void *)(uintptr_t)d;
     if (ptrmap_has(x->seen, key) || dim_le(x->c, d, dim_const(x->c, 0))) return;
     ptrmap_set(x->seen, key, x);

@@ -22,7 +22,10 @@ static const pipeline_step steps[] = {
     /* 17 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
     /* 18 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
     /* 19 */ {PASS_CANONICALISE, "slices meet the views behind them"},
-    /* 20 */ {PASS_DCE, "last: lowering counts uses"},
+    /* 20 */
+    {PASS_REMOVE_PADDING, "needs masks of keys, and every form that fusion looks for; what it packs has other sizes"},
+    /* 21 */ {PASS_CANONICALISE, "what is packed is seen through views"},
+    /* 22 */ {PASS_DCE, "last: lowering counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

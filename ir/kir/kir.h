@@ -129,7 +129,7 @@ typedef struct {
 typedef struct {
     double real;
     int64_t i, axis, level, keep, step, unroll, arg;
-    dim d, offset;
+    dim d, most, offset;
     kreduce reduce;
     kqueue queue;
     kmap map;
@@ -285,6 +285,8 @@ kvalue *kb_map3(kbuilder *b, kop_kind op, kvalue *x, kvalue *y, kvalue *z);
 kmem kmem_at(kvalue *buf, const kidx *idx); /* one index per axis; default axes, no bounds */
 kvalue *kb_load(kbuilder *b, ktile ty, kmem at);
 void kb_store(kbuilder *b, kvalue *v, kmem at);
+/* From here on the data dim `counted` has the value of the element, which is i64 and at most `most`. */
+kvalue *kb_read_dim(kbuilder *b, kmem at, dim counted, dim most);
 void kb_prefetch(kbuilder *b, kmem at, int level);
 kvalue *kb_contract(kbuilder *b, kvalue *acc, kvalue *x, kvalue *y);
 kvalue *kb_reduce(kbuilder *b, kreduce kind, int axis, kvalue *x);

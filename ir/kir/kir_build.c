@@ -288,6 +288,16 @@ void kb_store(kbuilder *b, kvalue *v, kmem at)
     memory_op(b, KOP_STORE, v, v->ty.tile.rank, &at, 1);
 }
 
+kvalue *kb_read_dim(kbuilder *b, kmem at, dim counted, dim most)
+{
+    kop *o = memory_op(b, KOP_READ_DIM, NULL, 0, &at, 1);
+    o->at.d = counted;
+    o->at.most = most;
+    kvalue *v = add_result(b, o, KV_TILE, NULL);
+    v->ty.tile = ktile_scalar(DT_I64);
+    return v;
+}
+
 void kb_prefetch(kbuilder *b, kmem at, int level)
 {
     memory_op(b, KOP_PREFETCH, NULL, 0, &at, 1)->at.level = level;

@@ -264,7 +264,15 @@ static void check_costs(lowered *l, uint32_t entry, const kfunction *plan, const
                  (unsigned long long)did->bytes_stored);
 }
 
-static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
+/* Takes what a run counts into the array of dims. */
+static void note_count(void *dims, const value *v, const tensor *t)
+{
+    const node *n = v->def;
+    if (!(op_row(n->op)->props & P_COUNTS)) return;
+    ((int64_t *)dims)[dim_is_symbol(n->fn->m->dims, node_attr(n, ATTR_TOKENS)->u.d)] = t->shape[0];
+}
+
+static void check_call(lowered *l, uint32_t entry, int64_t *dims, input_kind kind, uint64_t seed)
 {
     const function *f = l->m->functions.data[entry];
     const kfunction *plan = kmodule_find(l->km, f->name);
@@ -278,7 +286,7 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
         c.args[i] = random_tensor(l, &f->args.data[i].v->ty, dims, kind, &seed);
         c.params[i] = bind_tensor(l, c.args[i]);
     }
-    interp_options io = {0};
+    interp_options io = {.observe = note_count, .observe_arg = dims};
     bool ok = interp_run(f, c.args, dims, &io, l->a, l->d, c.want);
     for (uint32_t i = 0; ok && i < c.n_results; i++) c.params[c.n_args + i] = bind_tensor(l, c.want[i]);
     if (ok) clear_results(&c);

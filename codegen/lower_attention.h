@@ -9,7 +9,6 @@
 typedef struct {
     int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
     int columns;                 /* of values at once */
-    int block_tiles;             /* row tiles that share a block of scores */
     int64_t block_keys;          /* keys of a block at most */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */
@@ -33,10 +32,10 @@ typedef struct {
     dim from, to;
 
     /* Scratch: */
-    kvalue *queries;             /* [rows of a block, D]: times the scale */
+    kvalue *queries;             /* [rows of a tile, D]: times the scale */
     kvalue *packed_k, *packed_v; /* [panels, D, panel], [ceil(E / panel), keys of a block, panel] */
-    kvalue *scores;              /* [rows of a block, keys of a block] */
-    kvalue *factor;              /* [rows of a block]: 1 / sum, or what the sums so far shrink by */
+    kvalue *scores;              /* [rows of a tile, keys of a block] */
+    kvalue *factor;              /* [rows of a tile]: 1 / sum, or what the sums so far shrink by */
     kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
     kvalue *note;                /* [1]: scalars that come out of tiles */
     kvalue *place;               /* i64 [1] */
@@ -51,7 +50,6 @@ typedef struct {
     kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */
     kvalue *key_lo, *key_hi;       /* keys that any row of the task may see */
     kvalue *first_key, *n_keys;    /* of the block */
-    kvalue *block_row, *block_end; /* rows of the block of row tiles */
     kvalue *finite;                /* the block's values all are; NULL: it does not matter */
 } attention_at;
 
@@ -59,16 +57,20 @@ typedef struct {
 typedef struct {
     kvalue *some_lo, *some_hi, *all_lo, *all_hi;
 } key_range;
-key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1);
+
+typedef struct {
+    kvalue *row, *end; /* the first row, and behind the last */
+    kvalue *rows;      /* how many */
+    int height;        /* the same, where code is made for it */
+    key_range keys;
+} row_tile;
 bool attention_is_banded(const attention *a);
 
 /* ---- packing (lower_attention_pack.c) ---- */
-void attention_pack_queries(kernel *k, const attention_at *at);
+void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t);
 void attention_pack_keys(kernel *k, const attention_at *at);
-/* The rows of a head lie far apart, so that no hardware foresees them: fetches the row of queries that stands a block
- * behind local row `local`; and keys and values that are read soon. A step of keys has `lanes` elements from d on, so
- * each step fetches a part of the lines of a panel. */
-void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local);
+/* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched. A
+ * step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
 void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d);
 void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width);
 /* Sets at->finite where masks need it. */
@@ -77,18 +79,13 @@ void attention_pack_values(kernel *k, attention_at *at);
 void attention_trim_keys(kernel *k, attention_at *at);
 
 /* ---- register tiles (lower_attention_tiles.c) ---- */
-typedef struct {
-    kvalue *row, *local; /* the first row, and its place in the block's scratch */
-    int height;
-    key_range keys;
-} row_tile;
 void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel);
 void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
                            kidx bound);
 
 /* ---- softmax (lower_attention_softmax.c) ---- */
-/* Scores of rows local0 .. local1 of the block, panels lo .. hi, to weights, and their factors. */
-void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi);
+/* Scores of a tile in panels lo .. hi to weights, and their factors. */
+void attention_softmax(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi);
 /* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */
 kvalue *attention_normalised(kernel *k, const attention *a, kvalue *sums, kvalue *factor);
 void attention_begin_rows(kernel *k, const attention_at *at, kvalue *rows);

@@ -2,42 +2,6 @@
  * panels. */
 #include "codegen/lower_attention.h"
 
-/* ---- queries ---- */
-
-typedef struct {
-    const attention_at *at;
-    kvalue *row;
-} query_row;
-
-static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
-{
-    const query_row *r = arg;
-    const attention *a = r->at->a;
-    kbuilder *b = &k->b;
-    kidx from[4] = {r->at->batch, r->at->head, kidx_value(r->row), col};
-    kmem src = kmem_at(a->q, from);
-    src.bounded[1] = bounded || width < a->lanes; /* rows are whole vectors in scratch, zeros behind the last element */
-    src.bound[1] = bounded ? bound : kidx_const(width);
-    width = a->lanes;
-    kvalue *x = kb_cast(b, kb_load(b, row_type(a->q->ty.buf.dt, 1, width), src), a->acc);
-    x = kb_map2(b, KOP_MUL, x, kb_const(b, row_type(a->acc, 1, 1), a->scale * a->unit));
-    kvalue *local = attention_op(k, KOP_SUB, r->row, r->at->block_row);
-    kidx to[2] = {kidx_value(local), col};
-    kb_store(b, x, kmem_at(a->queries, to));
-    return carried;
-}
-
-void attention_pack_queries(kernel *k, const attention_at *at)
-{
-    const attention *a = at->a;
-    kbuilder *b = &k->b;
-    kop *rows = kb_for(b, kidx_value(at->block_row), kidx_value(at->block_end), 1, KMAP_SERIAL, 1, NULL, 0);
-    query_row r = {at, b->block->args[0]};
-    kvalue *full, *tail;
-    for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
-    kb_for_end(b, rows, NULL, 0);
-}
-
 /* ---- prefetching ---- */
 
 #define LINE_BYTES 64
@@ -72,16 +36,54 @@ void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, k
         }
 }
 
-void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local)
+/* ---- queries ---- */
+
+typedef struct {
+    const attention_at *at;
+    const row_tile *tile;
+    kvalue *row;
+} query_row;
+
+static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
+{
+    const query_row *r = arg;
+    const attention *a = r->at->a;
+    kbuilder *b = &k->b;
+    kidx from[4] = {r->at->batch, r->at->head, kidx_value(r->row), col};
+    kmem src = kmem_at(a->q, from);
+    src.bounded[1] = bounded || width < a->lanes; /* rows are whole vectors in scratch, zeros behind the last element */
+    src.bound[1] = bounded ? bound : kidx_const(width);
+    width = a->lanes;
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->q->ty.buf.dt, 1, width), src), a->acc);
+    x = kb_map2(b, KOP_MUL, x, kb_const(b, row_type(a->acc, 1, 1), a->scale * a->unit));
+    kvalue *local = attention_op(k, KOP_SUB, r->row, r->tile->row);
+    kidx to[2] = {kidx_value(local), col};
+    kb_store(b, x, kmem_at(a->queries, to));
+    return carried;
+}
+
+/* The row that stands where `row` does in the next tile. */
+static void prefetch_query(kernel *k, const attention_at *at, kvalue *row)
 {
     const attention *a = at->a;
-    kvalue *row = attention_op(k, KOP_ADD, local, at->block_row);
     int64_t n, step = line_elements(a->q);
-    if (!dim_is_const(k->lw->m->dims, a->depth, &n)) return;
+    if (a->direct || !dim_is_const(k->lw->m->dims, a->depth, &n)) return;
     for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
-        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows * a->block_tiles), kidx_const(c)};
+        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows), kidx_const(c)};
         kb_prefetch(&k->b, kmem_at(a->q, next), 1);
     }
+}
+
+void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kop *rows = kb_for(b, kidx_value(t->row), kidx_value(t->end), 1, KMAP_SERIAL, 1, NULL, 0);
+    query_row r = {at, t, b->block->args[0]};
+    prefetch_query(k, at, r.row);
+    kvalue *full, *tail;
+    for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
 }
 
 /* ---- keys ---- */

@@ -118,20 +118,19 @@ static void row_weights(kernel *k, const attention_at *at, kvalue *row, kvalue *
 }
 
 /* All maxima come first: a row's exponentials then wait for no other result, and their sums for nothing at all. */
-void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi)
+void attention_softmax(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
     kidx from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
     kidx to = kidx_value(attention_op_const(k, KOP_MUL, hi, a->panel));
     for (int pass = 0; pass < 2; pass++) {
-        kop *rows = kb_for(b, kidx_value(local0), kidx_value(local1), 1, KMAP_SERIAL, 1, NULL, 0);
+        kop *rows = kb_for(b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
         kvalue *row = b->block->args[0], *state = NULL;
         if (a->online) {
-            state = attention_op(k, KOP_SUB, at->block_row, at->row0);
+            state = attention_op(k, KOP_SUB, t->row, at->row0);
             state = attention_op(k, KOP_ADD, attention_op(k, KOP_ADD, state, at->state), row);
         }
-        if (!pass && !a->direct) attention_prefetch_queries(k, at, row);
         (pass ? row_weights : row_max)(k, at, row, state, from, to);
         kb_for_end(b, rows, NULL, 0);
     }

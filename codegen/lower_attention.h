@@ -72,7 +72,7 @@ void attention_pack_keys(kernel *k, const attention_at *at);
 /* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched. A
  * step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
 void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d);
-void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width);
+void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int width);
 /* Sets at->finite where masks need it. */
 void attention_pack_values(kernel *k, attention_at *at);
 /* The first and behind the last key of the batch that the key mask keeps, into key_lo and key_hi. */

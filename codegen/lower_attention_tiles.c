@@ -163,7 +163,7 @@ static kvalue *value_row(kernel *k, const attention_at *at, const columns *c, kv
     m.bounded[1] = c->bounded;
     m.bound[1] = c->bound;
     kvalue *v = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, 1, c->width), m), a->acc);
-    attention_prefetch_values(k, at, key, c->col, 1, c->width);
+    attention_prefetch_values(k, at, key, c->col, c->width);
     if (!a->key_mask) return v;
     kidx m_at[2] = {at->batch, kidx_value(key)};
     kvalue *keep = kb_load(b, row_type(DT_BOOL, 1, 1), kmem_at(a->key_mask, m_at));

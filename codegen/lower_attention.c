@@ -113,31 +113,32 @@ static key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, k
 
 /* ---- a row tile ---- */
 
-typedef void tile_body(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi);
+typedef void tile_body(kernel *k, const attention_at *at, const row_tile *t);
 
 /* Calls body for every height that a tile can have. */
-static void by_height(kernel *k, const attention_at *at, row_tile *t, kvalue *lo, kvalue *hi, tile_body *body)
+static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body *body)
 {
     const attention *a = at->a;
     t->height = (int)a->heights[0];
     if (a->n_heights == 1) {
-        body(k, at, t, lo, hi);
+        body(k, at, t);
         return;
     }
     kop *sw = kb_switch(&k->b, t->rows, a->heights, (uint16_t)(a->n_heights - 1));
     for (uint32_t i = 0; i < a->n_heights; i++) {
         if (i) kb_case_next(&k->b, sw);
         t->height = (int)a->heights[i];
-        body(k, at, t, lo, hi);
+        body(k, at, t);
     }
     kb_switch_end(&k->b, sw);
 }
 
-static void scores_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi)
+static void scores_of(kernel *k, const attention_at *at, const row_tile *t)
 {
-    kop *panels = kb_for(&k->b, kidx_value(lo), kidx_value(hi), 1, KMAP_SERIAL, 1, NULL, 0);
+    kop *panels = kb_for(&k->b, t->from, t->to, at->a->panel, KMAP_SERIAL, 1, NULL, 0);
     attention_scores_tile(k, at, t, k->b.block->args[0]);
     kb_for_end(&k->b, panels, NULL, 0);
+    attention_max(k, at, t);
 }
 
 typedef struct {
@@ -152,10 +153,9 @@ static kvalue *values_columns(kernel *k, void *arg, kidx col, int width, bool bo
     return carried;
 }
 
-static void values_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi)
+static void values_of(kernel *k, const attention_at *at, const row_tile *t)
 {
-    (void)lo;
-    (void)hi;
+    attention_sum(k, at, t);
     values_pass v = {at, t};
     kvalue *full, *tail;
     for_columns(k, at->a->width, at->a->columns, NULL, NULL, values_columns, &v, &full, &tail);
@@ -170,11 +170,12 @@ static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
     t.rows = attention_op(k, KOP_SUB, t.end, t.row);
     t.keys = keys_of_rows(k, at, t.row, t.end);
     kvalue *lo = t.keys.some_lo ? attention_op_const(k, KOP_DIV, t.keys.some_lo, a->panel) : NULL;
-    kvalue *hi = ceildiv(k, t.keys.some_hi, a->panel);
+    t.from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
+    t.to = kidx_value(attention_op_const(k, KOP_MUL, ceildiv(k, t.keys.some_hi, a->panel), a->panel));
     attention_pack_queries(k, at, &t);
-    by_height(k, at, &t, lo, hi, scores_of);
-    attention_softmax(k, at, &t, lo, hi);
-    by_height(k, at, &t, lo, hi, values_of);
+    by_height(k, at, &t, scores_of);
+    attention_weights(k, at, &t);
+    by_height(k, at, &t, values_of);
 }
 
 /* ---- a task ---- */
@@ -377,6 +378,8 @@ static void make_scratch(kernel *k, attention *a)
     dim scores[2] = {rows, dim_add(dc, keys, dim_const(dc, 16))};
     a->scores = scratch(k, "scores", a->acc, 2, scores);
     a->queries = scratch(k, "queries", a->acc, 2, (dim[]){rows, dim_mul(dc, dim_ceildiv(dc, a->depth, lanes), lanes)});
+    a->shift = scratch(k, "shift", a->acc, 1, &rows);
+    a->sums = scratch(k, "sums", a->acc, 2, (dim[]){rows, lanes});
     a->factor = scratch(k, "factor", a->acc, 1, &rows);
     if (!a->direct) {
         a->packed_k = scratch(k, "keys", a->acc, 3, (dim[]){panels, a->depth, panel});

@@ -35,6 +35,7 @@ typedef struct {
     kvalue *queries;             /* [rows of a tile, D]: times the scale */
     kvalue *packed_k, *packed_v; /* [panels, D, panel], [ceil(E / panel), keys of a block, panel] */
     kvalue *scores;              /* [rows of a tile, keys of a block] */
+    kvalue *shift, *sums;        /* [rows of a tile], [rows of a tile, lanes]: -maximum; sums of weights */
     kvalue *factor;              /* [rows of a tile]: 1 / sum, or what the sums so far shrink by */
     kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
     kvalue *note;                /* [1]: scalars that come out of tiles */
@@ -63,11 +64,14 @@ typedef struct {
     kvalue *rows;      /* how many */
     int height;        /* the same, where code is made for it */
     key_range keys;
+    kidx from, to; /* keys of whole panels around them */
 } row_tile;
 bool attention_is_banded(const attention *a);
 
 /* ---- packing (lower_attention_pack.c) ---- */
 void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t);
+/* The row of the next tile that stands where `local` does in this one. */
+void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
 void attention_pack_keys(kernel *k, const attention_at *at);
 /* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched. A
  * step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
@@ -79,13 +83,17 @@ void attention_pack_values(kernel *k, attention_at *at);
 void attention_trim_keys(kernel *k, attention_at *at);
 
 /* ---- register tiles (lower_attention_tiles.c) ---- */
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel);
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col);
 void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
                            kidx bound);
 
 /* ---- softmax (lower_attention_softmax.c) ---- */
-/* Scores of a tile in panels lo .. hi to weights, and their factors. */
-void attention_softmax(kernel *k, const attention_at *at, const row_tile *t, kvalue *lo, kvalue *hi);
+/* In this order; the middle one does not ask for the tile's height. */
+void attention_max(kernel *k, const attention_at *at, const row_tile *t);
+void attention_weights(kernel *k, const attention_at *at, const row_tile *t);
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t);
+/* The place of the tile's first row in the state of rows. */
+kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t);
 /* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */
 kvalue *attention_normalised(kernel *k, const attention *a, kvalue *sums, kvalue *factor);
 void attention_begin_rows(kernel *k, const attention_at *at, kvalue *rows);

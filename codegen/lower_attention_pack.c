@@ -61,9 +61,9 @@ static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bou
     return carried;
 }
 
-/* The row that stands where `row` does in the next tile. */
-static void prefetch_query(kernel *k, const attention_at *at, kvalue *row)
+void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
 {
+    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
     const attention *a = at->a;
     int64_t n, step = line_elements(a->q);
     if (a->direct || !dim_is_const(k->lw->m->dims, a->depth, &n)) return;
@@ -79,7 +79,6 @@ void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t
     kbuilder *b = &k->b;
     kop *rows = kb_for(b, kidx_value(t->row), kidx_value(t->end), 1, KMAP_SERIAL, 1, NULL, 0);
     query_row r = {at, t, b->block->args[0]};
-    prefetch_query(k, at, r.row);
     kvalue *full, *tail;
     for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
     kb_for_end(b, rows, NULL, 0);

@@ -92,12 +92,12 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
     return kb_map3(&k->b, KOP_SELECT, keep, s, kb_const(&k->b, row_type(a->acc, 1, 1), -INFINITY));
 }
 
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel)
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
-    kvalue *col = attention_op_const(k, KOP_MUL, panel, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
+    kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
     kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
     if (a->bias) {
@@ -218,7 +218,7 @@ void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t,
     kmem f = kmem_at(a->factor, f_at);
     f.axes[0] = 0;
     f.axes[1] = KAXIS_NONE;
-    kvalue *state = attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, t->row, at->row0), at->state);
+    kvalue *state = attention_state(k, at, t);
     kidx total_at[2] = {kidx_value(state), col};
     kvalue *sums = kb_const(b, row_type(a->acc, t->height, width), 0);
     if (a->online)

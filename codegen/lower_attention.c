@@ -172,10 +172,15 @@ static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
     kvalue *lo = t.keys.some_lo ? attention_op_const(k, KOP_DIV, t.keys.some_lo, a->panel) : NULL;
     t.from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
     t.to = kidx_value(attention_op_const(k, KOP_MUL, ceildiv(k, t.keys.some_hi, a->panel), a->panel));
+    /* Of a tile that sees none of the block's keys nothing changes. */
+    kop *some = a->online && attention_is_banded(a)
+                    ? kb_if(&k->b, kb_map2(&k->b, KOP_LT, kidx_as_value(k, t.from), t.keys.some_hi))
+                    : NULL;
     attention_pack_queries(k, at, &t);
     by_height(k, at, &t, scores_of);
     attention_weights(k, at, &t);
     by_height(k, at, &t, values_of);
+    if (some) kb_if_end(&k->b, some, NULL, 0);
 }
 
 /* ---- a task ---- */
@@ -358,6 +363,15 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     int64_t chunk = a->online ? cache / 4 / (most(lw, a->width) + 2) : CHUNK_ROWS;
     chunk = (chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk) / most(lw, a->query_heads);
     chunk = (chunk + a->tile_rows - 1) / a->tile_rows;
+    int64_t window = a->has_from && a->has_to ? most(lw, dim_sub(dc, a->to, a->from)) : INT64_MAX;
+    if (a->online && window <= a->block_keys / 2) {
+        /* A task of so few rows sees one block of keys, however many there are. */
+        int64_t seen = a->block_keys - (window < 0 ? 0 : window);
+        a->online = false;
+        a->window = true;
+        chunk = seen / most(lw, a->query_heads) / a->tile_rows;
+        if (chunk < 1) chunk = 1;
+    }
     a->chunk_tiles = most(lw, a->tiles) <= chunk ? a->tiles : dim_const(dc, chunk);
 }
 
@@ -371,7 +385,7 @@ static void make_scratch(kernel *k, attention *a)
     dim_ctx *dc = k->lw->m->dims;
     dim one = dim_const(dc, 1), panel = dim_const(dc, a->panel), lanes = dim_const(dc, a->lanes);
     dim rows = dim_const(dc, a->tile_rows), panels = dim_ceildiv(dc, a->keys, panel);
-    if (a->online) panels = dim_const(dc, a->block_keys / a->panel);
+    if (a->online || a->window) panels = dim_const(dc, a->block_keys / a->panel);
     dim keys = dim_mul(dc, panels, panel), columns = dim_ceildiv(dc, a->width, panel);
     if (most(k->lw, a->rows) <= a->tile_rows) rows = a->rows;
     /* A line between the rows: they would share a few sets of the first-level cache. */
@@ -400,17 +414,17 @@ void lower_attention(lowering *lw, group *g)
     dim_ctx *dc = lw->m->dims;
     node *n = g->root;
     attention a = {0};
+    attention_band band = attention_band_of(n);
+    a.has_from = band.has_from;
+    a.has_to = band.has_to;
+    a.from = band.from;
+    a.to = band.to;
     choose_schedule(lw, n, &a);
     if (a.n_heights == 0) return; /* never any row */
     kernel k = kernel_begin(lw, "attention", n);
     a.q = bind_rows(&k, &a, n->operands[0], KACCESS_IN);
     a.k = bind_view(&k, n->operands[1], KACCESS_IN);
     a.v = bind_view(&k, n->operands[2], KACCESS_IN);
-    attention_band band = attention_band_of(n);
-    a.has_from = band.has_from;
-    a.has_to = band.has_to;
-    a.from = band.from;
-    a.to = band.to;
     if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
     if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
     a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);

@@ -12,6 +12,7 @@ typedef struct {
     int64_t block_keys;          /* keys of a block at most */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */
+    bool window;                 /* all keys that a task sees are one block, of as many as there may be */
     bool row_heads;              /* rows are the query heads of one key head */
     dtype acc;
     double unit; /* scores are in units of ln 2 where acc is f32: weights are powers of two */

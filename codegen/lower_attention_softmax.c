@@ -37,7 +37,7 @@ static kvalue *larger(kernel *k, kvalue *x, kvalue *y)
     return kb_map3(&k->b, KOP_SELECT, kb_map2(&k->b, KOP_GT, x, y), x, y);
 }
 
-/* Element `row` of a scratch column. */
+/* A scratch column from `row` on (NULL: 0). */
 static kmem column(kvalue *buffer, kvalue *row)
 {
     kidx at[1] = {kidx_value(row)};
@@ -66,7 +66,7 @@ static kvalue *shift_of(kernel *k, const attention *a, kvalue *max)
     return kb_map3(&k->b, KOP_SELECT, empty, constant(k, a, 0), kb_map1(&k->b, KOP_NEG, max));
 }
 
-/* `rows` rows of scores from column `col` on. */
+/* Scores from a row and a column on (NULL: 0). */
 static kmem scores_at(const attention *a, kvalue *row, kvalue *col)
 {
     kidx at[2] = {kidx_value(row), kidx_value(col)};
@@ -97,16 +97,15 @@ void attention_max(kernel *k, const attention_at *at, const row_tile *t)
     kop *scan = kb_for(b, t->from, t->to, a->lanes, KMAP_SERIAL, 2, &least, 1);
     kvalue *m = larger(k, b->block->args[1], kb_load(b, wide, scores_at(a, NULL, b->block->args[0])));
     kb_for_end(b, scan, &m, 1);
-    kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]), *before = NULL, *state = NULL;
+    kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
     if (a->online) {
-        state = attention_state(k, at, t);
-        before = kb_load(b, rows, column_rows(a->max, state));
+        kmem state = column_rows(a->max, attention_state(k, at, t));
+        kvalue *before = kb_load(b, rows, state);
         max = larger(k, before, max);
-        kb_store(b, max, column_rows(a->max, state));
+        kb_store(b, max, state);
+        kb_store(b, before, column_rows(a->factor, NULL));
     }
-    kvalue *shift = shift_of(k, a, max);
-    kb_store(b, shift, column_rows(a->shift, NULL));
-    if (a->online) kb_store(b, weight_of(k, a, kb_map2(b, KOP_ADD, before, shift)), column_rows(a->factor, NULL));
+    kb_store(b, shift_of(k, a, max), column_rows(a->shift, NULL));
 }
 
 void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
@@ -117,7 +116,12 @@ void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
     kop *rows = kb_for(b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
     kvalue *row = b->block->args[0];
     attention_prefetch_query(k, at, t, row);
-    kvalue *shift = kb_load(b, row_type(a->acc, 1, 1), column(a->shift, row)), *zero = kb_const(b, wide, 0);
+    ktile one = row_type(a->acc, 1, 1);
+    kvalue *shift = kb_load(b, one, column(a->shift, row)), *zero = kb_const(b, wide, 0);
+    if (a->online) {
+        kvalue *before = kb_load(b, one, column(a->factor, row));
+        kb_store(b, weight_of(k, a, kb_map2(b, KOP_ADD, before, shift)), column(a->factor, row));
+    }
     kop *weights = kb_for(b, t->from, t->to, a->lanes, KMAP_SERIAL, 2, &zero, 1);
     kmem m = scores_at(a, row, b->block->args[0]);
     kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, kb_load(b, wide, m), shift));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_registers.sh BUILD_DIR: the inner loops of matmuls keep their tiles in registers. A loop that spills them is right and slow,
+# run_registers.sh BUILD_DIR: the inner loops of matmuls and attention keep their tiles in registers. A loop that spills them is right and slow,
 # so no other test would see it. The assembly is looked at, because the processor at hand may have fewer registers.
 set -u
 build=$(cd "${1:?usage: run_registers.sh BUILD_DIR}" && pwd)
@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 
+printf 'model a(q: f32[B, 2, S, 64], k: f32[B, 2, T, 64], v: f32[B, 2, T, 80], keep: bool[B, T]) -> f32[B, 2, S, 80]
+  where B <= 4, S <= 4096, T <= 4096\n{\n  return attend(q, k, v, rearrange(keep, "b k -> b 1 k"))\n}\n' >a.tfx
 printf 'model m(x: f32[M, 1000]) -> f32[M, 70]\n  where M <= 4096\n{\n  return linear(x, 70, bias = false)\n}\n' >m.tfx
 
 # Blocks of code with many multiply-adds, and how many of these also touch vectors on the stack, once for ten multiply-adds or
@@ -21,28 +23,32 @@ loops() { # ASSEMBLY LEAST
         END { done(); print blocks + 0, spilled + 0 }' "$1"
 }
 
-# Of eight steps, by the highest tile: 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16.
-check() { # CPU HIGHEST
+# The highest tile is 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16; matmuls take eight steps of it, attention four.
+check() { # MODEL CPU HIGHEST
     local blocks spilled
-    if ! "$build/tfxc" m.tfx --weights=random -mcpu="$1" --emit=s -o m.s; then
+    if ! "$build/tfxc" "$1.tfx" --weights=random -mcpu="$2" --emit=s -o "$1.s"; then
         failed=$((failed + 1))
         return
     fi
-    read -r blocks spilled < <(loops m.s 24)
-    if [ "$(loops m.s "$2")" = "0 0" ]; then
+    read -r blocks spilled < <(loops "$1.s" 24)
+    if [ "$(loops "$1.s" "$3")" = "0 0" ]; then
         failed=$((failed + 1))
-        echo "FAILED: $1: no loop has $2 multiply-adds: what was looked for is not there"
+        echo "FAILED: $1, $2: no loop has $3 multiply-adds: what was looked for is not there"
     elif [ "$spilled" != 0 ]; then
         failed=$((failed + 1))
-        echo "FAILED: $1: $spilled of $blocks loops keep vectors on the stack"
+        echo "FAILED: $1, $2: $spilled of $blocks loops keep vectors on the stack"
     else
         passed=$((passed + 1))
     fi
 }
 
-check haswell 96
-check znver3 96
-check skylake-avx512 224
-check znver4 224
+for cpu in haswell znver3; do
+    check m $cpu 96
+    check a $cpu 48
+done
+for cpu in skylake-avx512 znver4; do
+    check m $cpu 224
+    check a $cpu 112
+done
 echo "registers: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -324,6 +324,13 @@ static void bind_mask(kernel *k, attention *a, value *v)
     a->key_mask = kernel_bind(k, w->base, w->offset, 2, shape, stride, KACCESS_IN);
 }
 
+/* n in the fewest parts of at most `most_of_one`, or of 1: the size of one when all are alike. */
+static int64_t even_part(int64_t n, int64_t most_of_one)
+{
+    int64_t parts = most_of_one > 1 ? (n - 1) / most_of_one + 1 : n;
+    return (n - 1) / parts + 1;
+}
+
 static void choose_schedule(lowering *lw, const node *n, attention *a)
 {
     dim_ctx *dc = lw->m->dims;
@@ -370,9 +377,9 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
         a->online = false;
         a->window = true;
         chunk = seen / most(lw, a->query_heads) / a->tile_rows;
-        if (chunk < 1) chunk = 1;
     }
-    a->chunk_tiles = most(lw, a->tiles) <= chunk ? a->tiles : dim_const(dc, chunk);
+    a->chunk_tiles = a->tiles;
+    if (most(lw, a->tiles) > chunk) a->chunk_tiles = dim_const(dc, even_part(most(lw, a->tiles), chunk));
 }
 
 static kvalue *scratch(kernel *k, const char *name, dtype dt, uint32_t rank, const dim *shape)

@@ -37,7 +37,8 @@ typedef struct {
     kvalue *packed_k, *packed_v; /* [panels, D, panel], [ceil(E / panel), keys of a block, panel] */
     kvalue *scores;              /* [rows of a tile, keys of a block] */
     kvalue *shift, *sums;        /* [rows of a tile], [rows of a tile, lanes]: -maximum; sums of weights */
-    kvalue *factor;              /* [rows of a tile]: 1 / sum, or what the sums so far shrink by */
+    kvalue *factor;              /* [rows of a tile]: 1 / sum; online what the sums so far shrink by, and before
+                                    attention_weights the maximum that they were made with */
     kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
     kvalue *note;                /* [1]: scalars that come out of tiles */
     kvalue *place;               /* i64 [1] */
@@ -47,12 +48,12 @@ typedef struct {
 typedef struct {
     const attention *a;
     kidx batch, kv_head, head;
-    kvalue *tile0, *tile1;         /* row tiles of the task */
-    kvalue *row0;                  /* the task's first row */
-    kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */
-    kvalue *key_lo, *key_hi;       /* keys that any row of the task may see */
-    kvalue *first_key, *n_keys;    /* of the block */
-    kvalue *finite;                /* the block's values all are; NULL: it does not matter */
+    kvalue *tile0, *tile1;      /* row tiles of the task */
+    kvalue *row0;               /* the task's first row */
+    kvalue *state;              /* this head's first row in max, sum, total; NULL: 0 */
+    kvalue *key_lo, *key_hi;    /* keys that any row of the task may see */
+    kvalue *first_key, *n_keys; /* of the block */
+    kvalue *finite;             /* the block's values all are; NULL: it does not matter */
 } attention_at;
 
 /* Keys first_key + [lo, hi) that some row of a tile sees, and those that all see. */
@@ -74,8 +75,8 @@ void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t
 /* The row of the next tile that stands where `local` does in this one. */
 void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
 void attention_pack_keys(kernel *k, const attention_at *at);
-/* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched. A
- * step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
+/* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched.
+ * A step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
 void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d);
 void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int width);
 /* Sets at->finite where masks need it. */

@@ -135,8 +135,8 @@ typedef struct {
     kvalue *keep;    /* by the key mask, NULL: there is none */
 } value_row;
 
-/* packed_v[col / panel, j, c] = v[j, col + c], zeros behind the last column, and where the key mask is false: what masked
- * keys hold, NaN and infinities included, never meets a weight. */
+/* packed_v[col / panel, j, c] = v[j, col + c], zeros behind the last column, and where the key mask is false: what
+ * masked keys hold, NaN and infinities included, never meets a weight. */
 static kvalue *value_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
 {
     const value_row *r = arg;

@@ -13,8 +13,8 @@
  * Requires equal expressions to be one value (cse) and composed views (canonicalise). Leaves the parts for dce, but for
  * those that have other readers.
  *
- * Replacing every such division is the obvious way, and computes the exponentials twice where something else reads them.
- * And without the subtraction it is not the same: exp(x) / sum exp(x) overflows where a softmax does not. */
+ * Replacing every such division is the obvious way, and computes the exponentials twice where something else reads
+ * them. And without the subtraction it is not the same: exp(x) / sum exp(x) overflows where a softmax does not. */
 #include "passes/match.h"
 #include "passes/pass.h"
 

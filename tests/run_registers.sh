@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_registers.sh BUILD_DIR: the inner loops of matmuls keep their tiles in registers. A loop that spills them is right and slow,
+# run_registers.sh BUILD_DIR: the inner loops of matmuls and attention keep their tiles in registers. A loop that spills them is right and slow,
 # so no other test would see it. The assembly is looked at, because the processor at hand may have fewer registers.
 set -u
 build=$(cd "${1:?usage: run_registers.sh BUILD_DIR}" && pwd)
@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 
+printf 'model a(q: f32[B, 2, S, 64], k: f32[B, 2, T, 64], v: f32[B, 2, T, 80], keep: bool[B, T]) -> f32[B, 2, S, 80]
+  where B <= 4, S <= 4096, T <= 4096\n{\n  return attend(q, k, v, rearrange(keep, "b k -> b 1 k"))\n}\n' >attend.tfx
 printf 'model one(x: f32[M, 1000]) -> f32[M, 70]\n  where M <= 4096\n{\n  return linear(x, 70, bias = false)\n}\n' >one.tfx
 # Both matmuls of a pair sum in two blocks: the second begins within a register tile of the first one's columns.
 printf 'model pair(x: f32[M, 1000]) -> f32[M, 70]\n  where 1000 <= M, M <= 4096\n{\n  let h = relu(linear(x, 1000) @ "up")
@@ -24,7 +26,7 @@ loops() { # ASSEMBLY LEAST
         END { done(); print blocks + 0, spilled + 0 }' "$1"
 }
 
-# Of eight steps, by the highest tile: 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16.
+# The highest tile is 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16; matmuls take eight steps of it, attention four.
 check() { # MODEL KERNEL CPU HIGHEST
     local blocks spilled model=$1 kernel=$2
     shift 2
@@ -49,6 +51,8 @@ check() { # MODEL KERNEL CPU HIGHEST
     fi
 }
 
+for cpu in haswell znver3; do check attend attention $cpu 48; done
+for cpu in skylake-avx512 znver4; do check attend attention $cpu 112; done
 check one matmul haswell 96
 check one matmul znver3 96
 check one matmul skylake-avx512 224

@@ -87,6 +87,8 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f);
 void emit_block(emitter *e, const kblock *b); /* all ops but the yield */
 const kop *block_yield(const kblock *b);      /* NULL when the block has none */
 void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn);
+/* The same with room for the values, all of it zero. */
+void emit_begin_with(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn, cg_value *values);
 LLVMValueRef emit_stack(emitter *e, uint64_t bytes, unsigned align,
                         const char *name); /* memory of the stack, for the whole call */
 void emit_finish(emitter *e, LLVMBasicBlockRef body);

@@ -11,12 +11,16 @@
 
 struct plan_state {
     const plan_layout *layout;
-    const bool *ends;                 /* by launch: a region ends with it */
-    uint32_t n_launches;              /* emitted so far */
-    LLVMValueRef works, bufs, dims;   /* arrays on the stack, as long as the longest region needs */
-    uint32_t n_works, n_bufs, n_dims; /* how much of them this region has filled */
-    LLVMBasicBlockRef leave;          /* returns `status` */
-    LLVMValueRef status;              /* phi */
+    const bool *ends;              /* by launch: a region ends with it */
+    uint32_t *param_of, *number;   /* by value id: 1 + the parameter; by parameter: which input or output it is */
+    bool in_parts;                 /* launches, addresses and dims only: these are computed where they are needed */
+    VEC(uint32_t) set;             /* ids of the values that this part has computed */
+    uint32_t n_launches;           /* emitted so far */
+    uint32_t most_works, most_bufs, most_dims; /* of a region */
+    LLVMValueRef works, bufs, dims;            /* arrays on the stack, as long as the longest region needs */
+    uint32_t n_works, n_bufs, n_dims;          /* how much of them this region has filled */
+    LLVMBasicBlockRef body, leave;             /* leave returns `status` */
+    LLVMValueRef status;                       /* phi */
 };
 
 /* ---- how many tasks a kernel has ---- */
@@ -74,25 +78,43 @@ static LLVMValueRef nth_pointer(emitter *e, LLVMValueRef table, uint32_t i)
     return LLVMBuildLoad2(e->entry, e->m->ptr, LLVMBuildGEP2(e->entry, e->m->ptr, table, &at, 1, ""), "");
 }
 
-static void bind_params(emitter *e, const plan_layout *l)
+/* A parameter's base address. Inputs and outputs are numbered in their order. */
+static void bind_param(emitter *e, const kvalue *v)
 {
-    LLVMValueRef inputs = call_field(e, offsetof(struct rt_call, inputs)),
-                 outputs = call_field(e, offsetof(struct rt_call, outputs)),
-                 weights = call_field(e, offsetof(struct rt_call, weights));
-    uint32_t n_in = 0, n_out = 0;
-    for (uint32_t i = 0; i < e->f->params.len; i++) {
-        const kparam *p = &e->f->params.data[i];
-        LLVMValueRef *v = ARENA_NEW(e->m->a, LLVMValueRef);
-        if (p->role == KPARAM_INPUT) {
-            *v = nth_pointer(e, inputs, n_in++);
-        } else if (p->role == KPARAM_OUTPUT) {
-            *v = nth_pointer(e, outputs, n_out++);
-        } else {
-            LLVMValueRef at = cg_const_i64(e->m, (int64_t)l->weight_offset[i]);
-            *v = LLVMBuildGEP2(e->entry, e->m->i8, weights, &at, 1, "");
-        }
-        cg_set(e, p->v, (cg_value){.v = v, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+    const struct plan_state *s = e->plan;
+    uint32_t i = s->param_of[v->id] - 1;
+    LLVMValueRef p;
+    switch (e->f->params.data[i].role) {
+    case KPARAM_INPUT: p = nth_pointer(e, call_field(e, offsetof(struct rt_call, inputs)), s->number[i]); break;
+    case KPARAM_OUTPUT: p = nth_pointer(e, call_field(e, offsetof(struct rt_call, outputs)), s->number[i]); break;
+    default: {
+        LLVMValueRef at = cg_const_i64(e->m, (int64_t)s->layout->weight_offset[i]);
+        p = LLVMBuildGEP2(e->entry, e->m->i8, call_field(e, offsetof(struct rt_call, weights)), &at, 1, "");
     }
+    }
+    LLVMValueRef *one = ARENA_NEW(e->m->a, LLVMValueRef);
+    *one = p;
+    cg_set(e, v, (cg_value){.v = one, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+}
+
+/* Addresses and dims are computed in each part of the plan that needs them, when it does. */
+static void need(emitter *e, const kvalue *v)
+{
+    struct plan_state *s = e->plan;
+    if (!s->in_parts || !v || e->values[v->id].v) return;
+    vec_push(e->m->a, &s->set, v->id);
+    if (s->param_of[v->id]) {
+        bind_param(e, v);
+        return;
+    }
+    kop *op = v->def;
+    assert(op && (kop_row(op->op)->props & K_PURE || op->op == KOP_ALLOC));
+    for (uint32_t i = 0; i < op->n_operands; i++) need(e, op->operands[i]);
+    for (int i = 0; i < op->n_mem; i++) {
+        need(e, op->mem[i].buf);
+        for (int k = 0; k < op->mem[i].n_idx; k++) need(e, op->mem[i].idx[k].v);
+    }
+    emit_cpu_table[op->op](e, op);
 }
 
 /* ---- launches ---- */
@@ -116,6 +138,7 @@ static void emit_launch_work(emitter *e, const kop *op)
     const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
     assert(callee && callee->params.len == op->n_operands);
     uint32_t n_dims = dim_symbol_count(callee->dims);
+    for (uint32_t i = 0; i < op->n_operands; i++) need(e, op->operands[i]);
     LLVMValueRef bufs = nth(e, m->ptr, s->bufs, s->n_bufs), dims = nth(e, m->i64, s->dims, s->n_dims);
     for (uint32_t i = 0; i < op->n_operands; i++)
         LLVMBuildStore(e->b, cg_buffer(e, op->operands[i]), nth(e, m->ptr, bufs, i));
@@ -135,6 +158,15 @@ static void emit_launch_work(emitter *e, const kop *op)
     s->n_dims += n_dims;
 }
 
+static void leave_unless_ok(emitter *e, LLVMValueRef status)
+{
+    struct plan_state *s = e->plan;
+    LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(e->m, 0), ""), on, s->leave);
+    LLVMAddIncoming(s->status, &status, &here, 1);
+    emit_to(e, on);
+}
+
 void emit_cpu_launch(emitter *e, kop *op)
 {
     struct plan_state *s = e->plan;
@@ -148,10 +180,7 @@ void emit_cpu_launch(emitter *e, kop *op)
     LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 3, "");
     s->n_works = s->n_bufs = s->n_dims = 0;
 
-    LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(m, 0), ""), on, s->leave);
-    LLVMAddIncoming(s->status, &status, &here, 1);
-    emit_to(e, on);
+    leave_unless_ok(e, status);
 }
 
 /* What the arrays must hold: the most of any region. */
@@ -175,39 +204,128 @@ static void measure(void *arg, const kop *op)
     if (l->ends[l->n++]) l->works = l->bufs = l->dims = 0;
 }
 
+/* ---- parts ---- */
+
+/* How many launches one function has: LLVM's time for a function grows faster than the function. */
+enum { PART_LAUNCHES = 64 };
+
+/* int32_t symbol(struct rt_call *call): returns at once what is not 0. */
+static LLVMValueRef begin_function(emitter *e, emit_module *m, const kfunction *f, const char *symbol, cg_value *values,
+                                   struct plan_state *s)
+{
+    LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
+    emit_begin_with(e, m, f, fn, values);
+    e->plan = s;
+    e->call = LLVMGetParam(fn, 0);
+    s->body = emit_new_block(e, "body");
+    s->leave = emit_new_block(e, "leave");
+    emit_to(e, s->leave);
+    s->status = LLVMBuildPhi(e->b, m->i32, "status");
+    LLVMBuildRet(e->b, s->status);
+    emit_to(e, s->body);
+    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
+    debug_function(m, fn, symbol, at);
+    debug_at(e, at);
+    return fn;
+}
+
+static void end_function(emitter *e, struct plan_state *s)
+{
+    LLVMBasicBlockRef last = emit_here(e);
+    LLVMValueRef ok = cg_const_i32(e->m, 0);
+    LLVMAddIncoming(s->status, &ok, &last, 1);
+    emit_br(e, s->leave);
+    emit_finish(e, s->body);
+    debug_function_end(e->m);
+}
+
+static void begin_launches(emitter *e, struct plan_state *s)
+{
+    s->works = emit_stack(e, s->most_works * sizeof(struct rt_work), 8, "works");
+    s->bufs = emit_stack(e, s->most_bufs * sizeof(void *), 8, "bufs");
+    s->dims = emit_stack(e, s->most_dims * sizeof(int64_t), 8, "dims");
+    emit_load_dims(e, call_field(e, offsetof(struct rt_call, dims)), s->layout->symbol_index);
+    e->workspace = call_field(e, offsetof(struct rt_call, workspace));
+}
+
+/* A function of the launches from *at on, as many as a part has and its last region needs. */
+static LLVMValueRef emit_part(emit_module *m, const kfunction *f, const char *symbol, cg_value *values,
+                              struct plan_state *s, kop **at)
+{
+    emitter e;
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, values, s);
+    begin_launches(&e, s);
+    uint32_t end = s->n_launches + PART_LAUNCHES;
+    for (; *at && (s->n_launches < end || !s->ends[s->n_launches - 1]); *at = (*at)->next) {
+        if ((*at)->op != KOP_LAUNCH) continue;
+        e.at = *at;
+        debug_at(&e, (*at)->source);
+        emit_cpu_launch(&e, *at);
+    }
+    end_function(&e, s);
+    vec_foreach (uint32_t, id, &s->set) values[*id] = (cg_value){0};
+    s->set.len = 0;
+    return fn;
+}
+
+/* A function that calls the parts in turn. */
+static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *symbol, struct plan_state *s)
+{
+    VEC(LLVMValueRef) parts = {0};
+    cg_value *values = ARENA_ARRAY(m->a, cg_value, f->n_values);
+    kop *at = f->body->first;
+    uint32_t launches = 0;
+    unsigned kind = LLVMGetEnumAttributeKindForName("noinline", strlen("noinline"));
+    LLVMAttributeRef alone = LLVMCreateEnumAttribute(m->ctx, kind, 0); /* else -O3 makes one function of them */
+    kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
+    if (launches <= PART_LAUNCHES) return emit_part(m, f, symbol, values, s, &at);
+    while (s->n_launches < launches) {
+        LLVMValueRef part = emit_part(m, f, arena_printf(m->a, "%s.%u", symbol, parts.len), values, s, &at);
+        LLVMSetLinkage(part, LLVMInternalLinkage);
+        LLVMAddAttributeAtIndex(part, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, alone);
+        vec_push(m->a, &parts, part);
+    }
+    emitter e;
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, values, s);
+    vec_foreach (LLVMValueRef, part, &parts) {
+        LLVMValueRef status = LLVMBuildCall2(e.b, LLVMGlobalGetValueType(*part), *part, &e.call, 1, "");
+        leave_unless_ok(&e, status);
+    }
+    end_function(&e, s);
+    return fn;
+}
+
+/* Between launches there is nothing but addresses and dims of the call. */
+static bool has_parts(const kfunction *f)
+{
+    kblock_foreach(op, f->body)
+        if (op->op != KOP_LAUNCH && op->op != KOP_ALLOC && !(kop_row(op->op)->props & K_PURE)) return false;
+    return true;
+}
+
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
-    LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
-    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a)};
-    longest need = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
-    plan_foreach_launch(f, measure, &need);
+    struct plan_state s = {
+        .layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f)};
+    longest most = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
+    plan_foreach_launch(f, measure, &most);
+    s.most_works = most.most_works;
+    s.most_bufs = most.most_bufs;
+    s.most_dims = most.most_dims;
+    s.param_of = ARENA_ARRAY(m->a, uint32_t, f->n_values);
+    s.number = ARENA_ARRAY(m->a, uint32_t, f->params.len);
+    uint32_t n[KPARAM_WEIGHT + 1] = {0};
+    for (uint32_t i = 0; i < f->params.len; i++) {
+        s.param_of[f->params.data[i].v->id] = i + 1;
+        s.number[i] = n[f->params.data[i].role]++;
+    }
+    if (s.in_parts) return emit_parts(m, f, symbol, &s);
     emitter e;
-    emit_begin(&e, m, f, fn);
-    e.plan = &s;
-    e.call = LLVMGetParam(fn, 0);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    s.leave = emit_new_block(&e, "leave");
-    emit_to(&e, s.leave);
-    s.status = LLVMBuildPhi(e.b, m->i32, "status");
-    LLVMBuildRet(e.b, s.status);
-
-    emit_to(&e, body);
-    s.works = emit_stack(&e, need.most_works * sizeof(struct rt_work), 8, "works");
-    s.bufs = emit_stack(&e, need.most_bufs * sizeof(void *), 8, "bufs");
-    s.dims = emit_stack(&e, need.most_dims * sizeof(int64_t), 8, "dims");
-    emit_load_dims(&e, call_field(&e, offsetof(struct rt_call, dims)), l->symbol_index);
-    e.workspace = call_field(&e, offsetof(struct rt_call, workspace));
-    bind_params(&e, l);
-    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
-    debug_function(m, fn, symbol, at);
-    debug_at(&e, at);
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, ARENA_ARRAY(m->a, cg_value, f->n_values), &s);
+    begin_launches(&e, &s);
+    for (uint32_t i = 0; i < f->params.len; i++) bind_param(&e, f->params.data[i].v);
     emit_block(&e, f->body);
-    LLVMBasicBlockRef last = emit_here(&e);
-    LLVMValueRef ok = cg_const_i32(m, 0);
-    LLVMAddIncoming(s.status, &ok, &last, 1);
-    emit_br(&e, s.leave);
-    emit_finish(&e, body);
-    debug_function_end(m);
+    end_function(&e, &s);
     return fn;
 }

@@ -87,6 +87,7 @@ static void lower_function(lowering *lw, function *f)
     lw->groups = ARENA_ARRAY(lw->a, group *, lw->m->n_values);
     lw->buffers = ARENA_ARRAY(lw->a, kvalue *, lw->m->n_values);
     memset(&lw->weights, 0, sizeof lw->weights);
+    lw->constants = constant_set_new(lw->a);
     lw->plan = kfunction_new(lw->km, f->name, KTARGET_PLAN);
     lw->plan->dims = lw->m->dims;
     lw->pb = (kbuilder){.f = lw->plan, .block = lw->plan->body};

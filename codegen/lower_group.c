@@ -227,6 +227,8 @@ static void find_siblings(lowering *lw)
         }
 }
 
+enum { MAX_MEMBERS = 128 }; /* of a group before the next is stored: a kernel's code must stay within reason */
+
 void groups_build(lowering *lw)
 {
     for (node *n = lw->fn->last; n; n = n->prev) {
@@ -237,6 +239,7 @@ void groups_build(lowering *lw)
         if ((view && !copied_reshape) || gather_packs_indices(n)) continue;
         if (!n->result->uses && !node_count_is_used(n)) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
+        if (g && g->members.len == MAX_MEMBERS) g = NULL;
         if (g ? group_try_join(lw, g, n) : join_in_halves(lw, n)) continue;
         g = ARENA_NEW(lw->a, group);
         g->out = n;

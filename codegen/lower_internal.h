@@ -4,6 +4,7 @@
 #define CODEGEN_LOWER_INTERNAL_H
 
 #include "codegen/lower.h"
+#include "ir/constant_set.h"
 
 /* A value as a strided window on a stored base value. Bases are what gets a buffer: arguments, parameters, kernel
  * results. */
@@ -27,6 +28,8 @@ typedef struct group {
     VEC(node *) members;
 } group;
 
+typedef VEC(kvalue *) stored_constants; /* one constant as weights of the plan, under several shapes */
+
 typedef struct {
     module *m;
     function *fn;
@@ -35,18 +38,16 @@ typedef struct {
     diags *d;
     lower_target target;
     kfunction *plan;
-    kbuilder pb;      /* builds the plan */
-    lview **views;    /* by value id */
-    value **places;   /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
-    group **groups;   /* by value id of a member's result */
-    kvalue **buffers; /* by value id: the plan's buffer of a stored value */
-    uint32_t *turn;      /* by value id: the place of its node in the function */
-    uint32_t *last_read; /* by value id of a base: the turn of the last kernel that reads it */
-    VEC(struct stored_weight {
-        const cexpr *e;
-        kvalue *v;
-    }) weights;
-    ptrmap *kernels; /* hash -> list of kernels, for sharing */
+    kbuilder pb;            /* builds the plan */
+    lview **views;          /* by value id */
+    value **places;         /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
+    group **groups;         /* by value id of a member's result */
+    kvalue **buffers;       /* by value id: the plan's buffer of a stored value */
+    uint32_t *turn;         /* by value id: the place of its node in the function */
+    uint32_t *last_read;    /* by value id of a base: the turn of the last kernel that reads it */
+    constant_set constants; /* of the plan's weights */
+    VEC(stored_constants) weights; /* by their numbers */
+    ptrmap *kernels;               /* hash -> list of kernels, for sharing */
     uint32_t n_names;
 } lowering;
 
@@ -112,9 +113,9 @@ typedef struct {
         const kvalue *buf;
         dim offset;
         uint32_t param;
-    }) bound; /* by kernel_bind and kernel_bind_buffer */
-    span at;            /* where the user's own file asks for it */
-    const char *path;   /* the block instance */
+    }) bound;         /* by kernel_bind and kernel_bind_buffer */
+    span at;          /* where the user's own file asks for it */
+    const char *path; /* the block instance */
 } kernel;
 
 /* The innermost call outside the standard library that led to a node: what a user can look up. */

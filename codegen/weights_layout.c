@@ -5,14 +5,6 @@
 
 enum { PIECE = 1 << 20, HELD = 64 * PIECE };
 
-static weight_item *find(const weights_layout *w, const cexpr *constant)
-{
-    uint64_t bytes = cexpr_bytes(constant);
-    vec_foreach (weight_item, i, &w->items)
-        if (i->bytes == bytes && cexpr_equal(i->value, constant)) return i;
-    return NULL;
-}
-
 static uint64_t align_up(uint64_t n)
 {
     return (n + WEIGHTS_ALIGN - 1) / WEIGHTS_ALIGN * WEIGHTS_ALIGN;
@@ -21,10 +13,11 @@ static uint64_t align_up(uint64_t n)
 weights_layout *weights_plan(const codegen_model *model, arena *a)
 {
     weights_layout *w = ARENA_NEW(a, weights_layout);
+    w->numbers = constant_set_new(a);
     for (uint32_t e = 0; e < model->n_entries; e++) {
         const kfunction *plan = model->entries[e].plan;
         vec_foreach (const kparam, p, &plan->params) {
-            if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
+            if (p->role != KPARAM_WEIGHT || constant_set_add(&w->numbers, p->weight) < w->items.len) continue;
             weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes),
                                 cexpr_bytes(p->weight)};
             vec_push(a, &w->items, item);
@@ -37,9 +30,9 @@ weights_layout *weights_plan(const codegen_model *model, arena *a)
 
 uint64_t weights_offset(const weights_layout *w, const cexpr *constant)
 {
-    const weight_item *i = find(w, constant);
-    assert(i && "a weight of the model");
-    return i->offset;
+    uint32_t i = constant_set_find(&w->numbers, constant);
+    assert(i < w->items.len && "a weight of the model");
+    return w->items.data[i].offset;
 }
 
 static bool stream_zeros(uint64_t n, weights_sink *sink, void *arg)

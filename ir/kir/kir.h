@@ -195,12 +195,19 @@ struct kfunction {
     struct kmodule *m;
 };
 
+/* The first `n` functions by their names. */
+typedef struct {
+    ptrmap *by_name;
+    uint32_t n;
+} kmodule_index;
+
 typedef struct kmodule {
     arena *a;
     interner *names;
     source_set *sources; /* may be NULL */
     const char *name;
     VEC(kfunction *) functions; /* kernels before the plans that launch them */
+    kmodule_index *index;       /* of kmodule_find */
 } kmodule;
 
 /* ---- tables ---- */
@@ -229,7 +236,8 @@ void kops_print_reference(strbuf *out); /* the tables as a page of docs/ */
 /* ---- construction ---- */
 kmodule *kmodule_new(arena *a, interner *names, source_set *sources, const char *name);
 kfunction *kfunction_new(kmodule *m, const char *name, ktarget target);
-kfunction *kmodule_find(const kmodule *m, const char *name);
+kfunction *kmodule_find(const kmodule *m, const char *name); /* NULL when there is none */
+void kmodule_drop_last(kmodule *m);                          /* forgets the function that was made last */
 kvalue *kparam_add(kfunction *f, const char *name, kbuffer ty, kparam_role role, kaccess_mode mode);
 
 ktile ktile_scalar(dtype dt);

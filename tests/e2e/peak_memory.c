@@ -1,5 +1,5 @@
-/* peak_memory MB COMMAND...: runs the command; status 98 when it, or a process that it waited for, ever had more than so
- * many megabytes resident, else the command's own. */
+/* peak_memory MB COMMAND...: runs the command; status 98 when it, or a process that it waited for, ever had more than
+ * so many megabytes resident, else the command's own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

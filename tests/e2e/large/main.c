@@ -1,5 +1,5 @@
-/* Reads what tests/run_large_weights.sh has put at both ends of the weights and at 2 GiB. Argument: the weights file of a
- * model that has one. */
+/* Reads what tests/run_large_weights.sh has put at both ends of the weights and at 2 GiB. Argument: the weights file of
+ * a model that has one. */
 #include "large.h"
 
 #include <stdio.h>
@@ -21,6 +21,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < 5; i++)
         for (int k = 0; k < 1024; k++)
             if (y[1024 * i + k] != want[i])
-                return printf("row %d, column %d: %g, expected %g\n", (int)ids[i], k, (double)y[1024 * i + k], (double)want[i]), 1;
+                return printf("row %d, column %d: %g, expected %g\n", (int)ids[i], k, (double)y[1024 * i + k],
+                              (double)want[i]),
+                       1;
     return 0;
 }

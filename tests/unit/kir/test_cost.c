@@ -283,7 +283,8 @@ static void test_plan(void **state)
     costs_print_json(m->functions.data[1], &rows, &on, &c, &memory, &b);
     assert_non_null(strstr(b.s, "\"kernel\": \"columns\", \"path\": \"\", \"file\": "));
     assert_non_null(strstr(b.s, "\"weights_bytes\": 2048"));
-    assert_non_null(strstr(b.s, "\"memory\": {\"workspace_bytes\": 192, \"live_bytes\": 128, \"scratch_bytes\": 64}}\n"));
+    assert_non_null(
+        strstr(b.s, "\"memory\": {\"workspace_bytes\": 192, \"live_bytes\": 128, \"scratch_bytes\": 64}}\n"));
     session_free(&s);
 }
 

@@ -189,7 +189,8 @@ static void external_weights(void **state)
     w = good;
     w.version = 2;
     write_file(&w, table, 160, 0);
-    snprintf(text, sizeof text, "weights '%s': expected version 1 with a header of 64 bytes, got version 2 with 64", path);
+    snprintf(text, sizeof text, "weights '%s': expected version 1 with a header of 64 bytes, got version 2 with 64",
+             path);
     expect_refused(&model, o, TFX_ERR_WEIGHTS, text);
     w = good;
     w.id[31] = 9;

@@ -13,7 +13,7 @@ failed=0 sets=0
 # Mistakes of generated code, planted in the toy model, are found: what the workspace held shows in the outputs, bytes behind it.
 for mistake in 0 3 6; do
     ${CC:-cc} -shared -fPIC -O1 -w -DTOY_MISTAKE=$mistake -I"$root" "$root"/tests/unit/runtime/toy_model.c "$root"/runtime/rt_*.c -o toy.so
-    ("$build/tests/memory_check" 20 ./toy.so --random 1 --range ids=0..9 >log 2>&1) 2>signal
+    bash -c '"$@"; exit $?' sh "$build/tests/memory_check" 20 ./toy.so --random 1 --range ids=0..9 >log 2>&1
     status=$?
     [ $mistake = 0 ] && [ $status != 0 ] && { echo "FAILED: the toy model"; cat log; failed=1; }
     [ $mistake != 0 ] && [ $status = 0 ] && { echo "FAILED: mistake $mistake is not found"; failed=1; }

@@ -5,6 +5,7 @@
 #include "codegen/header.h"
 #include "codegen/lower.h"
 #include "codegen/outfile.h"
+#include "codegen/plan_memory.h"
 #include "codegen/ptx.h"
 #include "codegen/tune.h"
 #include "frontend/blocks.h"
@@ -64,7 +65,7 @@ typedef struct {
     emit_kind emit;
     VEC(const char *) inputs; /* all of them, for --format */
     enum { FORMAT_NOT, FORMAT_WRITE, FORMAT_CHECK } format;
-    bool emit_given, json, print_blocks;
+    bool emit_given, json, print_blocks, separate_matmuls;
     codegen_options target;
     pass_options passes;
     interpretation interpretation;
@@ -141,6 +142,7 @@ static const struct {
     {"--tuned=", "FILE", "measured schedules, which win over the compiler's rules", INTO(tuned)},
     {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
     {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
+    {"--separate-matmuls", "", "a kernel for each matmul, also where two could be one", NOWHERE},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--sysroot=", "DIR", "where the target's C library is (default: this system's, or /usr/TRIPLE)", INTO(sysroot)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},
@@ -284,6 +286,7 @@ static bool parse_flag(session *s, const char *arg)
         return o->json || !strcmp(v, "text") || usage_error(s, "--diagnostics takes text or json, not '%s'", v);
     }
     if (!strcmp(arg, "--print-blocks")) return o->print_blocks = true;
+    if (!strcmp(arg, "--separate-matmuls")) return o->separate_matmuls = true;
     if (!strcmp(arg, "--multiversion")) {
         o->multiversion = "";
         return true;
@@ -608,6 +611,8 @@ static lower_target lowering_target(session *s, compile_target *t)
     return (lower_target){.vector_floats = t->target.vector_bytes / 4,
                           .registers = t->target.registers,
                           .machine = &t->on,
+                          .separate_matmuls = s->o.separate_matmuls,
+                          .remarks = s->o.passes.remarks,
                           .tuned = s->tuned};
 }
 
@@ -720,12 +725,13 @@ static bool write_costs(session *s, module *m, const kmodule *km)
     const function *entry;
     klaunch_costs costs;
     if (!interpretation_dims(&s->o.interpretation, m, s->a, s->d, &entry, dims)) return false;
-    const kfunction *plan = kmodule_find(km, entry->name);
+    kmemory_use memory;
+    kfunction *plan = kmodule_find(km, entry->name);
     const machine *on = &s->targets[0].on;
-    if (!plan_cost(plan, dims, on, s->a, &costs))
+    if (!plan_cost(plan, dims, on, s->a, &costs) || !plan_memory_use(km, plan, dims, &memory))
         return usage_error(s, "a size of '%s' cannot be computed", entry->name);
     strbuf b = strbuf_new(s->a);
-    costs_print_json(plan, dims, on, &costs, &b);
+    costs_print_json(plan, dims, on, &costs, &memory, &b);
     return write_text(s, s->o.output, &b);
 }
 

@@ -6,7 +6,9 @@ artefact    what one ships; `code` is what is left of it without the weights; `l
             engine loads beside it
 first       from a loaded engine and an artefact in the page cache to the first result; imports are not counted
             (`process_s` of the JSON does count them). tfxc's is tfxrun's, a C program
-memory      the peak of the process that loaded the artefact and ran it three times
+steady      the first result over a later one of the same process, in times
+memory      the peak of the process that loaded the artefact and ran it a few times; `beside` is what is left of it without
+            the pages of the artefact that were touched (the system maps them 64 KiB at a time) and without the workspace
 """
 
 import json
@@ -25,6 +27,7 @@ from models import MODELS, Missing
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIRSTS = 3  # processes of which the fastest start counts: the first of them warms the page cache
+RUNS = 8  # after the first, in each of them
 
 
 class Failed(Exception):
@@ -57,12 +60,14 @@ def tfxc_footprint(engine, model, batch, tokens, inputs, scratch):
     took = spawn(engine.command(model, path))
     tfxrun = str(pathlib.Path(engine.options.tfxc).resolve().parent / "tfxrun")
     weights = last_json([tfxrun, str(path), "--describe", "--json"])["weight_bytes"]
-    command = [tfxrun, str(path), "--input", str(inputs), "--bench", "--warmup", "0", "--repeats", "2", "--json"]
+    command = [tfxrun, str(path), "--input", str(inputs), "--bench", "--warmup", "0", "--repeats", str(RUNS), "--json"]
     found = []
     for _ in range(FIRSTS):
         begin = time.monotonic()
         said = last_json(command)["bench"]
-        found.append((1e-9 * (said["load_ns"] + said["first_ns"]), time.monotonic() - begin, said["peak_bytes"]))
+        beside = said["peak_bytes"] - said["mapped_bytes"] - said["workspace_bytes"]
+        first = 1e-9 * (said["load_ns"] + said["first_ns"])
+        found.append((first, time.monotonic() - begin, said["peak_bytes"], 1e9 * first / said["median_ns"], beside))
     return took | {
         "artefact_bytes": size(path),
         "weight_bytes": weights,
@@ -70,6 +75,8 @@ def tfxc_footprint(engine, model, batch, tokens, inputs, scratch):
         "first_s": min(f[0] for f in found),
         "process_s": min(f[1] for f in found),
         "peak_bytes": max(f[2] for f in found),
+        "first_over_steady": min(f[3] for f in found),
+        "beside_bytes": max(f[4] for f in found),
     }
 
 
@@ -95,6 +102,8 @@ def rival_footprint(engine, model, batch, tokens, inputs, scratch):
         "first_s": min(f["load_s"] for f in found),
         "process_s": min(f["process_s"] for f in found),
         "peak_bytes": max(f["peak_bytes"] for f in found),
+        "first_over_steady": min(f["load_s"] / f["steady_s"] for f in found),
+        "beside_bytes": None,
     }
 
 
@@ -109,13 +118,13 @@ def print_table(records):
     def seconds(value):
         return "-" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
-    head = ("engine", "build s", "its cpu s", "its MB", "artefact MB", "code MB", "libraries MB", "first s", "memory MB")
+    head = ("engine", "build s", "its cpu s", "its MB", "artefact MB", "code MB", "libraries MB", "first s", "steady x", "memory MB", "beside MB")
     print("  " + f"{head[0]:14s}" + "".join(f"{h:>14s}" for h in head[1:]))
     for r in records:
         code = None if r["artefact_bytes"] is None else r["artefact_bytes"] - r["weight_bytes"]
         cells = (
             seconds(r["build_s"]), seconds(r["build_cpu_s"]), mb(r["build_peak_bytes"]), mb(r["artefact_bytes"]), mb(code), mb(r["library_bytes"]),
-            seconds(r["first_s"]), mb(r["peak_bytes"]),
+            seconds(r["first_s"]), f"{r['first_over_steady']:.2f}", mb(r["peak_bytes"]), mb(r["beside_bytes"]),
         )  # fmt: skip
         print(f"  {r['engine']:14s}" + "".join(f"{c:>14s}" for c in cells))
 

@@ -94,7 +94,6 @@ function(tfxc_runtime)
         add_executable(tfxrun ${runner})
         tfxc_warnings(tfxrun)
         tfxc_link(tfxrun tfxrun_parts tfx m)
-        target_link_libraries(tfxrun PUBLIC Threads::Threads)
     endif()
 endfunction()
 

@@ -134,7 +134,7 @@ static bool write_weights_piece(void *arg, const void *bytes, size_t n)
 {
     weights_writer *w = arg;
     llvm_blake3_hasher_update(&w->hash, bytes, n);
-    return outfile_write(w->f, bytes, n);
+    return outfile_write_sparse(w->f, bytes, n);
 }
 
 /* Writes the weights at the file's end and their identity to `id`: the BLAKE3 hash of their bytes. */
@@ -142,7 +142,7 @@ static bool write_weights(artefact *x, outfile *f, uint8_t id[32])
 {
     weights_writer w = {.f = f};
     llvm_blake3_hasher_init(&w.hash);
-    if (!weights_stream(x->weights, write_weights_piece, &w, x->d)) return false;
+    if (!weights_stream(x->weights, write_weights_piece, &w, x->d) || !outfile_end_holes(f)) return false;
     llvm_blake3_hasher_finalize(&w.hash, id, 32);
     return true;
 }

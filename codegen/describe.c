@@ -63,10 +63,9 @@ static codegen_check *checks(const function *f, arena *a)
 /* Of one variant; 0: not known. */
 static int64_t workspace_bytes(const kmodule *km, const kfunction *plan)
 {
-    int64_t least, buffers, scratch, sum;
-    dim_bounds(plan->dims, plan_workspace_bytes(plan), &least, &buffers);
-    dim_bounds(plan->dims, plan_scratch_bytes(km, plan), &least, &scratch);
-    if (buffers < 0 || scratch < 0 || __builtin_add_overflow(buffers, scratch, &sum)) return 0;
+    most_bytes b = plan_workspace_bytes(plan), s = plan_scratch_bytes(km, plan);
+    int64_t buffers = most_bytes_bound(plan->dims, &b), scratch = most_bytes_bound(plan->dims, &s), sum;
+    if (__builtin_add_overflow(buffers, scratch, &sum)) return 0;
     return sum ? sum : MEMORY_ALIGN; /* an array of no bytes is none */
 }
 

@@ -66,6 +66,7 @@ struct emitter {
     cg_value *values;             /* by kvalue id */
     LLVMValueRef *symbols;        /* i64 values of f->dims' symbols */
     ptrmap *dims;                 /* dim -> LLVMValueRef, in the entry block */
+    bool *counted;                /* by symbol: its value is not known at the entry; NULL: none is such */
     int lanes;                    /* of a full vector chunk */
     int depth;                    /* loops around the current op */
     LLVMValueRef begin, end;      /* kernels: the tasks to do */
@@ -87,6 +88,8 @@ LLVMValueRef emit_kernel(emit_module *m, const kfunction *f);
 void emit_block(emitter *e, const kblock *b); /* all ops but the yield */
 const kop *block_yield(const kblock *b);      /* NULL when the block has none */
 void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn);
+/* The same with room for the values, all of it zero. */
+void emit_begin_with(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn, cg_value *values);
 LLVMValueRef emit_stack(emitter *e, uint64_t bytes, unsigned align,
                         const char *name); /* memory of the stack, for the whole call */
 void emit_finish(emitter *e, LLVMBasicBlockRef body);
@@ -145,7 +148,9 @@ LLVMValueRef cg_offset(emitter *e, LLVMValueRef ptr, LLVMValueRef bytes);
 LLVMValueRef cg_offset_const(emitter *e, LLVMValueRef ptr, int64_t bytes);
 
 /* ---- emit_dims.c ---- */
-LLVMValueRef cg_dim(emitter *e, dim d); /* i64, computed in the entry block */
+LLVMValueRef cg_dim(emitter *e, dim d); /* i64, computed in the entry block, or here where it depends on a count */
+/* From here on the symbol has the value v, which was counted. */
+void cg_set_dim(emitter *e, uint32_t symbol, LLVMValueRef v);
 /* The expression over the given symbol values, at builder b. */
 LLVMValueRef cg_dim_at(emit_module *m, LLVMBuilderRef b, const dim_ctx *c, dim d, const LLVMValueRef *symbols);
 

@@ -83,8 +83,13 @@ LLVMValueRef emit_add_function(emit_module *m, const char *name, LLVMTypeRef sig
 
 void emit_begin(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn)
 {
+    emit_begin_with(e, m, f, fn, ARENA_ARRAY(m->a, cg_value, f->n_values));
+}
+
+void emit_begin_with(emitter *e, emit_module *m, const kfunction *f, LLVMValueRef fn, cg_value *values)
+{
     *e = (emitter){.m = m, .table = emit_cpu_table, .f = f, .fn = fn, .lanes = m->target->vector_bytes / 4};
-    e->values = ARENA_ARRAY(m->a, cg_value, f->n_values);
+    e->values = values;
     e->dims = ptrmap_new(m->a);
     e->symbols = ARENA_ARRAY(m->a, LLVMValueRef, dim_symbol_count(f->dims));
     e->b = LLVMCreateBuilderInContext(m->ctx);

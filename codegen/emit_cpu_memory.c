@@ -454,6 +454,12 @@ void emit_cpu_store(emitter *e, kop *op)
     store_tile(e, &a, &x);
 }
 
+void emit_cpu_read_dim(emitter *e, kop *op)
+{
+    emit_cpu_load(e, op);
+    cg_set_dim(e, (uint32_t)dim_is_symbol(e->f->dims, op->at.d), cg_get(e, op->results[0])->v[0]);
+}
+
 void emit_cpu_prefetch(emitter *e, kop *op)
 {
     access a = access_begin(e, &op->mem[0], ktile_scalar(op->mem[0].buf->ty.buf.dt));

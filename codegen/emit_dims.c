@@ -50,8 +50,23 @@ LLVMValueRef cg_dim_at(emit_module *m, LLVMBuilderRef b, const dim_ctx *c, dim d
     return (LLVMValueRef)(uintptr_t)dim_fold(c, d, fold, &g);
 }
 
+void cg_set_dim(emitter *e, uint32_t symbol, LLVMValueRef v)
+{
+    if (!e->counted) e->counted = ARENA_ARRAY(e->m->a, bool, dim_symbol_count(e->f->dims));
+    e->counted[symbol] = true;
+    e->symbols[symbol] = v;
+}
+
+static bool is_counted(const emitter *e, dim d)
+{
+    for (uint32_t i = 0; e->counted && i < dim_symbol_count(e->f->dims); i++)
+        if (e->counted[i] && dim_uses(e->f->dims, d, i)) return true;
+    return false;
+}
+
 LLVMValueRef cg_dim(emitter *e, dim d)
 {
+    if (is_counted(e, d)) return cg_dim_at(e->m, e->b, e->f->dims, d, e->symbols);
     const void *key = (const void *)(uintptr_t)d;
     LLVMValueRef v = ptrmap_get(e->dims, key);
     if (!v) {

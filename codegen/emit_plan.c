@@ -1,18 +1,26 @@
 /* Plans as LLVM functions: rt_plan_fn. A plan loads its dims and base addresses from struct rt_call, computes buffer
- * addresses and dims, and calls rt_call.launch for each kernel in turn; a status that is not 0 is returned at once. */
+ * addresses and dims, and calls rt_call.launch for each region of launches in turn; a status that is not 0 is returned
+ * at once. */
 #include "codegen/emit_plan.h"
 
 #include "codegen/plan_memory.h"
+#include "codegen/plan_regions.h"
 
 #include <assert.h>
 #include <stddef.h>
 
 struct plan_state {
     const plan_layout *layout;
-    uint32_t n_launches;     /* emitted so far */
-    LLVMValueRef bufs, dims; /* arrays on the stack, as long as the longest launch needs */
-    LLVMBasicBlockRef leave; /* returns `status` */
-    LLVMValueRef status;     /* phi */
+    const bool *ends;              /* by launch: a region ends with it */
+    uint32_t *param_of, *number;   /* by value id: 1 + the parameter; by parameter: which input or output it is */
+    bool in_parts;                 /* launches, addresses and dims only: these are computed where they are needed */
+    VEC(uint32_t) set;             /* ids of the values that this part has computed */
+    uint32_t n_launches;           /* emitted so far */
+    uint32_t most_works, most_bufs, most_dims; /* of a region */
+    LLVMValueRef works, bufs, dims;            /* arrays on the stack, as long as the longest region needs */
+    uint32_t n_works, n_bufs, n_dims;          /* how much of them this region has filled */
+    LLVMBasicBlockRef body, leave;             /* leave returns `status` */
+    LLVMValueRef status;                       /* phi */
 };
 
 /* ---- how many tasks a kernel has ---- */
@@ -23,22 +31,28 @@ static const kop *parallel_loop(const kfunction *f)
     return NULL;
 }
 
-LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+LLVMBasicBlockRef emit_dims_function(emitter *e, emit_module *m, const kfunction *f, const char *name)
 {
     LLVMTypeRef signature = LLVMFunctionType(m->i64, &m->ptr, 1, false);
-    LLVMValueRef fn = emit_add_function(m, emit_symbol(m, "tasks", f->name), signature, LLVMExternalLinkage);
+    LLVMValueRef fn = emit_add_function(m, emit_symbol(m, name, f->name), signature, LLVMExternalLinkage);
+    emit_begin(e, m, f, fn);
+    LLVMBasicBlockRef body = emit_new_block(e, "body");
+    emit_to(e, body);
+    emit_load_dims(e, LLVMGetParam(fn, 0), NULL);
+    return body;
+}
+
+LLVMValueRef emit_task_count(emit_module *m, const kfunction *f)
+{
     emitter e;
-    emit_begin(&e, m, f, fn);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    emit_to(&e, body);
-    emit_load_dims(&e, LLVMGetParam(fn, 0), NULL);
+    LLVMBasicBlockRef body = emit_dims_function(&e, m, f, "tasks");
     const kop *loop = parallel_loop(f);
     assert(loop && "a CPU kernel has one parallel loop");
     for (kop *op = f->body->first; op != loop; op = op->next)
         if (kop_row(op->op)->props & K_PURE) emit_cpu_table[op->op](&e, op);
     LLVMBuildRet(e.b, cg_max_i64(&e, cg_index(&e, loop->hi), cg_const_i64(m, 0)));
     emit_finish(&e, body);
-    return fn;
+    return e.fn;
 }
 
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index)
@@ -64,107 +78,254 @@ static LLVMValueRef nth_pointer(emitter *e, LLVMValueRef table, uint32_t i)
     return LLVMBuildLoad2(e->entry, e->m->ptr, LLVMBuildGEP2(e->entry, e->m->ptr, table, &at, 1, ""), "");
 }
 
-static void bind_params(emitter *e, const plan_layout *l)
+/* A parameter's base address. Inputs and outputs are numbered in their order. */
+static void bind_param(emitter *e, const kvalue *v)
 {
-    LLVMValueRef inputs = call_field(e, offsetof(struct rt_call, inputs)),
-                 outputs = call_field(e, offsetof(struct rt_call, outputs)),
-                 weights = call_field(e, offsetof(struct rt_call, weights));
-    uint32_t n_in = 0, n_out = 0;
-    for (uint32_t i = 0; i < e->f->params.len; i++) {
-        const kparam *p = &e->f->params.data[i];
-        LLVMValueRef *v = ARENA_NEW(e->m->a, LLVMValueRef);
-        if (p->role == KPARAM_INPUT) {
-            *v = nth_pointer(e, inputs, n_in++);
-        } else if (p->role == KPARAM_OUTPUT) {
-            *v = nth_pointer(e, outputs, n_out++);
-        } else {
-            LLVMValueRef at = cg_const_i64(e->m, (int64_t)l->weight_offset[i]);
-            *v = LLVMBuildGEP2(e->entry, e->m->i8, weights, &at, 1, "");
-        }
-        cg_set(e, p->v, (cg_value){.v = v, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+    const struct plan_state *s = e->plan;
+    uint32_t i = s->param_of[v->id] - 1;
+    LLVMValueRef p;
+    switch (e->f->params.data[i].role) {
+    case KPARAM_INPUT: p = nth_pointer(e, call_field(e, offsetof(struct rt_call, inputs)), s->number[i]); break;
+    case KPARAM_OUTPUT: p = nth_pointer(e, call_field(e, offsetof(struct rt_call, outputs)), s->number[i]); break;
+    default: {
+        LLVMValueRef at = cg_const_i64(e->m, (int64_t)s->layout->weight_offset[i]);
+        p = LLVMBuildGEP2(e->entry, e->m->i8, call_field(e, offsetof(struct rt_call, weights)), &at, 1, "");
     }
+    }
+    LLVMValueRef *one = ARENA_NEW(e->m->a, LLVMValueRef);
+    *one = p;
+    cg_set(e, v, (cg_value){.v = one, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
+}
+
+/* Addresses and dims are computed in each part of the plan that needs them, when it does. */
+static void need(emitter *e, const kvalue *v)
+{
+    struct plan_state *s = e->plan;
+    if (!s->in_parts || !v || e->values[v->id].v) return;
+    vec_push(e->m->a, &s->set, v->id);
+    if (s->param_of[v->id]) {
+        bind_param(e, v);
+        return;
+    }
+    kop *op = v->def;
+    assert(op && (kop_row(op->op)->props & K_PURE || op->op == KOP_ALLOC));
+    for (uint32_t i = 0; i < op->n_operands; i++) need(e, op->operands[i]);
+    for (int i = 0; i < op->n_mem; i++) {
+        need(e, op->mem[i].buf);
+        for (int k = 0; k < op->mem[i].n_idx; k++) need(e, op->mem[i].idx[k].v);
+    }
+    emit_cpu_table[op->op](e, op);
 }
 
 /* ---- launches ---- */
 
-static void store_nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t i, LLVMValueRef v)
+static LLVMValueRef nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t i)
 {
     LLVMValueRef at = cg_const_i64(e->m, i);
-    LLVMBuildStore(e->b, v, LLVMBuildGEP2(e->b, t, table, &at, 1, ""));
+    return LLVMBuildGEP2(e->b, t, table, &at, 1, "");
+}
+
+static void store_field(emitter *e, LLVMValueRef work, size_t offset, LLVMValueRef v)
+{
+    LLVMBuildStore(e->b, v, cg_offset_const(e, work, (int64_t)offset));
+}
+
+/* Fills in the struct rt_work of a launch. */
+static void emit_launch_work(emitter *e, const kop *op)
+{
+    struct plan_state *s = e->plan;
+    emit_module *m = e->m;
+    const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
+    assert(callee && callee->params.len == op->n_operands);
+    uint32_t n_dims = dim_symbol_count(callee->dims);
+    for (uint32_t i = 0; i < op->n_operands; i++) need(e, op->operands[i]);
+    LLVMValueRef bufs = nth(e, m->ptr, s->bufs, s->n_bufs), dims = nth(e, m->i64, s->dims, s->n_dims);
+    for (uint32_t i = 0; i < op->n_operands; i++)
+        LLVMBuildStore(e->b, cg_buffer(e, op->operands[i]), nth(e, m->ptr, bufs, i));
+    for (uint32_t i = 0; i < n_dims; i++) LLVMBuildStore(e->b, cg_dim(e, op->launch_dims[i]), nth(e, m->i64, dims, i));
+    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
+    LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
+    LLVMValueRef work = cg_offset_const(e, s->works, (int64_t)(s->n_works * sizeof(struct rt_work)));
+    store_field(e, work, offsetof(struct rt_work, launch),
+                LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, ""));
+    store_field(e, work, offsetof(struct rt_work, bufs), bufs);
+    store_field(e, work, offsetof(struct rt_work, dims), dims);
+    store_field(e, work, offsetof(struct rt_work, tasks),
+                LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &dims, 1, ""));
+    s->n_launches++;
+    s->n_works++;
+    s->n_bufs += op->n_operands;
+    s->n_dims += n_dims;
+}
+
+static void leave_unless_ok(emitter *e, LLVMValueRef status)
+{
+    struct plan_state *s = e->plan;
+    LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(e->m, 0), ""), on, s->leave);
+    LLVMAddIncoming(s->status, &status, &here, 1);
+    emit_to(e, on);
 }
 
 void emit_cpu_launch(emitter *e, kop *op)
 {
     struct plan_state *s = e->plan;
     emit_module *m = e->m;
-    const kfunction *callee = kmodule_find(e->f->m, op->at.callee);
-    assert(callee && callee->params.len == op->n_operands);
-    for (uint32_t i = 0; i < op->n_operands; i++) store_nth(e, m->ptr, s->bufs, i, cg_buffer(e, op->operands[i]));
-    for (uint32_t i = 0; i < dim_symbol_count(callee->dims); i++)
-        store_nth(e, m->i64, s->dims, i, cg_dim(e, op->launch_dims[i]));
-    LLVMValueRef count = LLVMGetNamedFunction(m->mod, emit_symbol(m, "tasks", callee->name));
-    LLVMValueRef tasks = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(count), count, &s->dims, 1, "");
-
-    LLVMTypeRef types[] = {m->ptr, m->ptr, m->ptr, m->ptr, m->i64};
-    LLVMTypeRef signature = LLVMFunctionType(m->i32, types, 5, false);
-    LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
-    LLVMValueRef launch = LLVMBuildGEP2(e->b, m->i8, s->layout->launches, &row, 1, "");
+    emit_launch_work(e, op);
+    if (!s->ends[s->n_launches - 1]) return;
+    LLVMTypeRef types[] = {m->ptr, m->ptr, m->i64};
+    LLVMTypeRef signature = LLVMFunctionType(m->i32, types, 3, false);
     LLVMValueRef fn = LLVMBuildLoad2(e->b, m->ptr, cg_offset_const(e, e->call, offsetof(struct rt_call, launch)), "");
-    LLVMValueRef args[] = {e->call, launch, s->bufs, s->dims, tasks};
-    LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 5, "");
-    s->n_launches++;
+    LLVMValueRef args[] = {e->call, s->works, cg_const_i64(m, s->n_works)};
+    LLVMValueRef status = LLVMBuildCall2(e->b, signature, fn, args, 3, "");
+    s->n_works = s->n_bufs = s->n_dims = 0;
 
-    LLVMBasicBlockRef on = emit_new_block(e, "launched"), here = emit_here(e);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, status, cg_const_i32(m, 0), ""), on, s->leave);
-    LLVMAddIncoming(s->status, &status, &here, 1);
-    emit_to(e, on);
+    leave_unless_ok(e, status);
 }
 
+/* What the arrays must hold: the most of any region. */
 typedef struct {
     const kmodule *k;
-    uint32_t bufs, dims;
+    const bool *ends;
+    uint32_t n; /* launches passed */
+    uint32_t works, bufs, dims;
+    uint32_t most_works, most_bufs, most_dims;
 } longest;
 
 static void measure(void *arg, const kop *op)
 {
     longest *l = arg;
-    uint32_t dims = dim_symbol_count(kmodule_find(l->k, op->at.callee)->dims);
-    if (op->n_operands > l->bufs) l->bufs = op->n_operands;
-    if (dims > l->dims) l->dims = dims;
+    l->works++;
+    l->bufs += op->n_operands;
+    l->dims += dim_symbol_count(kmodule_find(l->k, op->at.callee)->dims);
+    if (l->works > l->most_works) l->most_works = l->works;
+    if (l->bufs > l->most_bufs) l->most_bufs = l->bufs;
+    if (l->dims > l->most_dims) l->most_dims = l->dims;
+    if (l->ends[l->n++]) l->works = l->bufs = l->dims = 0;
+}
+
+/* ---- parts ---- */
+
+/* How many launches one function has: LLVM's time for a function grows faster than the function. */
+enum { PART_LAUNCHES = 64 };
+
+/* int32_t symbol(struct rt_call *call): returns at once what is not 0. */
+static LLVMValueRef begin_function(emitter *e, emit_module *m, const kfunction *f, const char *symbol, cg_value *values,
+                                   struct plan_state *s)
+{
+    LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
+    emit_begin_with(e, m, f, fn, values);
+    e->plan = s;
+    e->call = LLVMGetParam(fn, 0);
+    s->body = emit_new_block(e, "body");
+    s->leave = emit_new_block(e, "leave");
+    emit_to(e, s->leave);
+    s->status = LLVMBuildPhi(e->b, m->i32, "status");
+    LLVMBuildRet(e->b, s->status);
+    emit_to(e, s->body);
+    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
+    debug_function(m, fn, symbol, at);
+    debug_at(e, at);
+    return fn;
+}
+
+static void end_function(emitter *e, struct plan_state *s)
+{
+    LLVMBasicBlockRef last = emit_here(e);
+    LLVMValueRef ok = cg_const_i32(e->m, 0);
+    LLVMAddIncoming(s->status, &ok, &last, 1);
+    emit_br(e, s->leave);
+    emit_finish(e, s->body);
+    debug_function_end(e->m);
+}
+
+static void begin_launches(emitter *e, struct plan_state *s)
+{
+    s->works = emit_stack(e, s->most_works * sizeof(struct rt_work), 8, "works");
+    s->bufs = emit_stack(e, s->most_bufs * sizeof(void *), 8, "bufs");
+    s->dims = emit_stack(e, s->most_dims * sizeof(int64_t), 8, "dims");
+    emit_load_dims(e, call_field(e, offsetof(struct rt_call, dims)), s->layout->symbol_index);
+    e->workspace = call_field(e, offsetof(struct rt_call, workspace));
+}
+
+/* A function of the launches from *at on, as many as a part has and its last region needs. */
+static LLVMValueRef emit_part(emit_module *m, const kfunction *f, const char *symbol, cg_value *values,
+                              struct plan_state *s, kop **at)
+{
+    emitter e;
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, values, s);
+    begin_launches(&e, s);
+    uint32_t end = s->n_launches + PART_LAUNCHES;
+    for (; *at && (s->n_launches < end || !s->ends[s->n_launches - 1]); *at = (*at)->next) {
+        if ((*at)->op != KOP_LAUNCH) continue;
+        e.at = *at;
+        debug_at(&e, (*at)->source);
+        emit_cpu_launch(&e, *at);
+    }
+    end_function(&e, s);
+    vec_foreach (uint32_t, id, &s->set) values[*id] = (cg_value){0};
+    s->set.len = 0;
+    return fn;
+}
+
+/* A function that calls the parts in turn. */
+static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *symbol, struct plan_state *s)
+{
+    VEC(LLVMValueRef) parts = {0};
+    cg_value *values = ARENA_ARRAY(m->a, cg_value, f->n_values);
+    kop *at = f->body->first;
+    uint32_t launches = 0;
+    unsigned kind = LLVMGetEnumAttributeKindForName("noinline", strlen("noinline"));
+    LLVMAttributeRef alone = LLVMCreateEnumAttribute(m->ctx, kind, 0); /* else -O3 makes one function of them */
+    kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
+    if (launches <= PART_LAUNCHES) return emit_part(m, f, symbol, values, s, &at);
+    while (s->n_launches < launches) {
+        LLVMValueRef part = emit_part(m, f, arena_printf(m->a, "%s.%u", symbol, parts.len), values, s, &at);
+        LLVMSetLinkage(part, LLVMInternalLinkage);
+        LLVMAddAttributeAtIndex(part, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, alone);
+        vec_push(m->a, &parts, part);
+    }
+    emitter e;
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, values, s);
+    vec_foreach (LLVMValueRef, part, &parts) {
+        LLVMValueRef status = LLVMBuildCall2(e.b, LLVMGlobalGetValueType(*part), *part, &e.call, 1, "");
+        leave_unless_ok(&e, status);
+    }
+    end_function(&e, s);
+    return fn;
+}
+
+/* Between launches there is nothing but addresses and dims of the call. */
+static bool has_parts(const kfunction *f)
+{
+    kblock_foreach(op, f->body)
+        if (op->op != KOP_LAUNCH && op->op != KOP_ALLOC && !(kop_row(op->op)->props & K_PURE)) return false;
+    return true;
 }
 
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
-    LLVMValueRef fn = emit_add_function(m, symbol, LLVMFunctionType(m->i32, &m->ptr, 1, false), LLVMExternalLinkage);
-    longest need = {f->m, 1, 1};
-    plan_foreach_launch(f, measure, &need);
-    struct plan_state s = {.layout = l};
+    struct plan_state s = {
+        .layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f)};
+    longest most = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
+    plan_foreach_launch(f, measure, &most);
+    s.most_works = most.most_works;
+    s.most_bufs = most.most_bufs;
+    s.most_dims = most.most_dims;
+    s.param_of = ARENA_ARRAY(m->a, uint32_t, f->n_values);
+    s.number = ARENA_ARRAY(m->a, uint32_t, f->params.len);
+    uint32_t n[KPARAM_WEIGHT + 1] = {0};
+    for (uint32_t i = 0; i < f->params.len; i++) {
+        s.param_of[f->params.data[i].v->id] = i + 1;
+        s.number[i] = n[f->params.data[i].role]++;
+    }
+    if (s.in_parts) return emit_parts(m, f, symbol, &s);
     emitter e;
-    emit_begin(&e, m, f, fn);
-    e.plan = &s;
-    e.call = LLVMGetParam(fn, 0);
-    LLVMBasicBlockRef body = emit_new_block(&e, "body");
-    s.leave = emit_new_block(&e, "leave");
-    emit_to(&e, s.leave);
-    s.status = LLVMBuildPhi(e.b, m->i32, "status");
-    LLVMBuildRet(e.b, s.status);
-
-    emit_to(&e, body);
-    s.bufs = emit_stack(&e, need.bufs * sizeof(void *), 8, "bufs");
-    s.dims = emit_stack(&e, need.dims * sizeof(int64_t), 8, "dims");
-    emit_load_dims(&e, call_field(&e, offsetof(struct rt_call, dims)), l->symbol_index);
-    e.workspace = call_field(&e, offsetof(struct rt_call, workspace));
-    bind_params(&e, l);
-    span at = f->sources.len ? f->sources.data[0] : (span){0, 0};
-    debug_function(m, fn, symbol, at);
-    debug_at(&e, at);
+    LLVMValueRef fn = begin_function(&e, m, f, symbol, ARENA_ARRAY(m->a, cg_value, f->n_values), &s);
+    begin_launches(&e, &s);
+    for (uint32_t i = 0; i < f->params.len; i++) bind_param(&e, f->params.data[i].v);
     emit_block(&e, f->body);
-    LLVMBasicBlockRef last = emit_here(&e);
-    LLVMValueRef ok = cg_const_i32(m, 0);
-    LLVMAddIncoming(s.status, &ok, &last, 1);
-    emit_br(&e, s.leave);
-    emit_finish(&e, body);
-    debug_function_end(m);
+    end_function(&e, &s);
     return fn;
 }

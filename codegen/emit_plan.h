@@ -15,6 +15,9 @@ typedef struct {
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l);
 /* int64_t tasks.<kernel>(const int64_t *dims): the trip count of the kernel's parallel loop. */
 LLVMValueRef emit_task_count(emit_module *m, const kfunction *f);
+/* Begins int64_t <name>.<kernel>(const int64_t *dims), with the kernel's symbols at hand; it ends with a return and
+ * emit_finish of the block that it gives. */
+LLVMBasicBlockRef emit_dims_function(emitter *e, emit_module *m, const kfunction *f, const char *name);
 /* Sets e->symbols from an array of i64; symbol i lies at index[i] (index NULL: at i). */
 void emit_load_dims(emitter *e, LLVMValueRef table, const uint32_t *index);
 

@@ -50,6 +50,12 @@ void emit_ptx_while(emitter *e, kop *op)
     assert(!"an op of plans in a kernel");
 }
 
+void emit_ptx_read_dim(emitter *e, kop *op)
+{
+    (void)e, (void)op;
+    assert(!"an op of plans in a kernel");
+}
+
 void emit_ptx_launch(emitter *e, kop *op)
 {
     (void)e, (void)op;

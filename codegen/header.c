@@ -150,9 +150,9 @@ static void write_workspace(writer *w)
     }
     if (!most) return;
     strbuf_addf(w->out,
-                "\n/* Bytes for tfx_options.workspace that are enough for every run with max_workers 1 and without "
-                "TFX_STRIDED. What\n * a run with certain dims needs, %s_workspace_size tells. */\n#define %s %" PRId64
-                "\n",
+                "\n/* Bytes for tfx_options.workspace that are enough for every run on one thread and without "
+                "TFX_STRIDED. What several\n * threads or a run with certain dims need, %s_workspace_size tells. */\n"
+                "#define %s %" PRId64 "\n",
                 w->prefix, names_unique(&w->names, "%s_WORKSPACE_BYTES", w->PREFIX), most);
 }
 

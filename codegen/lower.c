@@ -87,15 +87,20 @@ static void lower_function(lowering *lw, function *f)
     lw->groups = ARENA_ARRAY(lw->a, group *, lw->m->n_values);
     lw->buffers = ARENA_ARRAY(lw->a, kvalue *, lw->m->n_values);
     memset(&lw->weights, 0, sizeof lw->weights);
+    lw->constants = constant_set_new(lw->a);
     lw->plan = kfunction_new(lw->km, f->name, KTARGET_PLAN);
     lw->plan->dims = lw->m->dims;
     lw->pb = (kbuilder){.f = lw->plan, .block = lw->plan->body};
     places_build(lw);
     if (!plan_params(lw)) return;
     groups_build(lw);
+    if (!lw->target.separate_matmuls) pairs_build(lw);
+    last_reads_build(lw);
     function_foreach (n, f) {
         group *g = lw->groups[n->result->id];
-        if (g && g->out == n) lower_group(lw, g);
+        if (!g || g->out != n || g->inside) continue;
+        store_in_place(lw, g);
+        lower_group(lw, g);
     }
     copy_results(lw);
 }

@@ -5,16 +5,18 @@
  *
  *     for each block of keys                          one, where the bound of T allows it
  *         pack keys in panels, transposed; pack values
- *         for each head of the task
- *             for each block of row tiles             their scores stay in the first-level cache
- *                 queries times the scale, to scratch
- *                 for each panel, row tile            scores: a register tile over the whole depth
- *                 for each row                        softmax: maximum, exponentials, sum
- *                 for each panel of values, row tile  the product: a register tile over the block's keys
+ *         for each head of the task, row tile         its scores stay in the first-level cache
+ *             queries times the scale, to scratch
+ *             for each panel                          scores: a register tile over the whole depth
+ *             for each row                            softmax: maximum, exponentials, sum
+ *             for each panel of values                the product: a register tile over the block's keys
  *
  * With one block the product is divided by the sums in registers and stored; with several, running maximum, sum and
  * product of each row stay in scratch, and what is there shrinks when the maximum grows (Milakov and Gimelshein, 2018).
  * So scratch does not grow with T.
+ *
+ * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it
+ * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once.
  *
  * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
  * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly
@@ -62,16 +64,40 @@ static kvalue *ceildiv(kernel *k, kvalue *x, int64_t by)
     return attention_op_const(k, KOP_DIV, attention_op_const(k, KOP_ADD, x, by - 1), by);
 }
 
+static int64_t most(lowering *lw, dim d)
+{
+    int64_t lo, hi;
+    dim_bounds(lw->m->dims, d, &lo, &hi);
+    return hi;
+}
+
+static int64_t least(lowering *lw, dim d)
+{
+    int64_t lo, hi;
+    dim_bounds(lw->m->dims, d, &lo, &hi);
+    return lo;
+}
+
 /* ---- rows and keys ---- */
 
 /* Tiles differ in height by one row at most; the higher ones come first. */
-static kvalue *row_of_tile(kernel *k, const attention *a, kvalue *tile)
+static kvalue *row_of_tile(kernel *k, const attention_at *at, kvalue *tile)
 {
-    if (!tile) return NULL;
+    const attention *a = at->a;
+    if (!tile) return at->run.begin;
     dim_ctx *dc = k->lw->m->dims;
+    if (a->offsets) {
+        kvalue *first = attention_op(k, KOP_ADD, attention_op(k, KOP_MUL, tile, at->run.height), at->run.begin);
+        return attention_op(k, KOP_ADD, first, kb_map2(&k->b, KOP_MIN, tile, at->run.taller));
+    }
     dim low = dim_floordiv(dc, a->rows, a->tiles), high = dim_sub(dc, a->rows, dim_mul(dc, low, a->tiles));
     kvalue *row = attention_op(k, KOP_MUL, tile, kb_dim(&k->b, low));
     return kb_map2(&k->b, KOP_ADD, row, kb_map2(&k->b, KOP_MIN, tile, kb_dim(&k->b, high)));
+}
+
+static kvalue *end_of_rows(kernel *k, const attention_at *at)
+{
+    return at->a->offsets ? at->run.end : kb_dim(&k->b, at->a->rows);
 }
 
 static kvalue *clamp(kernel *k, kvalue *x, kvalue *hi)
@@ -79,7 +105,7 @@ static kvalue *clamp(kernel *k, kvalue *x, kvalue *hi)
     return attention_op(k, KOP_MAX, attention_op(k, KOP_MIN, x, hi), NULL);
 }
 
-key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1)
+static key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
@@ -98,126 +124,76 @@ key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *
     return r;
 }
 
-static kvalue *first_panel(kernel *k, const attention *a, const key_range *r)
-{
-    return r->some_lo ? attention_op_const(k, KOP_DIV, r->some_lo, a->panel) : NULL;
-}
+/* ---- a row tile ---- */
 
-static kvalue *end_panel(kernel *k, const attention *a, const key_range *r)
-{
-    return ceildiv(k, r->some_hi, a->panel);
-}
+typedef void tile_body(kernel *k, const attention_at *at, const row_tile *t);
 
-/* ---- the row tiles of a block ---- */
-
-typedef void tile_body(kernel *k, const attention_at *at, const row_tile *t, void *arg);
-
-/* Calls body for each of the row tiles first .. end (end NULL: the only one); with `by_height` once for every height.
- */
-static void for_tiles(kernel *k, const attention_at *at, kvalue *first, kvalue *end, bool by_height, tile_body *body,
-                      void *arg)
+/* Calls body for every height that a tile can have. */
+static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body *body)
 {
     const attention *a = at->a;
-    kbuilder *b = &k->b;
-    kop *loop = end ? kb_for(b, kidx_value(first), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0) : NULL;
-    kvalue *tile = loop ? b->block->args[0] : NULL;
-    row_tile t = {.row = row_of_tile(k, a, tile)};
-    kvalue *next = loop ? row_of_tile(k, a, attention_op_const(k, KOP_ADD, tile, 1)) : kb_dim(b, a->rows);
-    t.local = attention_op(k, KOP_SUB, t.row, at->block_row);
-    t.keys = keys_of_rows(k, at, t.row, next);
-    if (!by_height || a->n_heights == 1) {
-        t.height = (int)a->heights[0];
-        body(k, at, &t, arg);
-    } else {
-        kop *sw = kb_switch(b, attention_op(k, KOP_SUB, next, t.row), a->heights, (uint16_t)(a->n_heights - 1));
-        for (uint32_t i = 0; i < a->n_heights; i++) {
-            if (i) kb_case_next(b, sw);
-            t.height = (int)a->heights[i];
-            body(k, at, &t, arg);
-        }
-        kb_switch_end(b, sw);
+    t->height = (int)a->heights[0];
+    if (a->n_heights == 1) {
+        body(k, at, t);
+        return;
     }
-    if (loop) kb_for_end(b, loop, NULL, 0);
+    kop *sw = kb_switch(&k->b, t->rows, a->heights, (uint16_t)(a->n_heights - 1));
+    for (uint32_t i = 0; i < a->n_heights; i++) {
+        if (i) kb_case_next(&k->b, sw);
+        t->height = (int)a->heights[i];
+        body(k, at, t);
+    }
+    kb_switch_end(&k->b, sw);
 }
 
-typedef struct {
-    kvalue *first, *end; /* row tiles of the block */
-    kvalue *panel;
-    kidx col;
-    int width;
-    bool bounded;
-    kidx bound;
-} block_pass;
-
-static void scores_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
+static void scores_of(kernel *k, const attention_at *at, const row_tile *t)
 {
-    const block_pass *p = arg;
-    attention_scores_tile(k, at, t, p->panel);
-}
-
-/* Scores only where the panel has keys that the tile sees. */
-static void banded_scores_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
-{
-    const block_pass *p = arg;
-    kbuilder *b = &k->b;
-    kvalue *in = kb_map2(b, KOP_LT, p->panel, end_panel(k, at->a, &t->keys)), *lo = first_panel(k, at->a, &t->keys);
-    if (lo) in = kb_map2(b, KOP_AND, in, kb_map2(b, KOP_LE, lo, p->panel));
-    kop *some = kb_if(b, in);
-    attention_scores_tile(k, at, t, p->panel);
-    kb_if_end(b, some, NULL, 0);
-}
-
-static void banded_softmax_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
-{
-    (void)arg;
-    kvalue *next = attention_op_const(k, KOP_ADD, t->local, t->height);
-    attention_softmax(k, at, t->local, next, first_panel(k, at->a, &t->keys), end_panel(k, at->a, &t->keys));
-}
-
-static void values_body(kernel *k, const attention_at *at, const row_tile *t, void *arg)
-{
-    const block_pass *p = arg;
-    attention_values_tile(k, at, t, p->col, p->width, p->bounded, p->bound);
+    kop *panels = kb_for(&k->b, t->from, t->to, at->a->panel, KMAP_SERIAL, 1, NULL, 0);
+    attention_scores_tile(k, at, t, k->b.block->args[0]);
+    kb_for_end(&k->b, panels, NULL, 0);
+    attention_max(k, at, t);
 }
 
 typedef struct {
     const attention_at *at;
-    block_pass *pass;
+    const row_tile *tile;
 } values_pass;
 
 static kvalue *values_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
 {
     const values_pass *v = arg;
-    block_pass p = *v->pass;
-    p.col = col;
-    p.width = width;
-    p.bounded = bounded;
-    p.bound = bound;
-    for_tiles(k, v->at, p.first, p.end, true, values_body, &p);
+    attention_values_tile(k, v->at, v->tile, col, width, bounded, bound);
     return carried;
 }
 
-/* Row tiles first .. end against the block of keys. */
-static void row_block(kernel *k, attention_at *at, kvalue *first, kvalue *end)
+static void values_of(kernel *k, const attention_at *at, const row_tile *t)
+{
+    attention_sum(k, at, t);
+    values_pass v = {at, t};
+    kvalue *full, *tail;
+    for_columns(k, at->a->width, at->a->columns, NULL, NULL, values_columns, &v, &full, &tail);
+}
+
+/* A row tile (NULL: the only one) against the block of keys. */
+static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
 {
     const attention *a = at->a;
-    kbuilder *b = &k->b;
-    bool banded = attention_is_banded(a);
-    at->block_row = row_of_tile(k, a, first);
-    at->block_end = end ? row_of_tile(k, a, end) : kb_dim(b, a->rows);
-    key_range keys = keys_of_rows(k, at, at->block_row, at->block_end);
-    kvalue *lo = first_panel(k, a, &keys), *hi = end_panel(k, a, &keys);
-    attention_pack_queries(k, at);
-    block_pass p = {.first = first, .end = end};
-    kop *panels = kb_for(b, kidx_value(lo), kidx_value(hi), 1, KMAP_SERIAL, 1, NULL, 0);
-    p.panel = b->block->args[0];
-    for_tiles(k, at, first, end, true, banded ? banded_scores_body : scores_body, &p);
-    kb_for_end(b, panels, NULL, 0);
-    if (banded) for_tiles(k, at, first, end, true, banded_softmax_body, NULL);
-    else attention_softmax(k, at, NULL, attention_op(k, KOP_SUB, at->block_end, at->block_row), NULL, hi);
-    values_pass v = {at, &p};
-    kvalue *full, *tail;
-    for_columns(k, a->width, a->columns, NULL, NULL, values_columns, &v, &full, &tail);
+    row_tile t = {.row = row_of_tile(k, at, tile)};
+    t.end = tile ? row_of_tile(k, at, attention_op_const(k, KOP_ADD, tile, 1)) : end_of_rows(k, at);
+    t.rows = attention_op(k, KOP_SUB, t.end, t.row);
+    t.keys = keys_of_rows(k, at, t.row, t.end);
+    kvalue *lo = t.keys.some_lo ? attention_op_const(k, KOP_DIV, t.keys.some_lo, a->panel) : NULL;
+    t.from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
+    t.to = kidx_value(attention_op_const(k, KOP_MUL, ceildiv(k, t.keys.some_hi, a->panel), a->panel));
+    /* Of a tile that sees none of the block's keys nothing changes. */
+    kop *some = a->online && attention_is_banded(a)
+                    ? kb_if(&k->b, kb_map2(&k->b, KOP_LT, kidx_as_value(k, t.from), t.keys.some_hi))
+                    : NULL;
+    attention_pack_queries(k, at, &t);
+    by_height(k, at, &t, scores_of);
+    attention_weights(k, at, &t);
+    by_height(k, at, &t, values_of);
+    if (some) kb_if_end(&k->b, some, NULL, 0);
 }
 
 /* ---- a task ---- */
@@ -226,20 +202,13 @@ static void row_block(kernel *k, attention_at *at, kvalue *first, kvalue *end)
 static void head_rows(kernel *k, attention_at *at)
 {
     const attention *a = at->a;
-    kbuilder *b = &k->b;
-    int64_t lo, hi;
-    dim_bounds(k->lw->m->dims, a->tiles, &lo, &hi);
-    if (hi <= 1) {
-        row_block(k, at, NULL, NULL);
-    } else if (hi <= a->block_tiles) {
-        row_block(k, at, at->tile0, at->tile1);
-    } else {
-        kop *blocks = kb_for(b, kidx_value(at->tile0), kidx_value(at->tile1), a->block_tiles, KMAP_SERIAL, 1, NULL, 0);
-        kvalue *first = b->block->args[0];
-        row_block(k, at, first,
-                  attention_op(k, KOP_MIN, attention_op_const(k, KOP_ADD, first, a->block_tiles), at->tile1));
-        kb_for_end(b, blocks, NULL, 0);
+    if (most(k->lw, a->tiles) <= 1) {
+        tile_rows(k, at, NULL);
+        return;
     }
+    kop *tiles = kb_for(&k->b, kidx_value(at->tile0), kidx_value(at->tile1), 1, KMAP_SERIAL, 1, NULL, 0);
+    tile_rows(k, at, k->b.block->args[0]);
+    kb_for_end(&k->b, tiles, NULL, 0);
 }
 
 /* Calls body for each query head of the task. */
@@ -272,7 +241,7 @@ static void key_block(kernel *k, attention_at *at)
 
 static kvalue *task_rows(kernel *k, const attention_at *at)
 {
-    kvalue *end = at->tile1 ? row_of_tile(k, at->a, at->tile1) : kb_dim(&k->b, at->a->rows);
+    kvalue *end = at->tile1 ? row_of_tile(k, at, at->tile1) : end_of_rows(k, at);
     return attention_op(k, KOP_SUB, end, at->row0);
 }
 
@@ -286,6 +255,11 @@ static void limit_keys(kernel *k, attention_at *at)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
+    if (a->offsets) {
+        at->key_lo = at->run.begin;
+        at->key_hi = at->run.end;
+        return;
+    }
     at->key_hi = kb_dim(b, a->keys);
     if (a->key_mask) attention_trim_keys(k, at);
     kvalue *row0 = a->row_heads ? NULL : at->row0;
@@ -301,20 +275,54 @@ static void limit_keys(kernel *k, attention_at *at)
     }
 }
 
+static void find_run(kernel *k, attention_at *at, kidx n)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kidx after = {n.v, n.off + 1};
+    at->batch = kidx_const(0);
+    at->run.begin = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &n));
+    at->run.end = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &after));
+    kvalue *rows = attention_op(k, KOP_SUB, at->run.end, at->run.begin);
+    at->run.tiles = ceildiv(k, rows, a->tile_rows);
+    kvalue *some = kb_map2(b, KOP_MAX, at->run.tiles, kb_i64(b, 1));
+    at->run.height = attention_op(k, KOP_DIV, rows, some);
+    at->run.taller = attention_op(k, KOP_SUB, rows, attention_op(k, KOP_MUL, at->run.height, some));
+}
+
+static void task_of_keys(kernel *k, attention_at *at);
+
 static void task(kernel *k, const attention *a, const kidx *place)
 {
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     attention_at at = {.a = a, .batch = place[0], .kv_head = place[1], .head = place[1]};
+    if (a->offsets) find_run(k, &at, place[0]);
     dim ratio = dim_floordiv(dc, a->heads, a->k->ty.buf.shape[1]);
     if (ratio != dim_const(dc, 1))
         at.kv_head = kidx_value(kb_map2(b, KOP_DIV, kidx_as_value(k, at.head), kb_dim(b, ratio)));
-    at.tile1 = kb_dim(b, a->tiles);
+    at.tile1 = a->offsets ? at.run.tiles : kb_dim(b, a->tiles);
+    at.row0 = at.run.begin;
     if (place[2].v) {
         at.tile0 = kb_map2(b, KOP_MUL, place[2].v, kb_dim(b, a->chunk_tiles));
         at.tile1 = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, at.tile0, kb_dim(b, a->chunk_tiles)), at.tile1);
-        at.row0 = row_of_tile(k, a, at.tile0);
+        at.row0 = row_of_tile(k, &at, at.tile0);
     }
+    if (!a->offsets) {
+        task_of_keys(k, &at);
+        return;
+    }
+    kop *some = kb_if(b, kb_map2(b, KOP_LT, at.tile0 ? at.tile0 : kb_i64(b, 0), at.tile1));
+    task_of_keys(k, &at);
+    kb_if_end(b, some, NULL, 0);
+}
+
+static void task_of_keys(kernel *k, attention_at *task)
+{
+    kbuilder *b = &k->b;
+    dim_ctx *dc = k->lw->m->dims;
+    attention_at at = *task;
+    const attention *a = at.a;
     limit_keys(k, &at);
     if (!a->online) {
         at.first_key = at.key_lo;
@@ -368,18 +376,11 @@ static void bind_mask(kernel *k, attention *a, value *v)
     a->key_mask = kernel_bind(k, w->base, w->offset, 2, shape, stride, KACCESS_IN);
 }
 
-static int64_t most(lowering *lw, dim d)
+/* n in the fewest parts of at most `most_of_one`, or of 1: the size of one when all are alike. */
+static int64_t even_part(int64_t n, int64_t most_of_one)
 {
-    int64_t lo, hi;
-    dim_bounds(lw->m->dims, d, &lo, &hi);
-    return hi;
-}
-
-static int64_t least(lowering *lw, dim d)
-{
-    int64_t lo, hi;
-    dim_bounds(lw->m->dims, d, &lo, &hi);
-    return lo;
+    int64_t parts = most_of_one > 1 ? (n - 1) / most_of_one + 1 : n;
+    return (n - 1) / parts + 1;
 }
 
 static void choose_schedule(lowering *lw, const node *n, attention *a)
@@ -390,12 +391,17 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     a->lanes = lw->target.vector_floats;
     a->panel = 2 * a->lanes;
     a->tile_rows = lw->target.registers >= 32 ? 14 : 6;
-    a->block_tiles = lw->target.registers >= 32 ? 2 : 4;
     a->acc = accumulator_of(n->result->ty.dt);
     a->scale = node_attr(n, ATTR_SCALE)->u.real;
     a->unit = a->acc == DT_F32 ? 1 / log(2) : 1;
     a->rows = q[2];
     a->keys = kk[2];
+    dim batch = q[0];
+    if (attention_offsets(n)) { /* a run is part of a row of the mask */
+        const dim *mask = attention_offsets(n)->def->operands[0]->ty.shape;
+        batch = mask[0];
+        a->rows = a->keys = dim_min(dc, q[2], mask[1]);
+    }
     a->depth = q[3];
     a->width = vv[3];
     a->heads = q[1];
@@ -404,7 +410,7 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
         a->row_heads = true;
         a->rows = ratio;
         a->heads = kk[1];
-    } else if (q[1] != kk[1] && least(lw, q[0]) * least(lw, kk[1]) >= FEW_TASKS) {
+    } else if (q[1] != kk[1] && least(lw, batch) * least(lw, kk[1]) >= FEW_TASKS) {
         a->query_heads = ratio;
         a->heads = kk[1];
     }
@@ -416,13 +422,22 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     a->tiles = dim_ceildiv(dc, a->rows, dim_const(dc, a->tile_rows));
     /* Half of the second-level cache is for packed keys and values, a quarter for the state of rows. */
     int64_t cache = lw->target.machine->l2_bytes / (int64_t)dtype_bytes(a->acc, 1);
-    int64_t keys = cache / 2 / (most(lw, a->depth) + most(lw, a->width) + 1) / (2 * a->panel) * (2 * a->panel);
+    int64_t keys = cache / 2 / (most(lw, a->depth) + most(lw, a->width)) / (2 * a->panel) * (2 * a->panel);
     a->block_keys = keys < 2 * a->panel ? 2 * a->panel : keys > BLOCK_KEYS ? BLOCK_KEYS : keys;
     a->online = most(lw, a->keys) > a->block_keys;
     int64_t chunk = a->online ? cache / 4 / (most(lw, a->width) + 2) : CHUNK_ROWS;
-    chunk = (chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk) / most(lw, a->query_heads) / (a->tile_rows * a->block_tiles);
-    chunk = (chunk < 1 ? 1 : chunk) * a->block_tiles;
-    a->chunk_tiles = most(lw, a->tiles) <= chunk ? a->tiles : dim_const(dc, chunk);
+    chunk = (chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk) / most(lw, a->query_heads);
+    chunk = (chunk + a->tile_rows - 1) / a->tile_rows;
+    int64_t window = a->has_from && a->has_to ? most(lw, dim_sub(dc, a->to, a->from)) : INT64_MAX;
+    if (a->online && window <= a->block_keys / 2) {
+        /* A task of so few rows sees one block of keys, however many there are. */
+        int64_t seen = a->block_keys - (window < 0 ? 0 : window);
+        a->online = false;
+        a->window = true;
+        chunk = seen / most(lw, a->query_heads) / a->tile_rows;
+    }
+    a->chunk_tiles = a->tiles;
+    if (most(lw, a->tiles) > chunk) a->chunk_tiles = dim_const(dc, even_part(most(lw, a->tiles), chunk));
 }
 
 static kvalue *scratch(kernel *k, const char *name, dtype dt, uint32_t rank, const dim *shape)
@@ -434,14 +449,16 @@ static void make_scratch(kernel *k, attention *a)
 {
     dim_ctx *dc = k->lw->m->dims;
     dim one = dim_const(dc, 1), panel = dim_const(dc, a->panel), lanes = dim_const(dc, a->lanes);
-    dim rows = dim_const(dc, a->tile_rows * a->block_tiles), panels = dim_ceildiv(dc, a->keys, panel);
-    if (a->online) panels = dim_const(dc, a->block_keys / a->panel);
+    dim rows = dim_const(dc, a->tile_rows), panels = dim_ceildiv(dc, a->keys, panel);
+    if (a->online || a->window) panels = dim_const(dc, a->block_keys / a->panel);
     dim keys = dim_mul(dc, panels, panel), columns = dim_ceildiv(dc, a->width, panel);
-    if (most(k->lw, a->rows) <= a->tile_rows * a->block_tiles) rows = a->rows;
+    if (most(k->lw, a->rows) <= a->tile_rows) rows = a->rows;
     /* A line between the rows: they would share a few sets of the first-level cache. */
     dim scores[2] = {rows, dim_add(dc, keys, dim_const(dc, 16))};
     a->scores = scratch(k, "scores", a->acc, 2, scores);
     a->queries = scratch(k, "queries", a->acc, 2, (dim[]){rows, dim_mul(dc, dim_ceildiv(dc, a->depth, lanes), lanes)});
+    a->shift = scratch(k, "shift", a->acc, 1, &rows);
+    a->sums = scratch(k, "sums", a->acc, 2, (dim[]){rows, lanes});
     a->factor = scratch(k, "factor", a->acc, 1, &rows);
     if (!a->direct) {
         a->packed_k = scratch(k, "keys", a->acc, 3, (dim[]){panels, a->depth, panel});
@@ -462,22 +479,24 @@ void lower_attention(lowering *lw, group *g)
     dim_ctx *dc = lw->m->dims;
     node *n = g->root;
     attention a = {0};
+    attention_band band = attention_band_of(n);
+    a.has_from = band.has_from;
+    a.has_to = band.has_to;
+    a.from = band.from;
+    a.to = band.to;
     choose_schedule(lw, n, &a);
     if (a.n_heights == 0) return; /* never any row */
     kernel k = kernel_begin(lw, "attention", n);
     a.q = bind_rows(&k, &a, n->operands[0], KACCESS_IN);
     a.k = bind_view(&k, n->operands[1], KACCESS_IN);
     a.v = bind_view(&k, n->operands[2], KACCESS_IN);
-    attention_band band = attention_band_of(n);
-    a.has_from = band.has_from;
-    a.has_to = band.has_to;
-    a.from = band.from;
-    a.to = band.to;
     if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
+    if (attention_offsets(n)) a.offsets = bind_view(&k, attention_offsets(n), KACCESS_IN);
     if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
     a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);
 
     dim axes[3] = {n->result->ty.shape[0], a.heads, dim_ceildiv(dc, a.tiles, a.chunk_tiles)};
+    if (a.offsets) axes[0] = dim_sub(dc, a.offsets->ty.buf.shape[0], dim_const(dc, 1));
     if (a.chunk_tiles == a.tiles) axes[2] = dim_const(dc, 1);
     dim tasks = dim_mul(dc, axes[0], dim_mul(dc, axes[1], axes[2]));
     kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);

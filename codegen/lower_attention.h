@@ -9,10 +9,10 @@
 typedef struct {
     int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
     int columns;                 /* of values at once */
-    int block_tiles;             /* row tiles that share a block of scores */
     int64_t block_keys;          /* keys of a block at most */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */
+    bool window;                 /* all keys that a task sees are one block, of as many as there may be */
     bool row_heads;              /* rows are the query heads of one key head */
     dtype acc;
     double unit; /* scores are in units of ln 2 where acc is f32: weights are powers of two */
@@ -31,12 +31,15 @@ typedef struct {
     kvalue *bias;            /* [B, heads, rows, T], NULL: none */
     bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
     dim from, to;
+    kvalue *offsets; /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
 
     /* Scratch: */
-    kvalue *queries;             /* [rows of a block, D]: times the scale */
+    kvalue *queries;             /* [rows of a tile, D]: times the scale */
     kvalue *packed_k, *packed_v; /* [panels, D, panel], [ceil(E / panel), keys of a block, panel] */
-    kvalue *scores;              /* [rows of a block, keys of a block] */
-    kvalue *factor;              /* [rows of a block]: 1 / sum, or what the sums so far shrink by */
+    kvalue *scores;              /* [rows of a tile, keys of a block] */
+    kvalue *shift, *sums;        /* [rows of a tile], [rows of a tile, lanes]: -maximum; sums of weights */
+    kvalue *factor;              /* [rows of a tile]: 1 / sum; online what the sums so far shrink by, and before
+                                    attention_weights the maximum that they were made with */
     kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
     kvalue *note;                /* [1]: scalars that come out of tiles */
     kvalue *place;               /* i64 [1] */
@@ -46,49 +49,58 @@ typedef struct {
 typedef struct {
     const attention *a;
     kidx batch, kv_head, head;
-    kvalue *tile0, *tile1;         /* row tiles of the task */
-    kvalue *row0;                  /* the task's first row */
-    kvalue *state;                 /* this head's first row in max, sum, total; NULL: 0 */
-    kvalue *key_lo, *key_hi;       /* keys that any row of the task may see */
-    kvalue *first_key, *n_keys;    /* of the block */
-    kvalue *block_row, *block_end; /* rows of the block of row tiles */
-    kvalue *finite;                /* the block's values all are; NULL: it does not matter */
+    struct {
+        kvalue *begin, *end;             /* rows, and keys */
+        kvalue *tiles, *height, *taller; /* row tiles; the first `taller` have a row more than `height` */
+    } run;                               /* where there are offsets */
+    kvalue *tile0, *tile1;               /* row tiles of the task */
+    kvalue *row0;                        /* the task's first row */
+    kvalue *state;                       /* this head's first row in max, sum, total; NULL: 0 */
+    kvalue *key_lo, *key_hi;             /* keys that any row of the task may see */
+    kvalue *first_key, *n_keys;          /* of the block */
+    kvalue *finite;                      /* the block's values all are; NULL: it does not matter */
 } attention_at;
 
 /* Keys first_key + [lo, hi) that some row of a tile sees, and those that all see. */
 typedef struct {
     kvalue *some_lo, *some_hi, *all_lo, *all_hi;
 } key_range;
-key_range keys_of_rows(kernel *k, const attention_at *at, kvalue *row0, kvalue *row1);
+
+typedef struct {
+    kvalue *row, *end; /* the first row, and behind the last */
+    kvalue *rows;      /* how many */
+    int height;        /* the same, where code is made for it */
+    key_range keys;
+    kidx from, to; /* keys of whole panels around them */
+} row_tile;
 bool attention_is_banded(const attention *a);
 
 /* ---- packing (lower_attention_pack.c) ---- */
-void attention_pack_queries(kernel *k, const attention_at *at);
+void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t);
+/* The row of the next tile that stands where `local` does in this one. */
+void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
 void attention_pack_keys(kernel *k, const attention_at *at);
-/* The rows of a head lie far apart, so that no hardware foresees them: fetches the row of queries that stands a block
- * behind local row `local`; and keys and values that are read soon. A step of keys has `lanes` elements from d on, so
- * each step fetches a part of the lines of a panel. */
-void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local);
+/* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched.
+ * A step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
 void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kidx d);
-void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width);
+void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int width);
 /* Sets at->finite where masks need it. */
 void attention_pack_values(kernel *k, attention_at *at);
 /* The first and behind the last key of the batch that the key mask keeps, into key_lo and key_hi. */
 void attention_trim_keys(kernel *k, attention_at *at);
 
 /* ---- register tiles (lower_attention_tiles.c) ---- */
-typedef struct {
-    kvalue *row, *local; /* the first row, and its place in the block's scratch */
-    int height;
-    key_range keys;
-} row_tile;
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel);
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col);
 void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
                            kidx bound);
 
 /* ---- softmax (lower_attention_softmax.c) ---- */
-/* Scores of rows local0 .. local1 of the block, panels lo .. hi, to weights, and their factors. */
-void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi);
+/* In this order; the middle one does not ask for the tile's height. */
+void attention_max(kernel *k, const attention_at *at, const row_tile *t);
+void attention_weights(kernel *k, const attention_at *at, const row_tile *t);
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t);
+/* The place of the tile's first row in the state of rows. */
+kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t);
 /* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */
 kvalue *attention_normalised(kernel *k, const attention *a, kvalue *sums, kvalue *factor);
 void attention_begin_rows(kernel *k, const attention_at *at, kvalue *rows);

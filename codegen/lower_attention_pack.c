@@ -2,42 +2,6 @@
  * panels. */
 #include "codegen/lower_attention.h"
 
-/* ---- queries ---- */
-
-typedef struct {
-    const attention_at *at;
-    kvalue *row;
-} query_row;
-
-static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
-{
-    const query_row *r = arg;
-    const attention *a = r->at->a;
-    kbuilder *b = &k->b;
-    kidx from[4] = {r->at->batch, r->at->head, kidx_value(r->row), col};
-    kmem src = kmem_at(a->q, from);
-    src.bounded[1] = bounded || width < a->lanes; /* rows are whole vectors in scratch, zeros behind the last element */
-    src.bound[1] = bounded ? bound : kidx_const(width);
-    width = a->lanes;
-    kvalue *x = kb_cast(b, kb_load(b, row_type(a->q->ty.buf.dt, 1, width), src), a->acc);
-    x = kb_map2(b, KOP_MUL, x, kb_const(b, row_type(a->acc, 1, 1), a->scale * a->unit));
-    kvalue *local = attention_op(k, KOP_SUB, r->row, r->at->block_row);
-    kidx to[2] = {kidx_value(local), col};
-    kb_store(b, x, kmem_at(a->queries, to));
-    return carried;
-}
-
-void attention_pack_queries(kernel *k, const attention_at *at)
-{
-    const attention *a = at->a;
-    kbuilder *b = &k->b;
-    kop *rows = kb_for(b, kidx_value(at->block_row), kidx_value(at->block_end), 1, KMAP_SERIAL, 1, NULL, 0);
-    query_row r = {at, b->block->args[0]};
-    kvalue *full, *tail;
-    for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
-    kb_for_end(b, rows, NULL, 0);
-}
-
 /* ---- prefetching ---- */
 
 #define LINE_BYTES 64
@@ -62,26 +26,62 @@ void attention_prefetch_keys(kernel *k, const attention_at *at, kvalue *key, kid
     }
 }
 
-void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int rows, int width)
+void attention_prefetch_values(kernel *k, const attention_at *at, kvalue *key, kidx col, int width)
 {
     const attention *a = at->a;
-    for (int i = 0; i < rows; i++)
-        for (int c = 0; c < width; c += line_elements(a->v)) {
-            kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(key, AHEAD + i), {col.v, col.off + c}};
-            kb_prefetch(&k->b, kmem_at(a->v, ahead), 1);
-        }
+    for (int c = 0; c < width; c += line_elements(a->v)) {
+        kidx ahead[4] = {at->batch, at->kv_head, kidx_plus(key, AHEAD), {col.v, col.off + c}};
+        kb_prefetch(&k->b, kmem_at(a->v, ahead), 1);
+    }
 }
 
-void attention_prefetch_queries(kernel *k, const attention_at *at, kvalue *local)
+/* ---- queries ---- */
+
+typedef struct {
+    const attention_at *at;
+    const row_tile *tile;
+    kvalue *row;
+} query_row;
+
+static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
 {
+    const query_row *r = arg;
+    const attention *a = r->at->a;
+    kbuilder *b = &k->b;
+    kidx from[4] = {r->at->batch, r->at->head, kidx_value(r->row), col};
+    kmem src = kmem_at(a->q, from);
+    src.bounded[1] = bounded || width < a->lanes; /* rows are whole vectors in scratch, zeros behind the last element */
+    src.bound[1] = bounded ? bound : kidx_const(width);
+    width = a->lanes;
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->q->ty.buf.dt, 1, width), src), a->acc);
+    x = kb_map2(b, KOP_MUL, x, kb_const(b, row_type(a->acc, 1, 1), a->scale * a->unit));
+    kvalue *local = attention_op(k, KOP_SUB, r->row, r->tile->row);
+    kidx to[2] = {kidx_value(local), col};
+    kb_store(b, x, kmem_at(a->queries, to));
+    return carried;
+}
+
+void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
+{
+    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
     const attention *a = at->a;
-    kvalue *row = attention_op(k, KOP_ADD, local, at->block_row);
     int64_t n, step = line_elements(a->q);
-    if (!dim_is_const(k->lw->m->dims, a->depth, &n)) return;
+    if (a->direct || !dim_is_const(k->lw->m->dims, a->depth, &n)) return;
     for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
-        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows * a->block_tiles), kidx_const(c)};
+        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows), kidx_const(c)};
         kb_prefetch(&k->b, kmem_at(a->q, next), 1);
     }
+}
+
+void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kop *rows = kb_for(b, kidx_value(t->row), kidx_value(t->end), 1, KMAP_SERIAL, 1, NULL, 0);
+    query_row r = {at, t, b->block->args[0]};
+    kvalue *full, *tail;
+    for_columns(k, a->depth, a->lanes, NULL, NULL, query_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
 }
 
 /* ---- keys ---- */
@@ -129,68 +129,68 @@ void attention_pack_keys(kernel *k, const attention_at *at)
 
 /* ---- values ---- */
 
-#define VALUE_ROWS 4
-
 typedef struct {
-    attention_at *at;
-    bool note; /* whether all values are finite is needed */
-} value_panel;
+    const attention_at *at;
+    kvalue *j, *key; /* counted from the block's first key, and from 0 */
+    kvalue *keep;    /* by the key mask, NULL: there is none */
+} value_row;
 
-/* packed_v[col / panel, j, c] = v[j, col + c], zeros where the key mask is false: what masked keys hold, NaN and
- * infinities included, never meets a weight. Carries 0 times the sum of all, which is 0 or NaN. */
+/* packed_v[col / panel, j, c] = v[j, col + c], zeros behind the last column, and where the key mask is false: what
+ * masked keys hold, NaN and infinities included, never meets a weight. */
 static kvalue *value_columns(kernel *k, void *arg, kidx col, int width, bool bounded, kidx bound, kvalue *carried)
 {
-    const value_panel *p = arg;
-    const attention_at *at = p->at;
-    const attention *a = at->a;
+    const value_row *r = arg;
+    const attention *a = r->at->a;
     kbuilder *b = &k->b;
-    kvalue *zero = kb_const(b, row_type(a->acc, 1, width), 0);
-    kop *rows =
-        kb_for(b, kidx_const(0), kidx_value(at->n_keys), VALUE_ROWS, KMAP_SERIAL, 2, p->note ? &zero : NULL, p->note);
-    kvalue *j = b->block->args[0], *sum = p->note ? b->block->args[1] : NULL;
-    kvalue *left = attention_op(k, KOP_SUB, at->n_keys, j), *key = attention_op(k, KOP_ADD, j, at->first_key);
-    kidx from[4] = {at->batch, at->kv_head, kidx_value(key), col};
+    kidx from[4] = {r->at->batch, r->at->kv_head, kidx_value(r->key), col};
     kmem src = kmem_at(a->v, from);
-    attention_bound(&src, 0, left);
-    src.bounded[1] = bounded;
-    src.bound[1] = bound;
-    kvalue *x = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, VALUE_ROWS, width), src), a->acc);
-    attention_prefetch_values(k, at, key, col, VALUE_ROWS, width);
-    if (a->key_mask) {
-        kidx m_at[2] = {at->batch, kidx_value(key)};
-        kmem m = kmem_at(a->key_mask, m_at);
-        m.axes[0] = 1;
-        m.axes[1] = KAXIS_NONE;
-        attention_bound(&m, 0, left);
-        kvalue *keep = kb_load(b, row_type(DT_BOOL, VALUE_ROWS, 1), m);
-        x = kb_map3(b, KOP_SELECT, keep, x, kb_const(b, row_type(a->acc, 1, 1), 0));
-    }
+    src.bounded[1] = bounded || width < a->panel;
+    src.bound[1] = bounded ? bound : kidx_const(width);
+    kvalue *x = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, 1, a->panel), src), a->acc);
+    attention_prefetch_values(k, r->at, r->key, col, width);
+    if (r->keep) x = kb_map3(b, KOP_SELECT, r->keep, x, kb_const(b, row_type(a->acc, 1, 1), 0));
     kvalue *panel = attention_op_const(k, KOP_DIV, kidx_as_value(k, col), a->panel);
-    kidx to[3] = {kidx_value(panel), kidx_value(j), kidx_const(0)};
-    kb_store(b, x, kmem_at(a->packed_v, to)); /* a block has room for VALUE_ROWS - 1 rows more */
-    if (p->note)
-        sum = kb_map3(b, KOP_FMA, kb_reduce(b, KREDUCE_ADD, 0, x), kb_const(b, row_type(a->acc, 1, 1), 0), sum);
-    kb_for_end(b, rows, p->note ? &sum : NULL, p->note);
-    if (!p->note) return carried;
-    kvalue *all = kb_reduce(b, KREDUCE_ADD, 1, rows->results[0]);
-    kidx first = kidx_const(0);
-    kvalue *before = kb_load(b, row_type(a->acc, 1, 1), kmem_at(a->note, &first));
-    kb_store(b, kb_map2(b, KOP_ADD, before, all), kmem_at(a->note, &first));
+    kidx to[3] = {kidx_value(panel), kidx_value(r->j), kidx_const(0)};
+    kb_store(b, x, kmem_at(a->packed_v, to));
     return carried;
 }
 
+/* Whether all packed values are finite: 0 times their sum is 0, and not NaN. */
+static kvalue *all_finite(kernel *k, const attention_at *at)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *panels = kb_dim(b, a->packed_v->ty.buf.shape[0]), *zero = kb_const(b, row_type(a->acc, 1, a->panel), 0);
+    kop *outer = kb_for(b, kidx_const(0), kidx_value(panels), 1, KMAP_SERIAL, 1, &zero, 1);
+    kvalue *panel = b->block->args[0], *sums = b->block->args[1];
+    kop *inner = kb_for(b, kidx_const(0), kidx_value(at->n_keys), 1, KMAP_SERIAL, 4, &sums, 1);
+    kidx v_at[3] = {kidx_value(panel), kidx_value(b->block->args[0]), kidx_const(0)};
+    kvalue *x = kb_load(b, row_type(a->acc, 1, a->panel), kmem_at(a->packed_v, v_at));
+    kvalue *next = kb_map3(b, KOP_FMA, x, kb_const(b, row_type(a->acc, 1, 1), 0), b->block->args[1]);
+    kb_for_end(b, inner, &next, 1);
+    kb_for_end(b, outer, &inner->results[0], 1);
+    kidx first = kidx_const(0);
+    kb_store(b, kb_reduce(b, KREDUCE_ADD, 1, outer->results[0]), kmem_at(a->note, &first));
+    kvalue *poison = kb_load(b, ktile_scalar(a->acc), kmem_at(a->note, &first));
+    return kb_map2(b, KOP_EQ, poison, poison);
+}
+
+/* A row at a time, with all its columns: rows lie pages apart. */
 void attention_pack_values(kernel *k, attention_at *at)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    value_panel p = {at, a->mask || attention_is_banded(a)};
-    kidx first = kidx_const(0);
-    if (p.note) kb_store(b, kb_const(b, row_type(a->acc, 1, 1), 0), kmem_at(a->note, &first));
+    kop *rows = kb_for(b, kidx_const(0), kidx_value(at->n_keys), 1, KMAP_SERIAL, 1, NULL, 0);
+    value_row r = {.at = at, .j = b->block->args[0]};
+    r.key = attention_op(k, KOP_ADD, r.j, at->first_key);
+    if (a->key_mask) {
+        kidx m_at[2] = {at->batch, kidx_value(r.key)};
+        r.keep = kb_load(b, row_type(DT_BOOL, 1, 1), kmem_at(a->key_mask, m_at));
+    }
     kvalue *full, *tail;
-    for_columns(k, a->width, a->panel, NULL, NULL, value_columns, &p, &full, &tail);
-    if (!p.note) return;
-    kvalue *poison = kb_load(b, ktile_scalar(a->acc), kmem_at(a->note, &first));
-    at->finite = kb_map2(b, KOP_EQ, poison, poison);
+    for_columns(k, a->width, a->panel, NULL, NULL, value_columns, &r, &full, &tail);
+    kb_for_end(b, rows, NULL, 0);
+    if (a->mask || attention_is_banded(a)) at->finite = all_finite(k, at);
 }
 
 /* ---- the ends of the key mask ---- */

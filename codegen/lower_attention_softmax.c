@@ -37,7 +37,7 @@ static kvalue *larger(kernel *k, kvalue *x, kvalue *y)
     return kb_map3(&k->b, KOP_SELECT, kb_map2(&k->b, KOP_GT, x, y), x, y);
 }
 
-/* Element `row` of a scratch column. */
+/* A scratch column from `row` on (NULL: 0). */
 static kmem column(kvalue *buffer, kvalue *row)
 {
     kidx at[1] = {kidx_value(row)};
@@ -66,75 +66,88 @@ static kvalue *shift_of(kernel *k, const attention *a, kvalue *max)
     return kb_map3(&k->b, KOP_SELECT, empty, constant(k, a, 0), kb_map1(&k->b, KOP_NEG, max));
 }
 
-static kvalue *scores_at(kernel *k, const attention *a, kvalue *row, kvalue *col, int width)
+/* Scores from a row and a column on (NULL: 0). */
+static kmem scores_at(const attention *a, kvalue *row, kvalue *col)
 {
     kidx at[2] = {kidx_value(row), kidx_value(col)};
-    return kb_load(&k->b, row_type(a->acc, 1, width), kmem_at(a->scores, at));
+    return kmem_at(a->scores, at);
 }
 
-/* The row's maximum over the block, and over the blocks before; what the sums so far shrink by is stored. */
-static void row_max(kernel *k, const attention_at *at, kvalue *row, kvalue *state, kidx from, kidx to)
+/* The rows of a tile of a scratch column, from `first` on (NULL: 0). */
+static kmem column_rows(kvalue *buffer, kvalue *first)
+{
+    kmem m = column(buffer, first);
+    m.axes[0] = 0;
+    m.axes[1] = KAXIS_NONE;
+    return m;
+}
+
+kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t)
+{
+    return attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, t->row, at->row0), at->state);
+}
+
+/* All rows of a tile at a time: none waits for another's result. */
+void attention_max(kernel *k, const attention_at *at, const row_tile *t)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *least = kb_const(b, row_type(a->acc, 1, a->panel), -INFINITY);
-    kop *scan = kb_for(b, from, to, a->panel, KMAP_SERIAL, 4, &least, 1);
-    kvalue *m = larger(k, b->block->args[1], scores_at(k, a, row, b->block->args[0], a->panel));
+    ktile wide = row_type(a->acc, t->height, a->lanes), rows = row_type(a->acc, t->height, 1);
+    kvalue *least = kb_const(b, wide, -INFINITY);
+    kop *scan = kb_for(b, t->from, t->to, a->lanes, KMAP_SERIAL, 2, &least, 1);
+    kvalue *m = larger(k, b->block->args[1], kb_load(b, wide, scores_at(a, NULL, b->block->args[0])));
     kb_for_end(b, scan, &m, 1);
     kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
-    if (!a->online) {
-        kb_store(b, shift_of(k, a, max), column(a->factor, row));
-        return;
+    if (a->online) {
+        kmem state = column_rows(a->max, attention_state(k, at, t));
+        kvalue *before = kb_load(b, rows, state);
+        max = larger(k, before, max);
+        kb_store(b, max, state);
+        kb_store(b, before, column_rows(a->factor, NULL));
     }
-    kvalue *before = kb_load(b, row_type(a->acc, 1, 1), column(a->max, state));
-    max = larger(k, before, max);
-    kb_store(b, max, column(a->max, state));
-    kb_store(b, weight_of(k, a, kb_map2(b, KOP_ADD, before, shift_of(k, a, max))), column(a->factor, row));
+    kb_store(b, shift_of(k, a, max), column_rows(a->shift, NULL));
 }
 
-/* Scores to weights. The sum, or its reciprocal where there is but one block, is stored. */
-static void row_weights(kernel *k, const attention_at *at, kvalue *row, kvalue *state, kidx from, kidx to)
+void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
+    ktile wide = row_type(a->acc, 1, a->lanes);
+    kop *rows = kb_for(b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *row = b->block->args[0];
+    attention_prefetch_query(k, at, t, row);
     ktile one = row_type(a->acc, 1, 1);
-    kvalue *shift =
-        a->online ? shift_of(k, a, kb_load(b, one, column(a->max, state))) : kb_load(b, one, column(a->factor, row));
-    kvalue *zero = kb_const(b, row_type(a->acc, 1, a->lanes), 0);
-    kop *weights = kb_for(b, from, to, a->lanes, KMAP_SERIAL, 2, &zero, 1);
-    kvalue *col = b->block->args[0];
-    kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, scores_at(k, a, row, col, a->lanes), shift));
-    kidx w_at[2] = {kidx_value(row), kidx_value(col)};
-    kb_store(b, w, kmem_at(a->scores, w_at));
+    kvalue *shift = kb_load(b, one, column(a->shift, row)), *zero = kb_const(b, wide, 0);
+    if (a->online) {
+        kvalue *before = kb_load(b, one, column(a->factor, row));
+        kb_store(b, weight_of(k, a, kb_map2(b, KOP_ADD, before, shift)), column(a->factor, row));
+    }
+    kop *weights = kb_for(b, t->from, t->to, a->lanes, KMAP_SERIAL, 2, &zero, 1);
+    kmem m = scores_at(a, row, b->block->args[0]);
+    kvalue *w = weight_of(k, a, kb_map2(b, KOP_ADD, kb_load(b, wide, m), shift));
+    kb_store(b, w, m);
     kvalue *sum = kb_map2(b, KOP_ADD, b->block->args[1], w);
     kb_for_end(b, weights, &sum, 1);
-    sum = kb_reduce(b, KREDUCE_ADD, 1, weights->results[0]);
-    if (!a->online) {
-        kb_store(b, reciprocal(k, a, sum), column(a->factor, row));
-        return;
-    }
-    kvalue *old = kb_load(b, one, column(a->sum, state)), *factor = kb_load(b, one, column(a->factor, row));
-    kb_store(b, kb_map3(b, KOP_FMA, old, factor, sum), column(a->sum, state));
+    kidx s_at[2] = {kidx_value(row), kidx_const(0)};
+    kb_store(b, weights->results[0], kmem_at(a->sums, s_at));
+    kb_for_end(b, rows, NULL, 0);
 }
 
-/* All maxima come first: a row's exponentials then wait for no other result, and their sums for nothing at all. */
-void attention_softmax(kernel *k, const attention_at *at, kvalue *local0, kvalue *local1, kvalue *lo, kvalue *hi)
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kidx from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
-    kidx to = kidx_value(attention_op_const(k, KOP_MUL, hi, a->panel));
-    for (int pass = 0; pass < 2; pass++) {
-        kop *rows = kb_for(b, kidx_value(local0), kidx_value(local1), 1, KMAP_SERIAL, 1, NULL, 0);
-        kvalue *row = b->block->args[0], *state = NULL;
-        if (a->online) {
-            state = attention_op(k, KOP_SUB, at->block_row, at->row0);
-            state = attention_op(k, KOP_ADD, attention_op(k, KOP_ADD, state, at->state), row);
-        }
-        if (!pass && !a->direct) attention_prefetch_queries(k, at, row);
-        (pass ? row_weights : row_max)(k, at, row, state, from, to);
-        kb_for_end(b, rows, NULL, 0);
+    ktile rows = row_type(a->acc, t->height, 1);
+    kidx s_at[2] = {kidx_const(0), kidx_const(0)};
+    kvalue *sum = kb_load(b, row_type(a->acc, t->height, a->lanes), kmem_at(a->sums, s_at));
+    sum = kb_reduce(b, KREDUCE_ADD, 1, sum);
+    if (!a->online) {
+        kb_store(b, reciprocal(k, a, sum), column_rows(a->factor, NULL));
+        return;
     }
+    kmem total = column_rows(a->sum, attention_state(k, at, t));
+    kvalue *old = kb_load(b, rows, total), *factor = kb_load(b, rows, column_rows(a->factor, NULL));
+    kb_store(b, kb_map3(b, KOP_FMA, old, factor, sum), total);
 }
 
 /* ---- rows that take several blocks of keys ---- */

@@ -15,7 +15,7 @@ static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t,
     kidx end = dim_is_const(k->lw->m->dims, a->depth, &size) ? kidx_const(size) : kidx_value(kb_dim(b, a->depth));
     kop *depth = kb_for(b, kidx_const(0), end, 1, KMAP_SERIAL, 4, &zero, 1);
     kvalue *d = b->block->args[0];
-    kidx q_at[2] = {kidx_value(t->local), kidx_value(d)}, k_at[3] = {kidx_value(panel), kidx_value(d), kidx_const(0)};
+    kidx q_at[2] = {kidx_const(0), kidx_value(d)}, k_at[3] = {kidx_value(panel), kidx_value(d), kidx_const(0)};
     kvalue *q = kb_load(b, row_type(a->acc, t->height, 1), kmem_at(a->queries, q_at));
     kvalue *key = kb_load(b, row_type(a->acc, 1, a->panel), kmem_at(a->packed_k, k_at));
     kvalue *next = kb_contract(b, b->block->args[1], q, key);
@@ -31,7 +31,7 @@ static kvalue *direct_step(kernel *k, const attention_at *at, const row_tile *t,
     const attention *a = at->a;
     kbuilder *b = &k->b;
     kvalue *key = attention_op(k, KOP_ADD, col, at->first_key);
-    kidx k_at[4] = {at->batch, at->kv_head, kidx_value(key), d}, q_at[2] = {kidx_value(t->local), d};
+    kidx k_at[4] = {at->batch, at->kv_head, kidx_value(key), d}, q_at[2] = {kidx_const(0), d};
     kmem src = kmem_at(a->k, k_at);
     attention_bound(&src, 0, attention_op(k, KOP_SUB, at->n_keys, col));
     if (bound) attention_bound(&src, 1, bound);
@@ -92,12 +92,12 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
     return kb_map3(&k->b, KOP_SELECT, keep, s, kb_const(&k->b, row_type(a->acc, 1, 1), -INFINITY));
 }
 
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel)
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
-    kvalue *col = attention_op_const(k, KOP_MUL, panel, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
+    kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
     kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
     if (a->bias) {
@@ -119,7 +119,7 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
         attention_bound(&m, 1, left);
         s = masked(k, a, kb_load(b, row_type(DT_BOOL, t->height, a->panel), m), s);
     }
-    kidx to[2] = {kidx_value(t->local), kidx_value(col)};
+    kidx to[2] = {kidx_const(0), kidx_value(col)};
     kmem dst = kmem_at(a->scores, to);
     bool ragged = !a->key_mask && !a->mask && !dim_divides(dc, a->panel, a->keys); /* a mask is false beyond the end */
     if (!ragged && !attention_is_banded(a)) {
@@ -137,6 +137,8 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
 
 /* ---- values ---- */
 
+#define VALUES_AHEAD 16 /* rows of packed values that are fetched before they are needed */
+
 typedef struct {
     kidx col;
     int width;
@@ -151,6 +153,8 @@ static kvalue *value_row(kernel *k, const attention_at *at, const columns *c, kv
     if (!a->direct) {
         kvalue *panel = attention_op_const(k, KOP_DIV, kidx_as_value(k, c->col), a->panel);
         kidx v_at[3] = {kidx_value(panel), kidx_value(j), kidx_const(0)};
+        kidx ahead[3] = {kidx_value(panel), kidx_plus(j, VALUES_AHEAD), kidx_const(0)};
+        kb_prefetch(b, kmem_at(a->packed_v, ahead), 1);
         return kb_load(b, row_type(a->acc, 1, c->width), kmem_at(a->packed_v, v_at));
     }
     kvalue *key = attention_op(k, KOP_ADD, j, at->first_key);
@@ -159,7 +163,7 @@ static kvalue *value_row(kernel *k, const attention_at *at, const columns *c, kv
     m.bounded[1] = c->bounded;
     m.bound[1] = c->bound;
     kvalue *v = kb_cast(b, kb_load(b, row_type(a->v->ty.buf.dt, 1, c->width), m), a->acc);
-    attention_prefetch_values(k, at, key, c->col, 1, c->width);
+    attention_prefetch_values(k, at, key, c->col, c->width);
     if (!a->key_mask) return v;
     kidx m_at[2] = {at->batch, kidx_value(key)};
     kvalue *keep = kb_load(b, row_type(DT_BOOL, 1, 1), kmem_at(a->key_mask, m_at));
@@ -196,7 +200,7 @@ static kvalue *weighted(kernel *k, const attention_at *at, const row_tile *t, co
     kop *keys =
         kb_for(b, kidx_value(t->keys.some_lo), kidx_value(t->keys.some_hi), 1, KMAP_SERIAL, exact ? 1 : 4, &sums, 1);
     kvalue *j = b->block->args[0], *before = b->block->args[1];
-    kidx p_at[2] = {kidx_value(t->local), kidx_value(j)};
+    kidx p_at[2] = {kidx_const(0), kidx_value(j)};
     kvalue *p = kb_load(b, row_type(a->acc, t->height, 1), kmem_at(a->scores, p_at));
     kvalue *next = kb_contract(b, before, p, value_row(k, at, c, j));
     if (exact) next = kb_map3(b, KOP_SELECT, rows_that_see(k, at, t, j), next, before);
@@ -210,11 +214,11 @@ void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t,
     const attention *a = at->a;
     kbuilder *b = &k->b;
     columns c = {col, width, bounded, bound};
-    kidx f_at[1] = {kidx_value(t->local)};
+    kidx f_at[1] = {kidx_const(0)};
     kmem f = kmem_at(a->factor, f_at);
     f.axes[0] = 0;
     f.axes[1] = KAXIS_NONE;
-    kvalue *state = attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, t->row, at->row0), at->state);
+    kvalue *state = attention_state(k, at, t);
     kidx total_at[2] = {kidx_value(state), col};
     kvalue *sums = kb_const(b, row_type(a->acc, t->height, width), 0);
     if (a->online)

@@ -1,6 +1,6 @@
 /* Contractions: with constant weights as matmuls (lower_matmul.c); any other one row of the result at a time, columns
  * along the last axis, loops over the summed axes. */
-#include "codegen/lower_contract.h"
+#include "codegen/lower_matmul.h"
 
 /* ---- roles of labels ---- */
 
@@ -176,12 +176,20 @@ bool contraction_has_halves(lowering *lw, const node *n)
     return false;
 }
 
+bool matmul_form_of(lowering *lw, const group *g, matmul_form *f)
+{
+    if (!g->root || g->root->op != OP_CONTRACT) return false;
+    for (int x = 0; x < 2; x++) {
+        roles r = roles_with(&node_attr(g->root, ATTR_LABELS)->u.lab, x);
+        if (constant_matmul_form(lw, g, &r, f)) return true;
+    }
+    return false;
+}
+
 void lower_contract(lowering *lw, group *g)
 {
-    const labels *l = &node_attr(g->root, ATTR_LABELS)->u.lab;
-    for (int x = 0; x < 2; x++) {
-        roles r = roles_with(l, x);
-        if (lower_constant_matmul(lw, g, &r)) return;
-    }
-    lower_any_contraction(lw, g);
+    matmul_form f;
+    if (g->pair) lower_matmul_pair(lw, g);
+    else if (matmul_form_of(lw, g, &f)) lower_matmul(lw, g, &f);
+    else lower_any_contraction(lw, g);
 }

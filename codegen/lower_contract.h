@@ -18,7 +18,5 @@ int label_axis(const labels *l, int operand, char c);
 
 /* n can be lowered with a constant right operand. */
 bool constant_matmul_fits(lowering *lw, const node *n, const roles *r);
-/* With a constant right operand (lower_matmul.c). False, and nothing done, where the contraction has another form. */
-bool lower_constant_matmul(lowering *lw, group *g, const roles *r);
 
 #endif

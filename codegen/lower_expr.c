@@ -133,7 +133,7 @@ kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kacces
     return kernel_bind(k, w->base, w->offset, (uint32_t)s->n, shape, stride, mode);
 }
 
-void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp)
+void tile_plan_leaves(kernel *k, const group *g, const space *s, tile_plan *tp)
 {
     lowering *lw = k->lw;
     *tp = (tile_plan){.g = g, .s = *s};
@@ -146,6 +146,12 @@ void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp)
         l.buf = tile_bind(k, s, view_of(lw, l.v), l.along, KACCESS_IN);
         vec_push(lw->a, &tp->leaves, l);
     }
+}
+
+void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp)
+{
+    lowering *lw = k->lw;
+    tile_plan_leaves(k, g, s, tp);
     for (uint32_t i = 0; i <= g->also.len; i++) {
         leaf l = {.v = (i ? g->also.data[i - 1] : g->out)->result};
         l.buf = tile_bind(k, s, view_of(lw, l.v), l.along, KACCESS_OUT);

@@ -227,6 +227,8 @@ static void find_siblings(lowering *lw)
         }
 }
 
+enum { MAX_MEMBERS = 128 }; /* of a group before the next is stored: a kernel's code must stay within reason */
+
 void groups_build(lowering *lw)
 {
     for (node *n = lw->fn->last; n; n = n->prev) {
@@ -234,9 +236,10 @@ void groups_build(lowering *lw)
         bool view = node_is_view(lw, n), copied_reshape = view && value_is_base(lw, n->result);
         bool leaf_op = row->props & P_LEAF;
         if (n->op == OP_PARAM || (leaf_op && !needs_storage(n->result))) continue;
-        if (view && !copied_reshape) continue;
-        if (!n->result->uses) continue;
+        if ((view && !copied_reshape) || gather_packs_indices(n)) continue;
+        if (!n->result->uses && !node_count_is_used(n)) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
+        if (g && g->members.len == MAX_MEMBERS) g = NULL;
         if (g ? group_try_join(lw, g, n) : join_in_halves(lw, n)) continue;
         g = ARENA_NEW(lw->a, group);
         g->out = n;

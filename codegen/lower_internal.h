@@ -4,6 +4,7 @@
 #define CODEGEN_LOWER_INTERNAL_H
 
 #include "codegen/lower.h"
+#include "ir/constant_set.h"
 
 /* A value as a strided window on a stored base value. Bases are what gets a buffer: arguments, parameters, kernel
  * results. */
@@ -21,8 +22,13 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
+    /* A matmul's kernel may compute its left operand as well, which is another group's result. */
+    const struct matmul_pair *pair;
+    const struct group *inside;     /* the second matmul of a pair, whose kernel computes this group; else NULL */
     VEC(node *) members;
 } group;
+
+typedef VEC(kvalue *) stored_constants; /* one constant as weights of the plan, under several shapes */
 
 typedef struct {
     module *m;
@@ -32,16 +38,16 @@ typedef struct {
     diags *d;
     lower_target target;
     kfunction *plan;
-    kbuilder pb;      /* builds the plan */
-    lview **views;    /* by value id */
-    value **places;   /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
-    group **groups;   /* by value id of a member's result */
-    kvalue **buffers; /* by value id: the plan's buffer of a stored value */
-    VEC(struct stored_weight {
-        const cexpr *e;
-        kvalue *v;
-    }) weights;
-    ptrmap *kernels; /* hash -> list of kernels, for sharing */
+    kbuilder pb;            /* builds the plan */
+    lview **views;          /* by value id */
+    value **places;         /* by value id: the concat whose buffer the value is stored in, NULL: one of its own */
+    group **groups;         /* by value id of a member's result */
+    kvalue **buffers;       /* by value id: the plan's buffer of a stored value */
+    uint32_t *turn;         /* by value id: the place of its node in the function */
+    uint32_t *last_read;    /* by value id of a base: the turn of the last kernel that reads it */
+    constant_set constants; /* of the plan's weights */
+    VEC(stored_constants) weights; /* by their numbers */
+    ptrmap *kernels;               /* hash -> list of kernels, for sharing */
     uint32_t n_names;
 } lowering;
 
@@ -56,6 +62,8 @@ bool value_is_base(lowering *lw, value *v);
  * inside the tokens, and for gaps between rows of inconvenient sizes. */
 dim base_strides(lowering *lw, const value *v, dim *stride);
 bool base_is_row_major(lowering *lw, const value *v);
+/* Bytes that keep rows of so many bytes apart in the first-level cache, 0 where they are. */
+int64_t row_gap_bytes(const lowering *lw, int64_t row_bytes);
 bool view_is_dense(lowering *lw, const lview *w);
 /* True when axes [first, last] act as one axis: their strides nest. */
 bool view_collapses(lowering *lw, const lview *w, int first, int last);
@@ -79,6 +87,19 @@ bool node_is_elementwise(const node *n);
 typedef VEC(value *) value_list;
 void group_leaves(lowering *lw, const group *g, value_list *out);
 
+/* n is a gather of indices by positions, which the kernels that read them do (lower_move.c). */
+bool gather_packs_indices(const node *n);
+
+/* Finds pairs of matmuls that are worth a kernel (lower_matmul_pair.c). After the groups. */
+void pairs_build(lowering *lw);
+
+/* ---- in place (lower_in_place.c) ---- */
+/* Finds when every base is read for the last time. After pairs_build. */
+void last_reads_build(lowering *lw);
+/* Gives results of g the buffers of operands that are not needed after it, where each element is read just where it
+ * is written. */
+void store_in_place(lowering *lw, const group *g);
+
 /* n's kernel can compute both halves of its columns at a time (lower_contract.c). */
 bool contraction_has_halves(lowering *lw, const node *n);
 
@@ -88,8 +109,13 @@ typedef struct {
     kfunction *f;
     kbuilder b;
     VEC(kvalue *) args; /* the plan's buffers, one per parameter */
-    span at;            /* where the user's own file asks for it */
-    const char *path;   /* the block instance */
+    VEC(struct bound_buffer {
+        const kvalue *buf;
+        dim offset;
+        uint32_t param;
+    }) bound;         /* by kernel_bind and kernel_bind_buffer */
+    span at;          /* where the user's own file asks for it */
+    const char *path; /* the block instance */
 } kernel;
 
 /* The innermost call outside the standard library that led to a node: what a user can look up. */
@@ -153,7 +179,8 @@ bool value_is_iota(const value *v); /* an iota, or a view of one: computed where
 /* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
  * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
-/* Binds leaves and output. */
+/* Binds leaves; leaves and outputs. */
+void tile_plan_leaves(kernel *k, const group *g, const space *s, tile_plan *tp);
 void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
 /* The group's value `v` on a tile. */
 kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);
@@ -199,6 +226,7 @@ typedef void lower_fn(lowering *lw, group *g);
 #define ROOT_X_GATHER(...) __VA_ARGS__
 #define ROOT_X_UPDATE(...) /* P_INTERPRETED, like the next two */
 #define ROOT_X_TOP_K(...)
+#define ROOT_X_RUNS(...) __VA_ARGS__
 #define ROOT_X_OPAQUE(...)
 #define OP(name, NAME, lo, hi, props, attrs, axes, math) ROOT_##axes(lower_fn lower_##name;)
 #include "ir/ops.def"

@@ -15,17 +15,17 @@ static kbuffer base_type(lowering *lw, const value *v, kspace in)
 
 static kvalue *stored_constant(lowering *lw, const cexpr *e, const char *path, kbuffer ty)
 {
-    for (uint32_t i = 0; i < lw->weights.len; i++) {
-        struct stored_weight *w = &lw->weights.data[i];
-        if (cexpr_equal(w->e, e) && w->v->ty.buf.rank == ty.rank &&
-            !memcmp(w->v->ty.buf.shape, ty.shape, ty.rank * sizeof(dim)))
-            return w->v;
-    }
+    uint32_t number = constant_set_add(&lw->constants, e);
+    if (number == lw->weights.len) vec_push(lw->a, &lw->weights, (stored_constants){0});
+    stored_constants *known = &lw->weights.data[number];
+    vec_foreach (kvalue *, have, known)
+        if ((*have)->ty.buf.rank == ty.rank && !memcmp((*have)->ty.buf.shape, ty.shape, ty.rank * sizeof(dim)))
+            return *have;
     kvalue *v = kparam_add(lw->plan, NULL, ty, KPARAM_WEIGHT, KACCESS_IN);
     kparam *p = &vec_last(&lw->plan->params);
     p->weight = e;
     p->tensor = path;
-    vec_push(lw->a, &lw->weights, ((struct stored_weight){e, v}));
+    vec_push(lw->a, known, v);
     return v;
 }
 
@@ -99,12 +99,37 @@ static kbuffer strided_type(lowering *lw, dtype dt, uint32_t rank, const dim *sh
     return ty;
 }
 
+static bool same_type(const kbuffer *a, const kbuffer *b)
+{
+    if (a->dt != b->dt || a->rank != b->rank || a->dense != b->dense) return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->shape[i] != b->shape[i] || (!a->dense && a->strides[i] != b->strides[i])) return false;
+    return true;
+}
+
+/* What is computed in place is one parameter, read and written: of parameters that are written none overlaps another.
+ */
+static kvalue *bound_in_place(kernel *k, const kvalue *buf, dim offset, const kbuffer *ty, kaccess_mode mode)
+{
+    for (uint32_t i = 0; i < k->bound.len; i++) {
+        kparam *p = &k->f->params.data[k->bound.data[i].param];
+        if (k->bound.data[i].buf != buf || k->bound.data[i].offset != offset || !same_type(&p->v->ty.buf, ty)) continue;
+        if (mode == KACCESS_IN && p->mode == KACCESS_IN) continue;
+        p->mode = KACCESS_INOUT;
+        return p->v;
+    }
+    return NULL;
+}
+
 kvalue *kernel_bind_buffer(kernel *k, kvalue *buf, dim offset, uint32_t rank, const dim *shape, const dim *stride,
                            kaccess_mode mode)
 {
     kbuffer ty = strided_type(k->lw, buf->ty.buf.dt, rank, shape, stride);
+    kvalue *bound = bound_in_place(k, buf, offset, &ty, mode);
+    if (bound) return bound;
     kbuffer plan_ty = ty;
     plan_ty.space = buf->ty.buf.space;
+    vec_push(k->lw->a, &k->bound, ((struct bound_buffer){buf, offset, k->args.len}));
     vec_push(k->lw->a, &k->args, plan_view(k->lw, buf, offset, plan_ty));
     return kparam_add(k->f, NULL, ty, KPARAM_BUFFER, mode);
 }
@@ -136,7 +161,7 @@ static kfunction *shared_kernel(lowering *lw, kfunction *f)
     for (uint32_t i = 0; i < same->len; i++) {
         if (!kfunction_equal(same->data[i], f)) continue;
         assert(vec_last(&lw->km->functions) == f);
-        (void)vec_pop(&lw->km->functions);
+        kmodule_drop_last(lw->km);
         return same->data[i];
     }
     vec_push(lw->a, same, f);

@@ -11,42 +11,10 @@
  *
  * Few rows use each weight too seldom to hide its way from memory behind sums: then a tile takes more columns, and
  * reads two panels at once. */
-#include "codegen/lower_contract.h"
-#include "codegen/schedule.h"
-
-#include <assert.h>
+#include "codegen/lower_matmul.h"
 
 #define SUM_RUN 384
 #define TALL 16 /* rows times panels of a tile whose step is code enough */
-#define PIECES (MATMUL_WIDE / MATMUL_PANEL)
-
-typedef struct {
-    tile_plan tp;
-    node *root;
-    value *const *half; /* the halves of the columns that the epilogue reads, or NULL */
-    kvalue *apart;      /* stack: [rows of a tile, MATMUL_PANEL], for the halves */
-    kvalue *waiting;    /* stack: [rows of a tile, its columns], where the epilogue runs row by row; else NULL */
-    dtype acc;
-    matmul_schedule s;
-    kvalue *x, *w; /* [M, K], [panels, K, MATMUL_PANEL] */
-    dim m;
-    int64_t n, depth; /* N, K */
-    kvalue *partial;  /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
-    /* The chunk: its rows, and how many steps of the next block a round of a tile prefetches. */
-    kvalue *row_first, *rows, *each;
-    kvalue *col_first; /* of the task */
-    /* Columns of the tile: `pieces` runs of `width`, each in a panel of its own. */
-    int pieces, width;
-    kvalue *col, *panel[PIECES];
-    kidx part; /* where in the panel */
-    /* The block of K. */
-    kidx lo;
-    int64_t len;
-    enum { BLOCK_BEFORE, BLOCK_LAST, BLOCK_ANY } which; /* BLOCK_ANY: `more` tells whether it is the last one */
-    kvalue *more;
-    kvalue *not_first; /* bool, or NULL: it is the only one */
-    kvalue *share;     /* steps of the next block that a row prefetches, in 65536ths */
-} matmul;
 
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
@@ -68,18 +36,18 @@ static void prefetch_next(kernel *k, const matmul *mm, kvalue *from)
     kb_for_end(b, more, NULL, 0);
 }
 
-/* acc + x[row0 .. row0 + height, lo .. hi] w[lo .. hi, the tile's columns], steps of k unrolled by `unroll` */
-static void matmul_steps(kernel *k, const matmul *mm, kvalue *row0, int height, kidx lo, kidx hi, int unroll,
+/* acc + x[row .. row + height, lo .. hi] w[lo .. hi, the tile's columns], steps of k unrolled by `unroll` */
+static void matmul_steps(kernel *k, const matmul *mm, kvalue *row, int height, kidx lo, kidx hi, int unroll,
                          kvalue **acc)
 {
     kbuilder *b = &k->b;
     dtype wt = mm->w->ty.buf.dt, xt = mm->x->ty.buf.dt;
     kop *loop = kb_for(b, lo, hi, 1, KMAP_SERIAL, unroll, acc, (uint32_t)mm->pieces);
-    kvalue *i = b->block->args[0], *next[PIECES];
-    kidx at_x[2] = {kidx_value(row0), kidx_value(i)};
+    kvalue *i = b->block->args[0], *next[MATMUL_PIECES];
+    kidx at_x[2] = {kidx_value(row), kidx_value(i)};
     kvalue *xv = kb_cast(b, kb_load(b, ktile_make(xt, height, 1, KL_VEC), kmem_at(mm->x, at_x)), mm->acc);
     /* Contractions of one left operand, side by side, are emitted row by row. */
-    kvalue *wv[PIECES];
+    kvalue *wv[MATMUL_PIECES];
     for (int p = 0; p < mm->pieces; p++) {
         kidx at_w[3] = {kidx_value(mm->panel[p]), kidx_value(i), mm->part};
         wv[p] = kb_cast(b, kb_load(b, ktile_make(wt, 1, mm->width, KL_VEC), kmem_at(mm->w, at_w)), mm->acc);
@@ -96,7 +64,7 @@ static int unrolled(const matmul *mm, int height)
 }
 
 /* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
-static void run_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kidx first, int64_t len, kvalue *from,
+static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *from,
                      kvalue **acc)
 {
     kbuilder *b = &k->b;
@@ -112,11 +80,16 @@ static void run_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kidx
         kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
         prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
         kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
-        matmul_steps(k, mm, row0, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), unrolled(mm, height), acc);
+        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), unrolled(mm, height), acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
-    if (whole < len) matmul_steps(k, mm, row0, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
+    if (whole < len) matmul_steps(k, mm, row, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
+}
+
+static kvalue *row_in_chunk(kernel *k, const matmul *mm, kvalue *row0)
+{
+    return kb_map2(&k->b, KOP_SUB, row0, mm->row_first);
 }
 
 /* The sums of a tile over the block, in runs; the totals wait on the stack meanwhile. */
@@ -124,29 +97,29 @@ static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kv
 {
     kbuilder *b = &k->b;
     uint32_t n = (uint32_t)mm->pieces;
-    kvalue *acc[PIECES];
+    kvalue *acc[MATMUL_PIECES], *row = mm->x_of_chunk ? row_in_chunk(k, mm, row0) : row0;
     /* This tile's share of what comes next begins where the shares of the tiles before it end. */
-    kvalue *before = kb_map2(b, KOP_MUL, kb_map2(b, KOP_SUB, row0, mm->row_first), mm->share);
+    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, row0), mm->share);
     kvalue *from = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
     int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
     if (whole) {
         for (uint32_t p = 0; p < n; p++) total[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
         kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
         kvalue *const *args = runs->blocks[0]->args;
-        run_sums(k, mm, row0, height, kidx_value(args[0]), SUM_RUN, from, acc);
+        run_sums(k, mm, row, height, kidx_value(args[0]), SUM_RUN, from, acc);
         for (uint32_t p = 0; p < n; p++) acc[p] = kb_map2(b, KOP_ADD, args[1 + p], acc[p]);
         kb_for_end(b, runs, acc, n);
         for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
     }
     if (whole == mm->len && whole) return;
-    run_sums(k, mm, row0, height, kidx_const(whole), mm->len - whole, from, acc);
+    run_sums(k, mm, row, height, kidx_const(whole), mm->len - whole, from, acc);
     for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
 }
 
 static kmem partial_at(kernel *k, const matmul *mm, kvalue *row0, int piece)
 {
-    kvalue *row = kb_map2(&k->b, KOP_SUB, row0, mm->row_first), *col = kb_map2(&k->b, KOP_SUB, mm->col, mm->col_first);
-    kidx at[2] = {kidx_value(row), kidx_plus(col, piece * mm->width)};
+    kvalue *col = kb_map2(&k->b, KOP_SUB, mm->col, mm->col_first);
+    kidx at[2] = {kidx_value(row_in_chunk(k, mm, row0)), kidx_plus(col, piece * mm->width)};
     return kmem_at(mm->partial, at);
 }
 
@@ -156,7 +129,7 @@ static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, k
     kbuilder *b = &k->b;
     ktile ty = ktile_make(mm->acc, height, mm->width, KL_VEC);
     kop *some = mm->which == BLOCK_LAST ? NULL : kb_if(b, mm->not_first);
-    kvalue *sum[PIECES];
+    kvalue *sum[MATMUL_PIECES];
     for (int p = 0; p < mm->pieces; p++)
         sum[p] = kb_map2(b, KOP_ADD, kb_load(b, ty, partial_at(k, mm, row0, p)), acc[p]);
     if (some) {
@@ -164,6 +137,21 @@ static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, k
         kb_if_end(b, some, acc, (uint32_t)mm->pieces);
     }
     for (int p = 0; p < mm->pieces; p++) acc[p] = some ? some->results[p] : sum[p];
+}
+
+/* Evaluates what follows the sums and stores it. */
+static void store_result(kernel *k, const matmul *mm, const tile_at *t)
+{
+    kbuilder *b = &k->b;
+    if (!mm->to) {
+        tile_store(k, &mm->tp, t);
+        return;
+    }
+    kvalue *row = row_in_chunk(k, mm, t->at[0].v), *col = kb_map2(b, KOP_SUB, kidx_as_value(k, t->at[1]), mm->to_col);
+    kmem to = kmem_at(mm->to, (kidx[2]){kidx_value(row), kidx_value(col)});
+    to.bounded[1] = t->cols_bounded;
+    to.bound[1] = t->col_bound;
+    kb_store(b, tile_widen(k, tile_value(k, &mm->tp, t, mm->tp.g->out->result), t->rows, t->cols), to);
 }
 
 /* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other. */
@@ -183,7 +171,7 @@ static void halves_tile(kernel *k, const matmul *mm, kvalue *row0, int piece, kv
     /* A tile of several panels may end behind the last one. */
     t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
     if (t.cols_bounded) t.col_bound = kidx_value(kb_map2(b, KOP_SUB, kb_i64(b, mm->n / 2), kidx_as_value(k, t.at[1])));
-    tile_store(k, &mm->tp, &t);
+    store_result(k, mm, &t);
 }
 
 /* The epilogue of some rows of a piece. */
@@ -197,7 +185,7 @@ static void piece_store(kernel *k, const matmul *mm, kvalue *row0, int rows, int
     t.at[1] = kidx_plus(mm->col, p * mm->width);
     t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
     if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
-    tile_store(k, &mm->tp, &t);
+    store_result(k, mm, &t);
 }
 
 /* The epilogue row by row: where it is long, its code is there once and not for each row of each height of tiles. */
@@ -219,7 +207,7 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
 {
     const matmul *mm = arg;
     kbuilder *b = &k->b;
-    kvalue *acc[PIECES];
+    kvalue *acc[MATMUL_PIECES];
     block_sums(k, mm, row0, height, acc);
     if (mm->not_first) add_partial(k, mm, row0, height, acc);
     kop *waits = mm->which == BLOCK_ANY ? kb_if(b, mm->more) : NULL;
@@ -237,10 +225,7 @@ static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
     if (waits) kb_if_end(b, waits, NULL, 0);
 }
 
-/* Runs body for each block of K, the last one by itself where it is shorter. */
-typedef void block_body(kernel *k, matmul *mm, void *arg);
-
-static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, int which, block_body *body, void *arg)
+void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block which, matmul_block *body, void *arg)
 {
     mm->lo = lo;
     mm->len = len;
@@ -249,7 +234,8 @@ static void one_block(kernel *k, matmul *mm, kidx lo, int64_t len, int which, bl
     body(k, mm, arg);
 }
 
-static void for_blocks(kernel *k, matmul *mm, block_body *body, void *arg)
+/* The last block by itself where it is shorter. */
+void matmul_blocks(kernel *k, matmul *mm, matmul_block *body, void *arg)
 {
     kbuilder *b = &k->b;
     int64_t blocks = mm->depth ? (mm->depth + mm->s.depth - 1) / mm->s.depth : 1, before = (blocks - 1) * mm->s.depth;
@@ -262,11 +248,11 @@ static void for_blocks(kernel *k, matmul *mm, block_body *body, void *arg)
         kvalue *lo = b->block->args[0];
         mm->not_first = kb_map2(b, KOP_GT, lo, kb_i64(b, 0));
         mm->more = kb_map2(b, KOP_LT, lo, kb_i64(b, before));
-        one_block(k, mm, kidx_value(lo), mm->s.depth, equal ? BLOCK_ANY : BLOCK_BEFORE, body, arg);
+        matmul_one_block(k, mm, kidx_value(lo), mm->s.depth, equal ? BLOCK_ANY : BLOCK_BEFORE, body, arg);
         kb_for_end(b, loop, NULL, 0);
         if (equal) return;
     }
-    one_block(k, mm, kidx_const(before), rest, BLOCK_LAST, body, arg);
+    matmul_one_block(k, mm, kidx_const(before), rest, BLOCK_LAST, body, arg);
 }
 
 /* How many rows a chunk has decides how fast the next weights must come. */
@@ -284,8 +270,9 @@ static kop *columns_begin(kernel *k, matmul *mm, int cols)
     kbuilder *b = &k->b;
     mm->width = cols < MATMUL_PANEL ? cols : MATMUL_PANEL;
     mm->pieces = cols / mm->width;
-    kvalue *left = kb_map2(b, KOP_SUB, kb_i64(b, mm->n + cols - 1), mm->col_first);
-    kvalue *units = kb_map2(b, KOP_MIN, kb_map2(b, KOP_DIV, left, kb_i64(b, cols)), kb_i64(b, mm->s.group / cols));
+    kvalue *end = mm->col_end ? kb_map2(b, KOP_ADD, mm->col_end, kb_i64(b, cols - 1)) : kb_i64(b, mm->n + cols - 1);
+    kvalue *units = kb_map2(b, KOP_DIV, kb_map2(b, KOP_SUB, end, mm->col_first), kb_i64(b, cols));
+    if (!mm->col_end) units = kb_map2(b, KOP_MIN, units, kb_i64(b, mm->s.group / cols));
     kop *loop = kb_for(b, kidx_const(0), kidx_value(units), 1, KMAP_SERIAL, 1, NULL, 0);
     mm->col = kb_map2(b, KOP_ADD, mm->col_first, kb_map2(b, KOP_MUL, b->block->args[0], kb_i64(b, cols)));
     kvalue *panel = kb_i64(b, MATMUL_PANEL);
@@ -298,15 +285,9 @@ static kop *columns_begin(kernel *k, matmul *mm, int cols)
     return loop;
 }
 
-typedef struct {
-    row_tiles tiles;
-    kvalue *first, *end; /* of the chunk */
-} tile_range;
-
-/* A block for the rows of a chunk. */
-static void chunk_block(kernel *k, matmul *mm, void *arg)
+void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 {
-    const tile_range *r = arg;
+    const tile_range *r = range;
     kop *loop = columns_begin(k, mm, mm->s.cols);
     for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
     kb_for_end(&k->b, loop, NULL, 0);
@@ -386,6 +367,18 @@ static bool is_wide(lowering *lw, dim rows, int most, int64_t *heights, uint32_t
     return *n > 0;
 }
 
+tile_range matmul_chunk(kernel *k, matmul *mm, const row_tiles *tiles, kvalue *chunk, kvalue *chunks)
+{
+    kbuilder *b = &k->b;
+    tile_range r = {.tiles = *tiles};
+    kvalue *after = kb_map2(b, KOP_ADD, chunk, kb_i64(b, 1));
+    r.first = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, chunk, r.tiles.count), chunks);
+    r.end = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, after, r.tiles.count), chunks);
+    kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
+    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
+    return r;
+}
+
 /* A task: some of the columns for a chunk of the rows. */
 static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
 {
@@ -405,22 +398,81 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
             if (i) kb_case_next(b, sw);
             int rows = (int)heights[i];
             set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows), rows);
-            for_blocks(k, mm, wide_block, &rows);
+            matmul_blocks(k, mm, wide_block, &rows);
         }
         if (sw) kb_switch_end(b, sw);
         if (always) return;
         kb_else(b, few, NULL, 0);
     }
-    tile_range r = {.tiles = row_tiles_of(k, mm->m, mm->s.rows)};
+    row_tiles rows = row_tiles_of(k, mm->m, mm->s.rows);
     dim tiles = dim_ceildiv(dc, mm->m, dim_const(dc, mm->s.rows));
     kvalue *chunks = kb_dim(b, dim_ceildiv(dc, tiles, dim_const(dc, mm->s.chunk)));
-    kvalue *chunk = kb_map2(b, KOP_DIV, task, groups), *after = kb_map2(b, KOP_ADD, chunk, kb_i64(b, 1));
-    r.first = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, chunk, r.tiles.count), chunks);
-    r.end = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, after, r.tiles.count), chunks);
-    kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
-    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
-    for_blocks(k, mm, chunk_block, &r);
+    tile_range r = matmul_chunk(k, mm, &rows, kb_map2(b, KOP_DIV, task, groups), chunks);
+    matmul_blocks(k, mm, matmul_chunk_block, &r);
     if (few) kb_if_end(b, few, NULL, 0);
+}
+
+bool constant_matmul_fits(lowering *lw, const node *n, const roles *r)
+{
+    dim shape[2], stride[2];
+    return r->plain && weights_nk(lw, n, r) &&
+           merge_view(lw, view_of(lw, n->operands[r->x]), r->m_axis, r->n_m, r->kx, r->n_k, shape, stride);
+}
+
+bool constant_matmul_form(lowering *lw, const group *g, const roles *r, matmul_form *f)
+{
+    const node *n = g->root;
+    f->weights = r->plain ? weights_nk(lw, n, r) : NULL;
+    f->left = n->operands[r->x];
+    f->path = weight_path(n->operands[1 - r->x]);
+    if (!f->weights || !merge_view(lw, view_of(lw, f->left), r->m_axis, r->n_m, r->kx, r->n_k, f->shape, f->stride))
+        return false;
+    return space_make(lw, g, NULL, r->n_m, n->result->ty.rank - 1, &f->s) && f->s.n == 2;
+}
+
+matmul_shape matmul_form_shape(const group *g, const matmul_form *f, const char *asks)
+{
+    return (matmul_shape){.weights = f->weights->dt,
+                          .sums = accumulator_of(g->root->result->ty.dt),
+                          .n = f->weights->shape[0],
+                          .k = f->weights->shape[1],
+                          .kernel = asks};
+}
+
+matmul_schedule matmul_form_schedule(lowering *lw, const group *g, const matmul_form *f, const char *asks)
+{
+    matmul_shape of = matmul_form_shape(g, f, asks);
+    matmul_schedule s = matmul_schedule_for(&lw->target, &of);
+    if (g->half[0] && s.cols < MATMUL_PANEL) { /* whole panels, of fewer rows */
+        s.rows = (s.rows * s.cols + MATMUL_PANEL - 1) / MATMUL_PANEL;
+        s.cols = MATMUL_PANEL;
+    }
+    return s;
+}
+
+matmul matmul_begin(kernel *k, const group *g, const matmul_form *f, kvalue *x)
+{
+    lowering *lw = k->lw;
+    dim_ctx *dc = lw->m->dims;
+    const cexpr *e = g->half[0] ? interleaved(lw->a, f->weights) : f->weights;
+    matmul mm = {.root = g->root,
+                 .half = g->half[0] ? g->half : NULL,
+                 .acc = accumulator_of(g->root->result->ty.dt),
+                 .x = x,
+                 .m = f->shape[0],
+                 .n = e->shape[0],
+                 .depth = e->shape[1]};
+    mm.s = matmul_form_schedule(lw, g, f, k->f->name);
+    int64_t panels = (mm.n + MATMUL_PANEL - 1) / MATMUL_PANEL;
+    dim w_shape[3] = {dim_const(dc, panels), dim_const(dc, mm.depth), dim_const(dc, MATMUL_PANEL)};
+    mm.w = kernel_bind_constant(k, cexpr_encode(lw->a, e, (encoding){ENC_PANEL, MATMUL_PANEL}), f->path, 3, w_shape);
+    return mm;
+}
+
+kvalue *matmul_bind_rows(kernel *k, const matmul_form *f)
+{
+    const lview *w = view_of(k->lw, f->left);
+    return kernel_bind(k, w->base, w->offset, 2, f->shape, f->stride, KACCESS_IN);
 }
 
 /* A function that is arithmetic of twenty operations or so (expand_math.c). */
@@ -437,64 +489,36 @@ static bool has_mathematics(const group *g)
     return false;
 }
 
-bool constant_matmul_fits(lowering *lw, const node *n, const roles *r)
+void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
 {
-    dim shape[2], stride[2];
-    return r->plain && weights_nk(lw, n, r) &&
-           merge_view(lw, view_of(lw, n->operands[r->x]), r->m_axis, r->n_m, r->kx, r->n_k, shape, stride);
+    dim_ctx *dc = k->lw->m->dims;
+    if (mm->depth > mm->s.depth) {
+        dim sums[2] = {rows, dim_const(dc, columns)};
+        mm->partial = kb_alloc(&k->b, "partial", kbuffer_dense(mm->acc, KSPACE_SCRATCH, 2, sums));
+    }
+    if (mm->half) {
+        dim apart[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_PANEL)};
+        mm->apart = kb_alloc(&k->b, "apart", kbuffer_dense(mm->acc, KSPACE_STACK, 2, apart));
+    } else if (has_mathematics(mm->tp.g)) {
+        dim waiting[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_WIDE)};
+        mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, waiting));
+    }
 }
 
-bool lower_constant_matmul(lowering *lw, group *g, const roles *r)
+void lower_matmul(lowering *lw, const group *g, const matmul_form *f)
 {
     dim_ctx *dc = lw->m->dims;
-    node *n = g->root;
-    const cexpr *e = r->plain ? weights_nk(lw, n, r) : NULL;
-    dim shape[2], stride[2];
-    const lview *xw = view_of(lw, n->operands[r->x]);
-    if (!e || !merge_view(lw, xw, r->m_axis, r->n_m, r->kx, r->n_k, shape, stride)) return false;
-    space s;
-    if (!space_make(lw, g, NULL, r->n_m, n->result->ty.rank - 1, &s) || s.n != 2) return false;
-
-    if (g->half[0]) e = interleaved(lw->a, e);
-    kernel k = kernel_begin(lw, "matmul", n);
-    matmul mm = {.root = n,
-                 .half = g->half[0] ? g->half : NULL,
-                 .acc = accumulator_of(n->result->ty.dt),
-                 .m = shape[0],
-                 .n = e->shape[0],
-                 .depth = e->shape[1]};
-    matmul_shape of = {.weights = e->dt, .sums = mm.acc, .n = mm.n, .k = mm.depth, .kernel = k.f->name};
-    mm.s = matmul_schedule_for(&lw->target, &of);
-    if (mm.half && mm.s.cols < MATMUL_PANEL) { /* whole panels, of fewer rows */
-        mm.s.rows = (mm.s.rows * mm.s.cols + MATMUL_PANEL - 1) / MATMUL_PANEL;
-        mm.s.cols = MATMUL_PANEL;
-    }
-    mm.x = kernel_bind(&k, xw->base, xw->offset, 2, shape, stride, KACCESS_IN);
-    int64_t panels = (mm.n + MATMUL_PANEL - 1) / MATMUL_PANEL;
-    dim w_shape[3] = {dim_const(dc, panels), dim_const(dc, mm.depth), dim_const(dc, MATMUL_PANEL)};
-    mm.w = kernel_bind_constant(&k, cexpr_encode(lw->a, e, (encoding){ENC_PANEL, MATMUL_PANEL}),
-                                weight_path(n->operands[1 - r->x]), 3, w_shape);
-    tile_plan_make(&k, g, &s, &mm.tp);
+    kernel k = kernel_begin(lw, "matmul", g->root);
+    kvalue *x = matmul_bind_rows(&k, f);
+    matmul mm = matmul_begin(&k, g, f, x);
+    tile_plan_make(&k, g, &f->s, &mm.tp);
     int64_t groups = (mm.n + mm.s.group - 1) / mm.s.group;
     dim tiles = dim_ceildiv(dc, mm.m, dim_const(dc, mm.s.rows)), chunk = dim_const(dc, mm.s.chunk);
     dim tasks = dim_mul(dc, dim_ceildiv(dc, tiles, chunk), dim_const(dc, groups));
     kop *loop = kb_for(&k.b, kidx_const(0), kidx_value(kb_dim(&k.b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);
     kvalue *task = k.b.block->args[0];
-    if (mm.depth > mm.s.depth) {
-        dim rows = dim_min(dc, mm.m, dim_const(dc, (int64_t)mm.s.chunk * mm.s.rows));
-        dim sums[2] = {rows, dim_const(dc, mm.s.group)};
-        mm.partial = kb_alloc(&k.b, "partial", kbuffer_dense(mm.acc, KSPACE_SCRATCH, 2, sums));
-    }
-    if (mm.half) {
-        dim apart[2] = {dim_const(dc, mm.s.rows > mm.s.wide ? mm.s.rows : mm.s.wide), dim_const(dc, MATMUL_PANEL)};
-        mm.apart = kb_alloc(&k.b, "apart", kbuffer_dense(mm.acc, KSPACE_STACK, 2, apart));
-    }
-    if (!mm.half && has_mathematics(g)) {
-        dim waiting[2] = {dim_const(dc, mm.s.rows > mm.s.wide ? mm.s.rows : mm.s.wide), dim_const(dc, MATMUL_WIDE)};
-        mm.waiting = kb_alloc(&k.b, "waiting", kbuffer_dense(mm.acc, KSPACE_STACK, 2, waiting));
-    }
+    matmul_alloc(&k, &mm, dim_min(dc, mm.m, dim_const(dc, (int64_t)mm.s.chunk * mm.s.rows)), mm.s.group);
     matmul_task(&k, &mm, task, kb_i64(&k.b, groups));
     kb_for_end(&k.b, loop, NULL, 0);
     kernel_end(&k);
-    return true;
 }

@@ -106,6 +106,32 @@ void lower_reshape(lowering *lw, group *g)
 
 /* ---- gather ---- */
 
+/* All that reads v are gathers, by the indices that it is. */
+static bool only_indexes(const value *v)
+{
+    for (const use *u = v->uses; u; u = u->next) {
+        if (!u->user) return false;
+        bool reshaped = u->user->op == OP_RESHAPE && only_indexes(u->user->result);
+        if (!reshaped && (u->user->op != OP_GATHER || u->index != 1)) return false;
+    }
+    return true;
+}
+
+bool gather_packs_indices(const node *n)
+{
+    if (n->op != OP_GATHER || n->operands[0]->ty.rank != 1) return false;
+    const node *positions = n->operands[1]->def;
+    return positions && positions->op == OP_POSITIONS && only_indexes(n->result);
+}
+
+/* The gather that packs `ids`, which is done in the kernel that reads them: what it says of an index that is out of
+ * range names the tensor that holds it and the place there. NULL: they are stored. */
+static node *packs(const value *ids)
+{
+    while (ids->def && ids->def->op == OP_RESHAPE) ids = ids->def->operands[0];
+    return ids->def && gather_packs_indices(ids->def) ? ids->def : NULL;
+}
+
 typedef struct {
     kvalue *table, *ids, *out;
     int axis, table_rank, ids_rank;
@@ -158,7 +184,9 @@ void lower_gather(lowering *lw, group *g)
     kbuilder *b = &k.b;
     x.table = bind_padded(&k, view_of(lw, table), KACCESS_IN);
     int ids_arg = (int)k.args.len;
-    x.ids = bind_padded(&k, view_of(lw, ids), KACCESS_IN);
+    const node *packing = packs(ids);
+    x.ids = bind_padded(&k, view_of(lw, packing ? packing->operands[0] : ids), KACCESS_IN);
+    kvalue *positions = packing ? bind_padded(&k, view_of(lw, packing->operands[1]), KACCESS_IN) : NULL;
     x.out = bind_padded(&k, view_of(lw, n->result), KACCESS_OUT);
     int outer = t->rank - (inner ? 1 : 0);
     dim tasks = dim_const(dc, 1);
@@ -173,6 +201,11 @@ void lower_gather(lowering *lw, group *g)
         id_at[i + 1] = x.at[x.axis + i];
         flat = kb_map2(b, KOP_ADD, kb_map2(b, KOP_MUL, flat, kb_dim(b, ids->ty.shape[i])),
                        kidx_as_value(&k, id_at[i + 1]));
+    }
+    if (packing) {
+        id_at[1] = kidx_value(flat);
+        flat = kb_load(b, ktile_scalar(DT_I64), kmem_at(positions, id_at));
+        id_at[1] = kidx_value(flat);
     }
     kvalue *id = kb_cast(b, kb_load(b, ktile_scalar(ids->ty.dt), kmem_at(x.ids, id_at)), DT_I64);
     kvalue *limit = kb_dim(b, table->ty.shape[x.axis]), *none = kb_i64(b, 0);

@@ -26,8 +26,11 @@ uint32_t tile_heights(lowering *lw, dim rows, int max, int64_t *heights)
         int64_t *values = ARENA_ARRAY(lw->a, int64_t, symbols), m;
         for (values[only] = s->min; values[only] <= s->max; values[only]++)
             if (dim_eval(dc, rows, values, &m)) note_heights(seen, m, max);
-    } else {
-        for (int h = 1; h <= max; h++) seen[h] = true;
+    } else { /* from max * max rows on no tile is lower than max - 1 */
+        int64_t lo, hi, square = (int64_t)max * max;
+        dim_bounds(dc, rows, &lo, &hi);
+        int64_t first = lo < square ? lo : square, end = square + max;
+        for (int64_t m = first; m <= hi && m <= end; m++) note_heights(seen, m, max);
     }
     uint32_t n = 0;
     for (int h = 1; h <= max; h++)

@@ -38,17 +38,21 @@ static bool is_result(const value *v)
     return false;
 }
 
-/* Elements between the rows of a base. Rows a multiple of 2 KiB apart meet in a few sets of the first-level cache. Six
- * rows, the tile of 16 registers, find room there; fourteen do not, and a line moves them apart. */
+/* Rows a multiple of 2 KiB apart meet in a few sets of the first-level cache. Six rows, the tile of 16 registers, find
+ * room there; fourteen do not, and a line moves them apart. */
+int64_t row_gap_bytes(const lowering *lw, int64_t row_bytes)
+{
+    return lw->target.registers >= 32 && row_bytes % 2048 == 0 ? ROW_GAP_BYTES : 0;
+}
+
+/* Elements between the rows of a base. */
 static int64_t row_gap(lowering *lw, const value *v)
 {
     int64_t n, bytes = (int64_t)dtype_bytes(v->ty.dt, 1);
-    if (lw->target.registers < 32 || v->ty.rank < 2 || bytes == 0 || !v->def ||
-        (op_row(v->def->op)->props & (P_LEAF | P_PURE_VIEW)))
-        return 0;
+    if (v->ty.rank < 2 || bytes == 0 || !v->def || (op_row(v->def->op)->props & (P_LEAF | P_PURE_VIEW))) return 0;
     if (v->def->op == OP_ATTENTION || !dim_is_const(lw->m->dims, v->ty.shape[v->ty.rank - 1], &n)) return 0;
-    if (n == 0 || n * bytes % 2048 || is_result(v) || !rows_are_summed(v)) return 0;
-    return ROW_GAP_BYTES / bytes;
+    if (n == 0 || is_result(v) || !rows_are_summed(v)) return 0;
+    return row_gap_bytes(lw, n * bytes) / bytes;
 }
 
 dim base_strides(lowering *lw, const value *v, dim *stride)

@@ -91,6 +91,29 @@ bool outfile_write(outfile *f, const void *bytes, size_t n)
     return !f->failed;
 }
 
+enum { HOLE = 1 << 16 }; /* bytes; file systems have blocks of at most so many, mostly */
+
+bool outfile_write_sparse(outfile *f, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+    while (!f->failed && n) {
+        size_t now = n < HOLE ? n : HOLE;
+        bool zeros = now == HOLE && *p == 0 && memcmp(p, p + 1, now - 1) == 0;
+        if (!zeros) outfile_write(f, p, now);
+        else if (lseek(f->fd, (off_t)now, SEEK_CUR) < 0) return fail(f, "write", errno);
+        p += now;
+        n -= now;
+    }
+    return !f->failed;
+}
+
+bool outfile_end_holes(outfile *f)
+{
+    if (f->failed) return false;
+    off_t end = lseek(f->fd, 0, SEEK_CUR);
+    return (end >= 0 && ftruncate(f->fd, end) == 0) || fail(f, "write", errno);
+}
+
 bool outfile_write_at(outfile *f, const void *bytes, size_t n, uint64_t offset)
 {
     const uint8_t *p = bytes;

@@ -32,6 +32,9 @@ bool outfile_make_directories(arena *a, diags *d, const char *path);
  * diagnostic where the file may not be written. */
 bool outfile_like_before(outfile *f);
 bool outfile_write(outfile *f, const void *bytes, size_t n); /* at the end */
+/* The same; runs of zeros become holes of the file, which take no place on the disk. Then outfile_end_holes. */
+bool outfile_write_sparse(outfile *f, const void *bytes, size_t n);
+bool outfile_end_holes(outfile *f); /* the file ends where the last write does, also behind a hole */
 bool outfile_write_at(outfile *f, const void *bytes, size_t n,
                       uint64_t offset);    /* the end stays where it is; not for text */
 bool outfile_pad(outfile *f, uint64_t to); /* zeros up to this length; not for text */

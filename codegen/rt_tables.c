@@ -1,4 +1,5 @@
 #include "codegen/rt_tables.h"
+#include "codegen/emit_work.h"
 #include "codegen/plan_memory.h"
 
 #include <assert.h>
@@ -342,8 +343,9 @@ static void add_launch(void *arg, const kop *op)
                                   text(t, f ? f->name : ""), i32(t, line), i32(t, col)};
     LLVMValueRef faults = fault_table(t, r->entry->plan, op, callee, &n_faults);
     LLVMValueRef kernel = LLVMGetNamedFunction(t->m->mod, emit_symbol(t->m, "launch", callee->name));
-    LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, faults, i64(t, n_faults)};
-    r->row[r->n++] = c_struct(t, fields, 4);
+    LLVMValueRef work = LLVMGetNamedFunction(t->m->mod, emit_symbol(t->m, "work", callee->name));
+    LLVMValueRef fields[] = {c_struct(t, info_fields, 5), kernel, work, faults, i64(t, n_faults)};
+    r->row[r->n++] = c_struct(t, fields, 5);
 }
 
 static void count_launch(void *arg, const kop *op)
@@ -355,7 +357,7 @@ static void count_launch(void *arg, const kop *op)
 /* ---- sizes of memory ---- */
 
 /* int64_t name(const int64_t *dims) */
-static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, dim bytes,
+static LLVMValueRef size_function(tables *t, const char *name, const kfunction *plan, const most_bytes *bytes,
                                   const uint32_t *symbol_index)
 {
     emit_module *m = t->m;
@@ -363,19 +365,13 @@ static LLVMValueRef size_function(tables *t, const char *name, const kfunction *
     emitter e;
     emit_begin(&e, m, plan, fn);
     emit_load_dims(&e, LLVMGetParam(fn, 0), symbol_index);
-    LLVMValueRef v = cg_dim(&e, bytes);
+    LLVMValueRef most = cg_const_i64(m, 0);
     LLVMBasicBlockRef last = emit_new_block(&e, "last");
     emit_to(&e, last);
-    LLVMBuildRet(e.b, v);
+    vec_foreach (const dim, d, bytes) most = cg_max_i64(&e, most, cg_dim(&e, *d));
+    LLVMBuildRet(e.b, most);
     emit_finish(&e, last);
     return fn;
-}
-
-static int64_t upper_bound(const dim_ctx *c, dim d)
-{
-    int64_t lo, hi;
-    dim_bounds(c, d, &lo, &hi);
-    return hi;
 }
 
 /* ---- entries ---- */
@@ -425,13 +421,13 @@ static LLVMValueRef entry_row(tables *t, const codegen_entry *e)
     plan_layout layout = {offset, symbol_indices(t, plan), table};
     LLVMValueRef fn = emit_plan(m, plan, emit_symbol(m, "plan", e->name), &layout);
 
-    dim buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
+    most_bytes buffers = plan_workspace_bytes(plan), scratch = plan_scratch_bytes(t->k, plan);
     LLVMValueRef fields[] = {
         fn,
-        size_function(t, emit_symbol(m, "buffer_bytes", e->name), plan, buffers, layout.symbol_index),
-        size_function(t, emit_symbol(m, "scratch_bytes", e->name), plan, scratch, layout.symbol_index),
-        i64(t, upper_bound(plan->dims, buffers)),
-        i64(t, upper_bound(plan->dims, scratch)),
+        size_function(t, emit_symbol(m, "buffer_bytes", e->name), plan, &buffers, layout.symbol_index),
+        size_function(t, emit_symbol(m, "scratch_bytes", e->name), plan, &scratch, layout.symbol_index),
+        i64(t, most_bytes_bound(plan->dims, &buffers)),
+        i64(t, most_bytes_bound(plan->dims, &scratch)),
         check_table(t, e),
         table,
         i32(t, e->n_checks),
@@ -460,6 +456,7 @@ static LLVMValueRef variant_row(tables *t, const codegen_variant *v, const codeg
         if (v->k->functions.data[i]->target == KTARGET_CPU) {
             LLVMSetLinkage(emit_kernel(m, v->k->functions.data[i]), LLVMInternalLinkage);
             LLVMSetLinkage(emit_task_count(m, v->k->functions.data[i]), LLVMInternalLinkage);
+            LLVMSetLinkage(emit_work(m, v->k->functions.data[i]), LLVMInternalLinkage);
         }
     LLVMValueRef *entries = rows_for(t, v->model->n_entries);
     for (uint32_t i = 0; i < v->model->n_entries; i++) entries[i] = entry_row(t, &v->model->entries[i]);

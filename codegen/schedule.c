@@ -1,6 +1,11 @@
 /* The choice of schedules. docs/kernels.md has the figures behind it. */
 #include "codegen/schedule.h"
 
+#include <math.h>
+
+#define PAIR_TASKS 16
+#define PAIR_TILES 8
+
 static int64_t ceil_to(int64_t v, int64_t step)
 {
     return (v + step - 1) / step * step;
@@ -27,8 +32,45 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shap
     /* A block of rows takes half of the second-level cache. */
     int64_t rows = t->machine->l2_bytes / 2 / (r.depth * sum_bytes);
     r.chunk = (int)within(rows / r.rows, 1, 1024);
-    /* Rows are read once per group; many groups are many tasks, which threads share out. */
-    r.group = (int)within(ceil_to(s->n / 8, MATMUL_WIDE), MATMUL_WIDE, 8 * MATMUL_WIDE);
+    /* Small tasks end together on however many threads; larger ones read the rows less often and are no faster. */
+    r.group = MATMUL_WIDE;
     r.level = t->registers >= 32 ? 1 : 2;
+    return r;
+}
+
+/* Rows that a block of weights has to meet, so that it comes as fast as it is used. */
+static int64_t rows_per_weight(const machine *m, const matmul_shape *first, const matmul_shape *second)
+{
+    double bytes[2] = {(double)dtype_bytes(first->weights, (uint64_t)(first->n * first->k)),
+                       (double)dtype_bytes(second->weights, (uint64_t)(second->n * second->k))};
+    double from = bytes[0] + bytes[1] < (double)m->l3_bytes * 3 / 4 ? m->l3_gb_per_s : m->dram_gb_per_s;
+    double peak = second->sums == DT_F64 ? m->f64_gflops : m->f32_gflops;
+    double each = fmax((double)dtype_bytes(first->weights, 1), (double)dtype_bytes(second->weights, 1));
+    return (int64_t)ceil(each / from * peak / 2);
+}
+
+matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const matmul_shape *first,
+                                                  const matmul_schedule *s1, const matmul_shape *second,
+                                                  const matmul_schedule *s2)
+{
+    matmul_pair_schedule r = {0};
+    if (s1->rows != s2->rows) {
+        r.why_not = "their register tiles differ in height";
+        return r;
+    }
+    /* What the two read of a row at a time takes half of the second-level cache. More tiles than some bring nothing. */
+    int64_t row = within(first->k, 1, s1->depth) * (int64_t)dtype_bytes(first->sums, 1) +
+                  within(second->k, 1, s2->depth) * (int64_t)dtype_bytes(second->sums, 1);
+    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, PAIR_TILES);
+    r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, most);
+    /* Tasks come in a number that many numbers of threads divide. So they have half of the rows, or more; in the least
+     * number of them, two thirds. */
+    r.tasks = PAIR_TASKS;
+    r.least = (int64_t)r.tasks * r.chunk * s1->rows * 2 / 3;
+    int64_t rows = (int64_t)r.chunk * s1->rows, sums = second->k > s2->depth ? second->n : 0;
+    if (rows * sums * (int64_t)dtype_bytes(second->sums, 1) > t->machine->l3_bytes / 4)
+        r.why_not = "the sums of a task's rows would fill the last-level cache";
+    if (rows / 2 < rows_per_weight(t->machine, first, second))
+        r.why_not = "the rows that fit the second-level cache would wait for weights";
     return r;
 }

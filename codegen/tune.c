@@ -123,6 +123,8 @@ static kmodule *lower_with(const tuning *t, const tuned *with, arena *a)
 {
     lower_target target = t->target;
     target.tuned = (tuned *)with;
+    target.separate_matmuls = true; /* each is timed by itself */
+    target.remarks = false;
     return lower_module(t->m, a, t->d, &target);
 }
 
@@ -139,10 +141,7 @@ static bool make_variant(const tuning *t, const shapes *all, int nth, arena *a, 
     }
     kmodule *whole = lower_with(t, &with, a);
     if (!whole) return false;
-    v->km = ARENA_NEW(a, kmodule);
-    *v->km = *whole;
-    v->km->functions.len = v->km->functions.cap = 0;
-    v->km->functions.data = NULL;
+    v->km = kmodule_new(a, whole->names, whole->sources, whole->name);
     for (uint32_t i = 0; i < whole->functions.len; i++)
         if (wanted(all, whole->functions.data[i]->name)) vec_push(a, &v->km->functions, whole->functions.data[i]);
     expand_math(v->km);

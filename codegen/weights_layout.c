@@ -3,15 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PIECE = 1 << 20 };
-
-static weight_item *find(const weights_layout *w, const cexpr *constant)
-{
-    uint64_t bytes = cexpr_bytes(constant);
-    vec_foreach (weight_item, i, &w->items)
-        if (i->bytes == bytes && cexpr_equal(i->value, constant)) return i;
-    return NULL;
-}
+enum { PIECE = 1 << 20, HELD = 64 * PIECE };
 
 static uint64_t align_up(uint64_t n)
 {
@@ -21,7 +13,7 @@ static uint64_t align_up(uint64_t n)
 static void add_weights(weights_layout *w, const kfunction *plan, arena *a)
 {
     vec_foreach (const kparam, p, &plan->params) {
-        if (p->role != KPARAM_WEIGHT || find(w, p->weight)) continue;
+        if (p->role != KPARAM_WEIGHT || constant_set_add(&w->numbers, p->weight) < w->items.len) continue;
         weight_item item = {p->weight, p->tensor ? p->tensor : p->v->name, align_up(w->bytes), cexpr_bytes(p->weight)};
         vec_push(a, &w->items, item);
         w->bytes = item.offset + item.bytes;
@@ -31,6 +23,7 @@ static void add_weights(weights_layout *w, const kfunction *plan, arena *a)
 weights_layout *weights_plan(const codegen_variant *variants, uint32_t n, arena *a)
 {
     weights_layout *w = ARENA_NEW(a, weights_layout);
+    w->numbers = constant_set_new(a);
     for (uint32_t v = 0; v < n; v++)
         for (uint32_t e = 0; e < variants[v].model->n_entries; e++)
             add_weights(w, variants[v].model->entries[e].plan, a);
@@ -40,9 +33,9 @@ weights_layout *weights_plan(const codegen_variant *variants, uint32_t n, arena 
 
 uint64_t weights_offset(const weights_layout *w, const cexpr *constant)
 {
-    const weight_item *i = find(w, constant);
-    assert(i && "a weight of the model");
-    return i->offset;
+    uint32_t i = constant_set_find(&w->numbers, constant);
+    assert(i < w->items.len && "a weight of the model");
+    return w->items.data[i].offset;
 }
 
 static bool stream_zeros(uint64_t n, weights_sink *sink, void *arg)
@@ -55,7 +48,7 @@ static bool stream_zeros(uint64_t n, weights_sink *sink, void *arg)
 static bool stream_item(const weight_item *i, uint8_t *piece, weights_sink *sink, void *arg, diags *d)
 {
     /* Whole bytes and a multiple of eight elements, whatever the dtype. */
-    uint64_t per_piece = (uint64_t)PIECE * 8 / dtype_bits(i->value->dt) / 8 * 8, n = cexpr_elements(i->value);
+    uint64_t per_piece = (uint64_t)PIECE * 8 / dtype_bits(i->value->dt) / 8 * 8, n = cexpr_elements(i->value), held = 0;
     for (uint64_t first = 0; first < n; first += per_piece) {
         uint64_t now = n - first < per_piece ? n - first : per_piece;
         const char *why = NULL;
@@ -64,7 +57,13 @@ static bool stream_item(const weight_item *i, uint8_t *piece, weights_sink *sink
             return false;
         }
         if (!sink(arg, piece, dtype_bytes(i->value->dt, now))) return false;
+        /* Pages of the weights file that were read count as memory of tfxc until they are given back. */
+        held += PIECE;
+        if (held < HELD) continue;
+        cexpr_done(i->value);
+        held = 0;
     }
+    cexpr_done(i->value);
     return true;
 }
 

@@ -3,6 +3,7 @@
 #define CODEGEN_WEIGHTS_LAYOUT_H
 
 #include "codegen/codegen.h"
+#include "ir/constant_set.h"
 
 #define WEIGHTS_ALIGN 64 /* of each constant, in bytes */
 
@@ -14,6 +15,7 @@ typedef struct {
 
 typedef struct {
     VEC(weight_item) items; /* each constant once, by offset */
+    constant_set numbers;   /* of the items */
     uint64_t bytes;         /* in all */
 } weights_layout;
 

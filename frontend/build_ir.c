@@ -141,6 +141,8 @@ static attr ir_attr(work *w, const sema_node *n, attr_name name)
     case ATTR_FROM:
     case ATTR_TO: a.set = false; break; /* passes find them in masks */
     case ATTR_COUNT: a.u.i = n->count; break;
+    case ATTR_TOKENS:
+    case ATTR_ALONG: assert(!"only passes pack"); break;
     case ATTR_BODY:
     case ATTR_INDEX:
     case ATTR_EXTENT:
@@ -202,6 +204,7 @@ static bool *find_live(work *w, const sema_function *sf)
     bool *live = ARENA_ARRAY(w->s->arena, bool, w->p->n_nodes);
     vec_foreach (sema_port, r, &sf->results) live[r->node->id] = true;
     vec_foreach (sema_point, pt, &sf->points) live[pt->node->id] = true;
+    vec_foreach (sema_node *, v, &sf->valid) live[(*v)->id] = true;
     vec_foreach (sema_state_port, st, &sf->states) live[st->out->id] = true;
     for (uint32_t i = sf->nodes.len; i-- > 0;) {
         const sema_node *n = sf->nodes.data[i];
@@ -250,6 +253,7 @@ static void build_entry(work *w, const sema_function *sf)
     w->top = sf->root;
     build_nodes(w, f, sf);
     vec_foreach (sema_point, pt, &sf->points) function_add_point(f, pt->place, w->values[pt->node->id]);
+    vec_foreach (sema_node *, v, &sf->valid) function_add_valid(f, w->values[(*v)->id]);
     vec_foreach (sema_state_port, st, &sf->states) {
         function_state(f, w->states[st->state->id]);
         function_set_state(f, w->states[st->state->id], w->values[st->out->id]);

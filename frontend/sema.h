@@ -191,6 +191,7 @@ struct sema_function {
     VEC(sema_port) inputs;
     VEC(sema_port) results;
     VEC(sema_point) points;
+    VEC(sema_node *) valid; /* masks of which elements of their last axis count */
     VEC(sema_state_port) states;
     VEC(sema_check) checks;
     VEC(sema_node *) nodes; /* in an order in which operands come first */

@@ -57,6 +57,7 @@ static void declare(sema *s, const ast_validity *v)
     }
     validity d = {axis, mask.node, v->axis.name, v->at, false};
     vec_push(s->a, &s->valid, d);
+    vec_push(s->a, &s->fn->valid, mask.node);
 }
 
 void declare_validity(sema *s, const ast_validities *list)

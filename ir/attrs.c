@@ -28,7 +28,7 @@ bool attr_is_optional(attr_name a)
 {
     /* const has one of its two, which infer_const sees to. */
     static const bool optional[N_ATTRS] = {
-        [ATTR_VALUE] = true, [ATTR_IVALUE] = true, [ATTR_FROM] = true, [ATTR_TO] = true};
+        [ATTR_VALUE] = true, [ATTR_IVALUE] = true, [ATTR_FROM] = true, [ATTR_TO] = true, [ATTR_ALONG] = true};
     return optional[a];
 }
 

@@ -67,7 +67,10 @@ static void map_attention(const node *n, axis_info *x)
     for (uint32_t o = 0; o < n->n_operands; o++) {
         const type *of = &n->operands[o]->ty;
         for (int i = 0; i < of->rank; i++)
-            x->operand_axis[o][i] = o < 3 ? maps[o][i] : of->dt == DT_BOOL ? mask[i] : bias[i];
+            x->operand_axis[o][i] = o < 3                    ? maps[o][i]
+                                    : of->dt == DT_BOOL      ? mask[i]
+                                    : dtype_is_float(of->dt) ? bias[i]
+                                                             : (int8_t)-1; /* offsets */
     }
 }
 
@@ -158,6 +161,7 @@ void node_axes(module *m, const node *n, axis_info *x)
         x->operand_axis[0][axis] = (int8_t)add_axis(x, AXIS_REDUCTION, n->operands[0]->ty.shape[axis]);
         break;
     }
+    case X_RUNS:
     case X_OPAQUE:
         for (int k = 0; k < r->rank; k++) x->role[k] = AXIS_REDUCTION;
         break;

@@ -215,7 +215,35 @@ value *attention_mask(const node *n)
 value *attention_bias(const node *n)
 {
     uint32_t at = attention_mask(n) ? 4 : 3;
-    return n->n_operands > at ? n->operands[at] : NULL;
+    return n->n_operands > at && dtype_is_float(n->operands[at]->ty.dt) ? n->operands[at] : NULL;
+}
+
+value *attention_offsets(const node *n)
+{
+    return n->n_operands == 4 && n->operands[3]->ty.dt == DT_I64 ? n->operands[3] : NULL;
+}
+
+value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, double scale)
+{
+    attr x[3] = {attr_real(ATTR_SCALE, scale), {.name = ATTR_FROM}, {.name = ATTR_TO}};
+    return build_op(b, OP_ATTENTION, (value *[]){q, k, v, offsets}, 4, x, NULL);
+}
+
+value *build_offsets(builder *b, value *mask)
+{
+    return build_op(b, OP_OFFSETS, &mask, 1, NULL, NULL);
+}
+
+value *build_positions(builder *b, value *mask, value *offsets, dim tokens, int along)
+{
+    attr x[2] = {{.name = ATTR_TOKENS, .set = true, .u.d = tokens}, attr_int(ATTR_ALONG, along)};
+    x[1].set = along >= 0;
+    return build_op(b, OP_POSITIONS, (value *[]){mask, offsets}, 2, x, NULL);
+}
+
+value *build_unpack(builder *b, value *packed, value *mask, value *offsets)
+{
+    return build_op(b, OP_UNPACK, (value *[]){packed, mask, offsets}, 3, NULL, NULL);
 }
 
 value *build_gather(builder *b, value *table, value *ids, int axis)

@@ -94,6 +94,7 @@ static void clone_function(copy *c, const function *f)
         point q = {p->place, c->values[p->v->id]};
         vec_push(c->a, &x->points, q);
     }
+    vec_foreach (value *const, v, &f->valid) vec_push(c->a, &x->valid, c->values[(*v)->id]);
     vec_foreach (const dim_check, k, &f->checks) vec_push(c->a, &x->checks, *k);
 
     vec_foreach (const named_value, v, &f->args) clone_uses(c, v->v);

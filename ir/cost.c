@@ -115,6 +115,12 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
             c.flops = NAN;
             break;
         }
+        if (attention_offsets(n)) { /* a run is a row of the mask at most */
+            int64_t longest;
+            const type *mask = &attention_offsets(n)->def->operands[0]->ty;
+            if (!dim_eval(m->dims, mask->shape[1], dims, &longest)) longest = keys;
+            if (longest < keys) keys = longest;
+        }
         type heads = *q;
         heads.rank = 2;
         c.flops =
@@ -127,7 +133,10 @@ node_cost node_cost_at(module *m, const node *n, const int64_t *dims)
         c.bytes_read = c.bytes_written + bytes(m, &n->operands[1]->ty, dims);
         c.flops = 0;
         break;
-    case OP_CONCAT: c.flops = 0; break;
+    case OP_CONCAT:
+    case OP_OFFSETS:
+    case OP_POSITIONS:
+    case OP_UNPACK: c.flops = 0; break;
     case OP_UPDATE: /* what lies around the box stays where it is: a state is updated in place */
         c.bytes_read = c.bytes_written = bytes(m, &n->operands[1]->ty, dims);
         c.flops = 0;

@@ -145,6 +145,10 @@ void value_replace(function *f, value *old, value *with)
     }
     vec_foreach (point, p, &f->points)
         if (p->v == old) p->v = with;
+    if (function_has_valid(f, old)) {
+        function_remove_valid(f, old);
+        function_add_valid(f, with);
+    }
 }
 
 void node_set_operand(node *n, uint32_t i, value *v)

@@ -304,6 +304,81 @@ static bool infer_normalize(const inputs *in, type *out)
     return needs_float(in, out) && axes_in(in, get(in, ATTR_AXES), out->rank);
 }
 
+/* ---- packing ---- */
+
+static bool is_mask(const inputs *in, const type *mask)
+{
+    return mask->dt == DT_BOOL && mask->rank == 2 ? true
+                                                  : fail(in, "a mask of type %s, not bool[B, S]", text(in, mask));
+}
+
+/* `offsets` are those of a mask, whose true elements `size` counts. Kernels rely on it: they look for nothing outside
+ * of the runs. */
+static bool counts_mask(const inputs *in, const value *offsets, dim size)
+{
+    if (!offsets->def || offsets->def->op != OP_OFFSETS) return fail(in, "offsets that are not those of a mask");
+    for (const use *u = offsets->uses; u; u = u->next) {
+        const node *n = u->user;
+        if (n && n->op == OP_POSITIONS && n->operands[0] == offsets->def->operands[0] &&
+            node_attr(n, ATTR_TOKENS)->u.d == size)
+            return true;
+    }
+    return fail(in, "%s is not counted by positions of the mask", dim_text(in, size));
+}
+
+static bool are_offsets_of(const inputs *in, const value *offsets, const value *mask)
+{
+    bool fit = offsets->def && offsets->def->op == OP_OFFSETS && offsets->def->operands[0] == mask;
+    return fit ? true : fail(in, "offsets that are not those of the mask");
+}
+
+static bool infer_offsets(const inputs *in, type *out)
+{
+    const type *mask = operand(in, 0);
+    if (!is_mask(in, mask)) return false;
+    *out = (type){.dt = DT_I64, .rank = 1};
+    out->shape[0] = dim_add(in->m->dims, mask->shape[0], dim_const(in->m->dims, 1));
+    return true;
+}
+
+static bool infer_positions(const inputs *in, type *out)
+{
+    const type *mask = operand(in, 0);
+    const attr *along = get(in, ATTR_ALONG);
+    dim_ctx *d = in->m->dims;
+    dim tokens = get(in, ATTR_TOKENS)->u.d;
+    if (!is_mask(in, mask) || !are_offsets_of(in, in->operands[1], in->operands[0])) return false;
+    if (along->set && !axis_in(in, along->u.i, mask->rank)) return false;
+    int32_t symbol = dim_is_symbol(d, tokens);
+    if (symbol < 0 || dim_symbol_at(d, (uint32_t)symbol)->origin != DIM_DATA)
+        return fail(in, "tokens is %s, no dim of origin data", dim_text(in, tokens));
+    const dim_symbol *s = dim_symbol_at(d, (uint32_t)symbol);
+    int64_t least, most;
+    dim_bounds(d, dim_mul(d, mask->shape[0], mask->shape[1]), &least, &most);
+    if (s->min > 0 || s->max < most || s->multiple != 1)
+        return fail(in, "%s is %lld..%lld, and %s has 0..%lld true elements", s->name, (long long)s->min,
+                    (long long)s->max, text(in, mask), (long long)most);
+    *out = (type){.dt = DT_I64, .rank = 1};
+    out->shape[0] = tokens;
+    return true;
+}
+
+static bool infer_unpack(const inputs *in, type *out)
+{
+    const type *x = operand(in, 0), *mask = operand(in, 1);
+    if (!is_mask(in, mask) || !are_offsets_of(in, in->operands[2], in->operands[1])) return false;
+    if (x->rank == 0 || x->rank == MAX_RANK || x->enc.kind != ENC_ROWS)
+        return fail(in, "%s cannot be unpacked", text(in, x));
+    if (!counts_mask(in, in->operands[2], x->shape[0])) return false;
+    *out = (type){.dt = x->dt, .rank = (uint8_t)(x->rank + 1)};
+    out->shape[0] = mask->shape[0];
+    memcpy(out->shape + 1, x->shape, x->rank * sizeof *x->shape);
+    out->shape[1] = mask->shape[1];
+    return true;
+}
+
+/* ---- attention ---- */
+
 static bool infer_attention(const inputs *in, type *out)
 {
     const type *q = operand(in, 0), *k = operand(in, 1), *v = operand(in, 2);
@@ -330,10 +405,19 @@ static bool infer_attention(const inputs *in, type *out)
             mask->shape[2] != k->shape[2])
             return fail(in, "mask %s does not fit queries %s and keys %s", text(in, mask), text(in, q), text(in, k));
     }
+    if (next == 3 && next < in->n && operand(in, next)->dt == DT_I64) {
+        const value *offsets = in->operands[next++];
+        if (!counts_mask(in, offsets, q->shape[2])) return false;
+        if (!is_size(in, q->shape[0], 1) || k->shape[2] != q->shape[2])
+            return fail(in, "queries %s and keys %s do not fit runs of one batch", text(in, q), text(in, k));
+        if (get(in, ATTR_FROM)->set || get(in, ATTR_TO)->set) return fail(in, "runs have no bounds");
+        if (next < in->n) return fail(in, "nothing may follow the offsets");
+    }
     if (next < in->n) {
         const type *bias = operand(in, next++);
         if (!dtype_is_float(bias->dt))
-            return fail(in, "operand %u of type %s is neither a mask (bool) nor a bias", next - 1, text(in, bias));
+            return fail(in, "operand %u of type %s is neither a mask (bool) nor offsets (i64) nor a bias", next - 1,
+                        text(in, bias));
         if (bias->rank != 4 || bias->shape[0] != q->shape[0] || bias->shape[1] != q->shape[1] ||
             bias->shape[2] != q->shape[2] || bias->shape[3] != k->shape[2])
             return fail(in, "bias %s does not fit queries %s and keys %s", text(in, bias), text(in, q), text(in, k));

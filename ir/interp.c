@@ -198,12 +198,21 @@ static void count_uses(const function *f, interp_slot *slots)
     for (uint32_t i = 0; i < f->states.len; i++) slots[f->states.data[i].out->id].uses++;
 }
 
+/* The dim that a node counts has its value before the node's result is made. */
+static void count_tokens(const interp *r, const node *n, const tensor *mask)
+{
+    int64_t *count = &r->dims[dim_is_symbol(r->m->dims, node_attr(n, ATTR_TOKENS)->u.d)];
+    *count = 0;
+    for (uint64_t i = 0; i < tensor_elements(mask); i++) *count += mask->u.i[i] != 0;
+}
+
 static bool run_node(const interp *r, const node *n)
 {
     arena *scratch = interp_new_arena(r->parent);
     tensor **x = ARENA_ARRAY(scratch, tensor *, n->n_operands), **y = ARENA_ARRAY(scratch, tensor *, n->n_results);
     bool ok = true;
     for (uint32_t i = 0; i < n->n_operands; i++) x[i] = r->slots[n->operands[i]->id].t;
+    if (op_row(n->op)->props & P_COUNTS) count_tokens(r, n, x[0]);
     for (uint32_t i = 0; i < n->n_results && ok; i++) {
         const value *v = n->results[i];
         interp_slot *s = &r->slots[v->id];

@@ -140,6 +140,8 @@ static bool is_shown(const run *r, uint32_t symbol)
     return false;
 }
 
+#define NOT_GIVEN INT64_MIN /* of a dim that a run would count */
+
 /* Every dim that the entry needs and no input shows has a value, and no other has. */
 static bool take_dims(run *r)
 {
@@ -150,15 +152,17 @@ static bool take_dims(run *r)
     function_symbols(r->f, used);
     for (uint32_t s = 0; s < n; s++) {
         const char *name = dim_symbol_at(r->m->dims, s)->name;
-        if (!used[s] || is_shown(r, s)) continue;
+        bool counted = r->no_arrays && function_counting_node(r->f, dim_find(r->m->dims, name));
+        if (!counted && (!used[s] || is_shown(r, s))) continue;
         given[n_given++] = name;
+        if (counted) r->settings[s] = NOT_GIVEN;
         bool found = false;
         vec_foreach (const named_dim, d, &r->o->dims) {
             if (strcmp(d->name, name)) continue;
             r->settings[s] = d->value;
             found = true;
         }
-        if (found) continue;
+        if (found || counted) continue;
         ok = fail(r, r->no_arrays ? "dim '%s' has no --dim" : "dim '%s' has no --dim, and no input shows it", name);
     }
     vec_foreach (const named_dim, d, &r->o->dims) {
@@ -225,10 +229,31 @@ bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, 
     return !o->states || states_write(o->states, m, io.states, a, d);
 }
 
+/* Dims that a run would count: as given, else the most that they can be. */
+static bool take_counts(const run *r, int64_t *dims)
+{
+    for (uint32_t s = 0; s < dim_symbol_count(r->m->dims); s++) {
+        const char *name = dim_symbol_at(r->m->dims, s)->name;
+        const node *n = function_counting_node(r->f, dim_find(r->m->dims, name));
+        int64_t most;
+        if (!n) continue;
+        dim elements = type_elements(r->m, &n->operands[0]->ty);
+        if (!dim_eval(r->m->dims, elements, dims, &most))
+            return fail(r, "the bound of dim '%s' cannot be computed", name);
+        dims[s] = r->settings[s] == NOT_GIVEN ? most : r->settings[s];
+        if (dims[s] >= 0 && dims[s] <= most) continue;
+        diag *g = diag_error(r->d, NOWHERE, "dim '%s' is out of bounds, from the settings", name);
+        diag_expected(g, "0 <= %s <= %lld", name, (long long)most);
+        diag_got(g, "%s = %lld", name, (long long)dims[s]);
+        return false;
+    }
+    return true;
+}
+
 bool interpretation_dims(const interpretation *o, module *m, arena *a, diags *d, const function **entry, int64_t *dims)
 {
     run r = {.o = o, .m = m, .a = a, .d = d, .no_arrays = true};
     if (!find_entry(&r) || !take_dims(&r)) return false;
     *entry = r.f;
-    return interp_settings(r.f, r.settings, a, d, dims);
+    return interp_settings(r.f, r.settings, a, d, dims) && take_counts(&r, dims);
 }

@@ -26,7 +26,8 @@ typedef struct {
  * `m` in the tensor interpreter. False with diagnostics. */
 bool interpret(const interpretation *o, module *m, const kmodule *km, arena *a, diags *d);
 
-/* The entry that is asked for and the values of all its dims, without a run: o->dims gives every one. `dims` has room
+/* The entry that is asked for and the values of all its dims, without a run: o->dims gives every one, but that those
+ * which a run counts may be left out: they are the most that they can be. `dims` has room
  * for all symbols. False with diagnostics. */
 bool interpretation_dims(const interpretation *o, module *m, arena *a, diags *d, const function **entry, int64_t *dims);
 

@@ -564,12 +564,16 @@ static bool eval_attention(const interp *r, const node *n, tensor *const *x, ten
     uint64_t batch = (uint64_t)q->shape[0], heads = (uint64_t)q->shape[1], rows = (uint64_t)q->shape[2];
     uint64_t groups = (uint64_t)k->shape[1], keys = (uint64_t)k->shape[2], d = (uint64_t)q->shape[3],
              e = (uint64_t)v->shape[3];
+    const tensor *runs = attention_offsets(n) ? x[3] : NULL;
     attention_band band = attention_band_of(n);
     int64_t from = 0, to = 0;
     if ((band.has_from && !interp_dim(r, n, "the first key that a query sees", band.from, &from)) ||
         (band.has_to && !interp_dim(r, n, "the last key that a query sees", band.to, &to)))
         return false;
     double *score = ARENA_ARRAY(scratch, double, keys);
+    uint64_t *run_of = runs ? ARENA_ARRAY(scratch, uint64_t, rows) : NULL;
+    for (int64_t run = 0; runs && run + 1 < runs->shape[0]; run++)
+        for (int64_t i = runs->u.i[run]; i < runs->u.i[run + 1]; i++) run_of[i] = (uint64_t)run;
     assert(heads == 0 || (groups > 0 && heads % groups == 0));
     for (uint64_t b = 0; b < batch; b++)
         for (uint64_t h = 0; h < heads; h++) {
@@ -578,6 +582,10 @@ static bool eval_attention(const interp *r, const node *n, tensor *const *x, ten
                 uint64_t row = (b * heads + h) * rows + i, lo, hi;
                 lo = band.has_from ? band_key((int64_t)i, from, (int64_t)keys) : 0;
                 hi = band.has_to ? band_key((int64_t)i + 1, to, (int64_t)keys) : keys;
+                if (runs) {
+                    lo = (uint64_t)runs->u.i[run_of[i]];
+                    hi = (uint64_t)runs->u.i[run_of[i] + 1];
+                }
                 attend(q->u.f + row * d, k->u.f + group * keys * d, v->u.f + group * keys * e,
                        mask ? mask->u.i + (b * rows + i) * keys : NULL, bias ? bias->u.f + row * keys : NULL, lo, hi, d,
                        e, scale, score, out->u.f + row * e);
@@ -623,6 +631,46 @@ static bool eval_gather(const interp *r, const node *n, tensor *const *x, tensor
             for (uint64_t i = 0; i < inner; i++)
                 copy_element(out, (o * count + j) * inner + i, table,
                              (o * (uint64_t)size + (uint64_t)ids->u.i[j]) * inner + i);
+    return true;
+}
+
+/* ---- packing ---- */
+
+static bool eval_offsets(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    (void)r, (void)n, (void)scratch;
+    const tensor *mask = x[0];
+    int64_t rows = mask->shape[0], cols = mask->shape[1], *out = y[0]->u.i;
+    out[0] = 0;
+    for (int64_t b = 0; b < rows; b++) {
+        out[b + 1] = out[b];
+        for (int64_t s = 0; s < cols; s++) out[b + 1] += mask->u.i[b * cols + s] != 0;
+    }
+    return true;
+}
+
+static bool eval_positions(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    (void)r, (void)scratch;
+    const tensor *mask = x[0];
+    const attr *along = node_attr(n, ATTR_ALONG);
+    int64_t cols = mask->shape[1], *out = y[0]->u.i;
+    for (int64_t i = 0; i < mask->shape[0] * cols; i++)
+        if (mask->u.i[i]) *out++ = !along->set ? i : along->u.i == 0 ? i / cols : i % cols;
+    return true;
+}
+
+static bool eval_unpack(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    (void)r, (void)n, (void)scratch;
+    const tensor *packed = x[0], *mask = x[1];
+    uint64_t inner = 1, next = 0, count = tensor_elements(mask);
+    for (uint32_t k = 1; k < packed->rank; k++) inner *= (uint64_t)packed->shape[k];
+    for (uint64_t i = 0; i < count; i++) {
+        if (!mask->u.i[i]) continue;
+        for (uint64_t c = 0; c < inner; c++) copy_element(y[0], i * inner + c, packed, next * inner + c);
+        next++;
+    }
     return true;
 }
 

@@ -143,6 +143,26 @@ void function_remove_point(function *f, uint32_t i)
     }
 }
 
+bool function_has_valid(const function *f, const value *mask)
+{
+    vec_foreach (value *const, v, &f->valid)
+        if (*v == mask) return true;
+    return false;
+}
+
+void function_add_valid(function *f, value *mask)
+{
+    if (!function_has_valid(f, mask)) vec_push(f->m->a, &f->valid, mask);
+}
+
+void function_remove_valid(function *f, const value *mask)
+{
+    uint32_t kept = 0;
+    vec_foreach (value *const, v, &f->valid)
+        if (*v != mask) f->valid.data[kept++] = *v;
+    f->valid.len = kept;
+}
+
 const point *function_find_point(const function *f, const char *place)
 {
     vec_foreach (point, p, &f->points)

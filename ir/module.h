@@ -36,7 +36,8 @@ enum {
     P_ELEMENTWISE = 8,
     P_TYPED = 16,
     P_SEVERAL = 32,
-    P_INTERPRETED = 64
+    P_INTERPRETED = 64,
+    P_COUNTS = 128
 };
 typedef enum {
     X_NONE,
@@ -53,6 +54,7 @@ typedef enum {
     X_GATHER,
     X_UPDATE,
     X_TOP_K,
+    X_RUNS,
     X_OPAQUE
 } op_axes;
 
@@ -221,6 +223,7 @@ struct function {
     /* Of entries only: */
     VEC(function_state_entry) states; /* change with function_set_state so that uses stay exact */
     VEC(point) points;
+    VEC(value *) valid;    /* masks bool[B, S]: what is at places of an axis S where they are false does not count */
     VEC(dim_check) checks; /* `require` and `where` facts that cannot be proved: tested before each run */
     node *scan;            /* of a body: the one node that runs it; NULL: not yet, or dropped with its node */
     region *root;
@@ -323,6 +326,9 @@ value *function_state(function *f,
 void function_set_state(function *f, state_var *s, value *out); /* what it holds at the end; the last call counts */
 void function_add_point(function *f, const char *place, value *v);
 void function_remove_point(function *f, uint32_t i);
+void function_add_valid(function *f, value *mask);
+void function_remove_valid(function *f, const value *mask); /* where it is one */
+bool function_has_valid(const function *f, const value *mask);
 const point *function_find_point(const function *f, const char *place); /* NULL: none has that name */
 region *region_new(module *m, region *parent, const char *block, const char *path, span call);
 /* The parameter at `path`, made at the first use. Asserts that type agrees on later ones. */
@@ -385,7 +391,15 @@ value *build_banded_attention(builder *b, value *q, value *k, value *v, value *m
 attention_band attention_band_of(const node *n); /* of an attention node */
 value *attention_mask(const node *n);            /* NULL: none */
 value *attention_bias(const node *n);
+value *attention_offsets(const node *n);
 value *build_gather(builder *b, value *table, value *ids, int axis);
+/* Packing: only the elements where mask bool[B, S] is true, one after the other. `tokens` is a symbol of origin
+ * DIM_DATA, which holds how many there are from `positions` on. */
+value *build_offsets(builder *b, value *mask);
+value *build_positions(builder *b, value *mask, value *offsets, dim tokens, int along); /* along -1: flat numbers */
+value *build_unpack(builder *b, value *packed, value *mask, value *offsets);
+/* q, k and v are packed by the mask that offsets are of. */
+value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, double scale);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */
 value *build_update(builder *b, value *a, value *box, const dim *start);
 /* The count largest elements along axis, in falling order, first of equals first: results are the elements and their
@@ -411,7 +425,7 @@ value *build_op(builder *b, op_kind op, value *const *operands, uint32_t n, cons
 const attr *node_attr(const node *n, attr_name name); /* asserts that the op has it */
 uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
-void value_replace(function *f, value *old, value *with); /* all uses, results, states and points */
+void value_replace(function *f, value *old, value *with); /* all uses, results, states, points and declared masks */
 void node_set_operand(node *n, uint32_t i, value *v);
 bool node_is_used(const node *n); /* some result of it is */
 void node_erase(node *n);         /* asserts that no result has uses; its body goes with it */
@@ -433,10 +447,14 @@ bool op_infer(infer_ctx *c, op_kind op, value *const *operands, uint32_t n, cons
 bool op_needs_type(op_kind op); /* the result type is given, not inferred */
 
 /* ---- which dims a function depends on (ir/symbols.c) ---- */
-/* used[i]: the function's types, attributes, checks, or those of the bodies it runs, have symbol i. The indices of
- * scans are not among them: nobody gives their values. */
+/* used[i]: the function's types, attributes, checks, or those of the bodies it runs, have symbol i. What a run finds
+ * itself is not among them: nobody gives the values of the indices of scans, and of dims that a node counts. */
 void function_symbols(const function *f, bool *used);
 bool module_symbol_is_index(const module *m, uint32_t symbol);
+/* The node of f that gives the data dim d its value; NULL: none does. */
+node *function_counting_node(const function *f, dim d);
+/* Some type of f besides n's has the dim that n counts (P_COUNTS): n stays though nobody reads it. */
+bool node_count_is_used(const node *n);
 
 /* ---- axis roles (ir/axes.c) ---- */
 typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_role;

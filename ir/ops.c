@@ -92,6 +92,7 @@ static const char *const axes_text[] = {
     [X_GATHER] = "parallel; the table's axis is indexed",
     [X_UPDATE] = "parallel; operand 1 offset by start",
     [X_TOP_K] = "the operand's axis is a reduction, the others parallel",
+    [X_RUNS] = "a mask says which element is where",
     [X_OPAQUE] = "nothing is known",
 };
 

@@ -248,6 +248,17 @@ static bool parse_point(tir_parser *p, function *f)
     return v != NULL;
 }
 
+static bool parse_valid(tir_parser *p, function *f)
+{
+    if (f->kind == FUNCTION_BODY) {
+        text_error(&p->t, p->t.at, "a body declares no masks");
+        return false;
+    }
+    value *v = parse_use(p);
+    if (v) function_add_valid(f, v);
+    return v != NULL;
+}
+
 /* What follows "state" before the return: path and value. */
 static bool parse_state_out(tir_parser *p, function *f)
 {
@@ -328,12 +339,14 @@ static bool parse_function(tir_parser *p, function_kind kind)
             if (!parse_state_out(p, f)) return false;
         } else if (text_keyword(t, "point")) {
             if (!parse_point(p, f)) return false;
+        } else if (text_keyword(t, "valid")) {
+            if (!parse_valid(p, f)) return false;
         } else if (text_keyword(t, "return")) {
             if (!parse_return(p, f, &results) || !text_expect(t, "}")) return false;
             ptrmap_set(kind == FUNCTION_BODY ? p->bodies : p->entries, f->name, f); /* from here on it may be run */
             return true;
         } else {
-            text_error(t, t->at, "expected a node, region, check, point, state or return");
+            text_error(t, t->at, "expected a node, region, check, point, valid, state or return");
             return false;
         }
     }

@@ -230,6 +230,11 @@ static void print_function(const function *f, strbuf *out)
         print_value(f->points.data[i].v, names, out);
         strbuf_addc(out, '\n');
     }
+    vec_foreach (value *const, v, &f->valid) {
+        strbuf_adds(out, "  valid ");
+        print_value(*v, names, out);
+        strbuf_addc(out, '\n');
+    }
     print_states_out(f, names, out);
     strbuf_adds(out, "  return");
     for (uint32_t i = 0; i < f->results.len; i++) {

@@ -13,6 +13,37 @@ bool module_symbol_is_index(const module *m, uint32_t symbol)
     return false;
 }
 
+node *function_counting_node(const function *f, dim d)
+{
+    for (node *n = f->first; n; n = n->next)
+        if (op_row(n->op)->props & P_COUNTS && node_attr(n, ATTR_TOKENS)->u.d == d) return n;
+    return NULL;
+}
+
+static bool is_counted(const function *f, uint32_t symbol)
+{
+    for (const node *n = f->first; n; n = n->next)
+        if (op_row(n->op)->props & P_COUNTS &&
+            dim_is_symbol(f->m->dims, node_attr(n, ATTR_TOKENS)->u.d) == (int32_t)symbol)
+            return true;
+    return false;
+}
+
+bool node_count_is_used(const node *n)
+{
+    if (!(op_row(n->op)->props & P_COUNTS)) return false;
+    const dim_ctx *c = n->fn->m->dims;
+    dim counted = node_attr(n, ATTR_TOKENS)->u.d;
+    uint32_t symbol = (uint32_t)dim_is_symbol(c, counted);
+    for (const node *x = n->fn->first; x; x = x->next) {
+        if (x == n) continue;
+        if (op_row(x->op)->props & P_COUNTS && node_attr(x, ATTR_TOKENS)->u.d == counted) return false; /* it stays */
+        for (int k = 0; k < x->result->ty.rank; k++)
+            if (dim_uses(c, x->result->ty.shape[k], symbol)) return true;
+    }
+    return false;
+}
+
 static void mark(const module *m, dim d, bool *used)
 {
     uint32_t n = dim_symbol_count(m->dims);
@@ -52,5 +83,5 @@ void function_symbols(const function *f, bool *used)
     uint32_t n = dim_symbol_count(f->m->dims);
     memset(used, 0, n * sizeof *used);
     mark_function(f, used);
-    for (uint32_t s = 0; s < n; s++) used[s] = used[s] && !module_symbol_is_index(f->m, s);
+    for (uint32_t s = 0; s < n; s++) used[s] = used[s] && !module_symbol_is_index(f->m, s) && !is_counted(f, s);
 }

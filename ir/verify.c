@@ -16,7 +16,9 @@ typedef struct {
     uint32_t *uses;       /* by value id: in the function at hand */
     const param **params; /* by id: those that the module lists */
     uint32_t n_param_ids;
-    bool *is_index; /* by symbol: some scan counts with it */
+    bool *is_index;        /* by symbol: some scan counts with it */
+    bool *is_counted;      /* by symbol: some node gives it its value */
+    const value **mask_of; /* by symbol: the mask whose elements it counts, from here on in the function at hand */
 } verifier;
 
 /* A node's results can be looked at. */
@@ -293,7 +295,8 @@ static void verify_kind(verifier *v, const function *f)
             if (c->lhs == DIM_BAD || c->rhs == DIM_BAD) violation(v, f, NULL, "a check without a dim");
         return;
     }
-    if (f->states.len || f->points.len || f->checks.len) violation(v, f, NULL, "a body has states, points or checks");
+    if (f->states.len || f->points.len || f->valid.len || f->checks.len)
+        violation(v, f, NULL, "a body has states, points, masks or checks");
     if (!f->scan || node_body(f->scan) != f) violation(v, f, NULL, "no scan runs the body");
 }
 
@@ -312,6 +315,9 @@ static void verify_function(verifier *v, const function *f)
     for (uint32_t i = 0; i < f->points.len; i++)
         if (!is_defined(v, f->points.data[i].v, UINT32_MAX))
             violation(v, f, NULL, "point \"%s\" is not a value of the function", f->points.data[i].place);
+    vec_foreach (value *const, x, &f->valid)
+        if (!is_defined(v, *x, UINT32_MAX) || (*x)->ty.dt != DT_BOOL || !(*x)->ty.rank)
+            violation(v, f, NULL, "what says which elements count is no mask of the function");
     verify_function_states(v, f);
     verify_kind(v, f);
     if (v->violations == before) verify_uses(v, f);
@@ -371,6 +377,63 @@ static void verify_indices(verifier *v, const function *f)
     }
 }
 
+/* ---- dims that are counted ---- */
+
+static bool dim_is_known(const verifier *v, dim d)
+{
+    if (dim_is_const(v->m->dims, d, NULL)) return true;
+    for (uint32_t s = 0; s < dim_symbol_count(v->m->dims); s++)
+        if (v->is_counted[s] && !v->mask_of[s] && dim_uses(v->m->dims, d, s)) return false;
+    return true;
+}
+
+static void verify_known(verifier *v, const function *f, const node *n, const type *t)
+{
+    for (int k = 0; k < t->rank; k++)
+        if (!dim_is_known(v, t->shape[k])) {
+            violation(v, f, n, "%s has a size that has not been counted", shown(v, t));
+            return;
+        }
+}
+
+/* A counted dim has one value in a function, and has it before anything needs it. No caller knows it. */
+static void verify_counts(verifier *v, const function *f)
+{
+    uint32_t symbols = dim_symbol_count(v->m->dims);
+    memset(v->mask_of, 0, symbols * sizeof *v->mask_of);
+    for (uint32_t i = 0; i < f->args.len; i++) verify_known(v, f, NULL, &f->args.data[i].v->ty);
+    vec_foreach (const dim_check, c, &f->checks)
+        if (!dim_is_known(v, c->lhs) || !dim_is_known(v, c->rhs))
+            violation(v, f, NULL, "a check has a size that has not been counted");
+    function_foreach (n, f) {
+        const attr *tokens = op_row(n->op)->props & P_COUNTS ? node_attr(n, ATTR_TOKENS) : NULL;
+        if (tokens) {
+            const value **mask = &v->mask_of[dim_is_symbol(v->m->dims, tokens->u.d)];
+            if (*mask && *mask != n->operands[0]) violation(v, f, n, "a dim counts the elements of two masks");
+            *mask = n->operands[0];
+        }
+        for (uint32_t i = 0; i < n->n_results; i++) verify_known(v, f, n, &n->results[i]->ty);
+        for (int i = 0; i < op_row(n->op)->n_attrs; i++) {
+            const attr *a = &n->attrs[i];
+            bool known = true;
+            if (a->set && attr_kind_of(a->name) == AK_DIM) known = dim_is_known(v, a->u.d);
+            if (a->set && attr_kind_of(a->name) == AK_DIMS)
+                for (int k = 0; k < a->u.dims.n; k++) known = known && dim_is_known(v, a->u.dims.v[k]);
+            if (!known) violation(v, f, n, "an attribute has a size that has not been counted");
+        }
+    }
+    memset(v->mask_of, 0, symbols * sizeof *v->mask_of);
+    for (uint32_t i = 0; i < f->results.len; i++)
+        verify_known(v, f, f->results.data[i].v->def, &f->results.data[i].v->ty);
+}
+
+static void find_counted(verifier *v, const function *f)
+{
+    function_foreach (n, f)
+        if (op_row(n->op)->props & P_COUNTS)
+            v->is_counted[dim_is_symbol(v->m->dims, node_attr(n, ATTR_TOKENS)->u.d)] = true;
+}
+
 static void verify_functions(verifier *v)
 {
     const module *m = v->m;
@@ -395,6 +458,8 @@ static void verify_functions(verifier *v)
     if (v->violations != before) return;
     for (uint32_t s = 0; s < dim_symbol_count(m->dims); s++) v->is_index[s] = module_symbol_is_index(m, s);
     for (uint32_t i = 0; i < n; i++) verify_indices(v, all[i]);
+    for (uint32_t i = 0; i < n; i++) find_counted(v, all[i]);
+    for (uint32_t i = 0; i < n; i++) verify_counts(v, all[i]);
 }
 
 static void out_of_memory(void *arg)
@@ -414,6 +479,8 @@ bool module_verify(const module *m, diags *d)
     v.params = ARENA_ARRAY(a, const param *, v.n_param_ids);
     v.uses = ARENA_ARRAY(a, uint32_t, m->n_values);
     v.is_index = ARENA_ARRAY(a, bool, dim_symbol_count(m->dims));
+    v.is_counted = ARENA_ARRAY(a, bool, dim_symbol_count(m->dims));
+    v.mask_of = ARENA_ARRAY(a, const value *, dim_symbol_count(m->dims));
     verify_params(&v);
     verify_states(&v);
     if (verify_regions(&v)) verify_functions(&v);

@@ -6,7 +6,7 @@
  *   return %x                                return %x            (and parameter "w" is gone)
  *
  * A node with several results stays while one of them is used; what a scan runs goes with it. States stay: they are
- * part of what a model promises.
+ * part of what a model promises. So does a node that counts a dim, while types have it.
  *
  * Requires nothing. Breaks points whose value goes: they are removed too, with a remark, for a place that cannot be
  * reached must not be rewritten.
@@ -38,8 +38,9 @@ status pass_dce(pass_ctx *ctx, module *m, bool *changed)
         if (f->kind == FUNCTION_BODY && !f->scan) continue; /* gone with its node */
         for (node *n = f->last, *prev; n; n = prev) {
             prev = n->prev;
-            if (!node_is_used(n)) {
+            if (!node_is_used(n) && !node_count_is_used(n)) {
                 for (uint32_t k = 0; k < n->n_results && f->points.len; k++) remove_points(ctx, f, n->results[k]);
+                for (uint32_t k = 0; k < n->n_results && f->valid.len; k++) function_remove_valid(f, n->results[k]);
                 node_erase(n);
                 *changed = true;
             } else if (n->op == OP_PARAM) {

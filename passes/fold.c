@@ -244,7 +244,9 @@ static void fold_tables(folder *x, function *f)
     function_foreach (n, f) x->known[n->result->id] = known_result(x, n);
     function_foreach (n, f) {
         const tensor *t = x->known[n->result->id];
-        if (!t || (op_row(n->op)->props & P_LEAF) || !n->result->uses || !is_needed(x, n->result, 0)) continue;
+        const op_info *row = op_row(n->op);
+        if (row->axes == X_RUNS) continue; /* whoever reads the offsets of a mask asks them for the mask */
+        if (!t || (row->props & P_LEAF) || !n->result->uses || !is_needed(x, n->result, 0)) continue;
         value *v = store_table(x, n, t);
         if (!v) continue;
         value_replace(f, n->result, v);

@@ -23,6 +23,7 @@
  *     the last: a part joins only those that no contraction and no attention has read yet. */
 #include <assert.h>
 
+#include "ir/constant_set.h"
 #include "passes/match.h"
 #include "passes/params.h"
 #include "passes/pass.h"
@@ -31,6 +32,7 @@ typedef struct {
     node *n;          /* the contraction */
     const param *p;   /* of its weight */
     const cexpr *w;   /* the weight, free axes first, then the summed ones */
+    uint32_t weight;  /* its number */
     dtype read_as;    /* the weight's dtype behind a cast */
     node *bias;       /* the addition that follows, or NULL */
     const cexpr *b;   /* its elements, along the free axes */
@@ -46,13 +48,17 @@ typedef struct {
     labels form;      /* operands x, weight */
     int n_free, axis; /* free axes of the weight; which of them the parts follow one another along */
     bool closed;      /* something has been computed from a part */
+    uint32_t id;      /* counted from 1 */
     VEC(part) parts;
 } merge;
+typedef VEC(merge *) merge_list;
 
 typedef struct {
     pass_ctx *ctx;
     module *m;
-    VEC(merge *) merges;
+    merge_list merges;
+    ptrmap *of_input; /* value -> its merges */
+    constant_set weights;
     uint32_t *uses; /* by param id: of all its nodes */
 } merger;
 
@@ -163,6 +169,15 @@ static bool concat_axis(const merge *g, const cexpr *w, int *axis)
     return true;
 }
 
+static merge_list *list_of(const merger *x, ptrmap *lists, const void *key)
+{
+    merge_list *list = ptrmap_get(lists, key);
+    if (list) return list;
+    list = ARENA_NEW(x->ctx->scratch, merge_list);
+    ptrmap_set(lists, key, list);
+    return list;
+}
+
 static void add_part(merger *x, node *n, uint32_t *from)
 {
     arena *a = x->ctx->scratch;
@@ -177,11 +192,13 @@ static void add_part(merger *x, node *n, uint32_t *from)
     value *input = n->operands[1 - o];
     p.w = cexpr_transpose(x->m->a, w, perm);
     p.read_as = n->operands[o]->ty.dt;
+    p.weight = constant_set_add(&x->weights, p.w);
     merge *g = NULL;
     const merge *other = NULL;
-    for (uint32_t i = 0; i < x->merges.len && !g; i++) {
-        merge *have = x->merges.data[i];
-        if (have->f != n->fn || have->x != input || have->closed) continue;
+    merge_list *of_input = list_of(x, x->of_input, input);
+    for (uint32_t i = 0; i < of_input->len && !g; i++) {
+        merge *have = of_input->data[i];
+        if (have->f != n->fn || have->closed) continue;
         const part *first = &have->parts.data[0];
         if (!memcmp(&have->form, &form, sizeof form) && first->w->dt == w->dt && first->read_as == p.read_as &&
             concat_axis(have, p.w, &axis))
@@ -192,16 +209,15 @@ static void add_part(merger *x, node *n, uint32_t *from)
         if (other)
             pass_remark(x->ctx, n, "not merged: it sums other axes of its input, or its weight has another dtype");
         g = ARENA_NEW(a, merge);
-        *g = (merge){.f = n->fn, .x = input, .form = form, .n_free = n_free, .axis = -1};
+        *g = (merge){.f = n->fn, .x = input, .form = form, .n_free = n_free, .axis = -1, .id = x->merges.len + 1};
         vec_push(a, &x->merges, g);
+        vec_push(a, of_input, g);
     }
     g->axis = axis;
     find_bias(x, g, &p);
     p.why = !constant_affordable(p.w) ? "its weight is computed from many" : not_stored(part_value(&p));
     vec_push(a, &g->parts, p);
-    uint32_t id = 1;
-    while (x->merges.data[id - 1] != g) id++;
-    from[n->result->id] = id;
+    from[n->result->id] = g->id;
 }
 
 static void find_merges(merger *x, function *f)
@@ -237,6 +253,18 @@ static uint32_t n_fitting(const merge *g)
     return n;
 }
 
+/* By the number of a weight: the merges that have it among their parts. */
+static ptrmap *merges_by_weight(const merger *x)
+{
+    ptrmap *lists = ptrmap_new(x->ctx->scratch);
+    for (uint32_t i = 0; i < x->merges.len; i++)
+        vec_foreach (part, p, &x->merges.data[i]->parts) {
+            merge_list *list = list_of(x, lists, (const void *)(uintptr_t)(p->weight + 1));
+            if (!list->len || vec_last(list) != x->merges.data[i]) vec_push(x->ctx->scratch, list, x->merges.data[i]);
+        }
+    return lists;
+}
+
 static bool merged_alike(const merge *a, const merge *b)
 {
     uint32_t i = 0, k = 0;
@@ -244,7 +272,7 @@ static bool merged_alike(const merge *a, const merge *b)
     for (;;) {
         const part *p = next_fitting(a, &i), *q = next_fitting(b, &k);
         if (!p || !q) return p == q;
-        if (!cexpr_equal(p->w, q->w) || !p->b != !q->b || (p->b && !cexpr_equal(p->b, q->b))) return false;
+        if (p->weight != q->weight || !p->b != !q->b || (p->b && !cexpr_equal(p->b, q->b))) return false;
     }
 }
 
@@ -252,22 +280,30 @@ static bool merged_alike(const merge *a, const merge *b)
 
 enum { HALF = 8 }; /* kernels compute halves of so many columns together (codegen/schedule.h) */
 
-/* Marks what is computed from v elementwise; the one value among it that is read otherwise, NULL: several are. */
-static value *meets_at(const merger *x, const value *v, bool *marked)
+typedef struct {
+    uint32_t *mark, stamp; /* by value id: the stamp of the walk that reached it last */
+    VEC(const value *) reached;
+} walk;
+
+/* The one value among what is computed from v elementwise that is read otherwise. NULL: several are, or none. */
+static const value *meets_at(const merger *x, walk *w, const value *v)
 {
-    value *end = NULL;
-    memset(marked, 0, x->m->n_values * sizeof *marked);
-    marked[v->id] = true;
-    for (node *n = v->def; n; n = n->next) {
-        bool reached = n == v->def;
-        for (uint32_t i = 0; i < n->n_operands && !reached; i++)
-            reached = (op_row(n->op)->props & P_ELEMENTWISE) && marked[n->operands[i]->id];
-        if (!reached) continue;
-        marked[n->result->id] = true;
-        for (const use *u = n->result->uses; u; u = u->next) {
-            if (u->user && (op_row(u->user->op)->props & P_ELEMENTWISE)) continue;
-            if (end && end != n->result) return NULL;
-            end = n->result;
+    const value *end = NULL;
+    w->reached.len = 0;
+    w->mark[v->id] = ++w->stamp;
+    vec_push(x->ctx->scratch, &w->reached, v);
+    for (uint32_t i = 0; i < w->reached.len; i++) {
+        const value *from = w->reached.data[i];
+        for (const use *u = from->uses; u; u = u->next) {
+            if (u->user && (op_row(u->user->op)->props & P_ELEMENTWISE)) {
+                const value *to = u->user->result;
+                if (w->mark[to->id] != w->stamp) vec_push(x->ctx->scratch, &w->reached, to);
+                w->mark[to->id] = w->stamp;
+            } else if (end && end != from) {
+                return NULL;
+            } else {
+                end = from;
+            }
         }
     }
     return end;
@@ -277,14 +313,14 @@ static value *meets_at(const merger *x, const value *v, bool *marked)
  * (codegen/lower_matmul.c). Biases stay behind the slices. */
 static void find_gates(merger *x)
 {
-    bool *marked = ARENA_ARRAY(x->ctx->scratch, bool, x->m->n_values);
+    walk w = {.mark = ARENA_ARRAY(x->ctx->scratch, uint32_t, x->m->n_values)};
     for (uint32_t at = 0, n = x->merges.len; at < n; at++) {
         merge *g = x->merges.data[at];
         part *last = NULL;
         const value *end = NULL;
         vec_foreach (part, p, &g->parts) {
             if (p->why != computed_together || g->n_free != 1 || p->w->shape[0] % HALF) continue;
-            const value *v = meets_at(x, p->n->result, marked);
+            const value *v = meets_at(x, &w, p->n->result);
             if (last && v && v == end && p->w->shape[0] == last->w->shape[0]) {
                 merge *pair = ARENA_NEW(x->ctx->scratch, merge);
                 *pair = *g;
@@ -309,13 +345,16 @@ static void find_gates(merger *x)
 /* Leaves out parts whose weight somebody reads who is not merged in the same way, until all fit. */
 static void check_readers(merger *x)
 {
+    ptrmap *by_weight = merges_by_weight(x);
     for (bool again = true; again;) {
         again = false;
         vec_foreach (merge *, gp, &x->merges) {
             merge *g = *gp;
-            uint32_t alike = 0;
+            uint32_t alike = 0, first = 0;
             if (n_fitting(g) < 2) continue;
-            vec_foreach (merge *, other, &x->merges) alike += merged_alike(g, *other);
+            uint32_t weight = next_fitting(g, &first)->weight;
+            vec_foreach (merge *, other, list_of(x, by_weight, (const void *)(uintptr_t)(weight + 1)))
+                alike += merged_alike(g, *other);
             vec_foreach (part, p, &g->parts) {
                 if (p->why || x->uses[p->p->id] == alike) continue;
                 p->why = "its weight is read elsewhere, and would be stored twice";
@@ -398,7 +437,11 @@ static void apply(merger *x, merge *g)
 
 status pass_merge_matmuls(pass_ctx *ctx, module *m, bool *changed)
 {
-    merger x = {.ctx = ctx, .m = m, .uses = param_uses(m, ctx->scratch)};
+    merger x = {.ctx = ctx,
+                .m = m,
+                .of_input = ptrmap_new(ctx->scratch),
+                .weights = constant_set_new(ctx->scratch),
+                .uses = param_uses(m, ctx->scratch)};
     uint32_t n_functions;
     function **all = module_walk(m, ctx->scratch, &n_functions);
     for (uint32_t i = 0; i < n_functions; i++) find_merges(&x, all[i]);

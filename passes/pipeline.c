@@ -13,16 +13,20 @@ static const pipeline_step steps[] = {
     /* 9 */ {PASS_DCE, "what precomputing left behind still reads parameters; folding scales asks who reads them"},
     /* 10 */ {PASS_FOLD_SCALE, "needs scales that are parameters, and values with one reader: no duplicates"},
     /* 11 */ {PASS_CANONICALISE, "views that a scale or shift stood between meet now"},
-    /* 12 */ {PASS_DCE, "the passes above leave unused nodes behind, and fusion counts uses"},
-    /* 13 */
+    /* 12 */ {PASS_RECOGNISE_SOFTMAX, "attention is found by its softmax; leaves the parts, which read the scores"},
+    /* 13 */ {PASS_DCE, "the passes above leave unused nodes behind, and fusion counts uses"},
+    /* 14 */
     {PASS_RECOGNISE_ATTENTION, "needs one spelling of views, and values with one reader; leaves views and masks"},
-    /* 14 */ {PASS_CANONICALISE, "composes the views that attention was given"},
-    /* 15 */ {PASS_ATTENTION_BANDS, "needs masks in one spelling; what they are made of may be shared by layers"},
-    /* 16 */ {PASS_CSE, "layers have masks and biases in common that were built for each"},
-    /* 17 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
-    /* 18 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
-    /* 19 */ {PASS_CANONICALISE, "slices meet the views behind them"},
-    /* 20 */ {PASS_DCE, "last: lowering counts uses"},
+    /* 15 */ {PASS_CANONICALISE, "composes the views that attention was given"},
+    /* 16 */ {PASS_ATTENTION_BANDS, "needs masks in one spelling; what they are made of may be shared by layers"},
+    /* 17 */ {PASS_CSE, "layers have masks and biases in common that were built for each"},
+    /* 18 */ {PASS_DCE, "the scores are unused now, and read the queries; merging asks who reads a value"},
+    /* 19 */ {PASS_MERGE_MATMULS, "needs equal inputs to be one value, and weights in their last form; leaves slices"},
+    /* 20 */ {PASS_CANONICALISE, "slices meet the views behind them"},
+    /* 21 */
+    {PASS_REMOVE_PADDING, "needs masks of keys, and every form that fusion looks for; what it packs has other sizes"},
+    /* 22 */ {PASS_CANONICALISE, "what is packed is seen through views"},
+    /* 23 */ {PASS_DCE, "last: lowering counts uses"},
 };
 
 const pipeline_step *pipeline_steps(uint32_t *n)

@@ -5,7 +5,7 @@
  * runtime's bitcode. The runtime refers to rt_the_model by name; generated code refers to nothing of the runtime by
  * name: what it calls comes through struct rt_call. All of it is made local except the functions of rt_exports.def.
  *
- *   caller ─PREFIX_run─▶ rt_run: checks, finds dims ─▶ plan(call) ─call->launch─▶ rt_launch_kernel ─▶ kernel
+ *   caller ─PREFIX_run─▶ rt_run: checks, finds dims ─▶ plan(call) ─call->launch─▶ rt_launch ─▶ kernels
  *
  * No table entry is ever written. Text is NUL-terminated. Struct fields that are counts go with the pointer of the same
  * name; the pointer may be null when the count is 0.
@@ -18,7 +18,7 @@
 
 #include "runtime/tfx.h"
 
-#define RT_ABI_VERSION 1u
+#define RT_ABI_VERSION 2u
 
 struct rt_call;
 struct rt_launch;
@@ -63,25 +63,44 @@ struct rt_fault_source {
     const char *name; /* of the intermediate tensor; NULL for an input, and where it has none */
 };
 
+/* About how many instructions all tasks of a kernel take together, for its extents `dims`: what decides whether threads
+ * share them. An estimate, right to a small factor. */
+typedef int64_t rt_work_fn(const int64_t *dims);
+
 /* One place of a plan that launches a kernel. Several launches may share a kernel. */
 struct rt_launch {
     tfx_kernel_info info; /* name, path, source position: what the profile shows */
     rt_kernel_fn *kernel;
+    rt_work_fn *work;                     /* NULL: not known, every task is worth a thread */
     const struct rt_fault_source *faults; /* one row for each argument that the kernel checks */
     uint64_t n_faults;
 };
 
 /* ---- plans ---- */
 
+/* A launch about to run. */
+struct rt_work {
+    const struct rt_launch *launch; /* an element of rt_entry.launches */
+    void *const *bufs;
+    const int64_t *dims;
+    int64_t tasks; /* 0 or more */
+    /* For the runtime. */
+    int64_t unit; /* tasks that one thread does together */
+    int64_t end;  /* units of this and of the works before it */
+};
+
 /* Runs one entry once. Everything in `call` is read-only for the plan. Returns 0, or at once what `launch` returned
  * when that is not 0. A plan uses memory of its stack only for the small arrays it passes to launch. */
 typedef int32_t rt_plan_fn(struct rt_call *call);
 
+#define RT_REGION_WORKS 16
+
 /* What a plan gets. The plan may use the first part only. */
 struct rt_call {
-    /* Runs a kernel on all its tasks (0 or more); 0 or a status. bufs and dims need to live during the call only. */
-    int32_t (*launch)(struct rt_call *call, const struct rt_launch *launch, void *const *bufs, const int64_t *dims,
-                      int64_t tasks);
+    /* Runs n kernels, 1 to RT_REGION_WORKS, on all their tasks, in any order and at the same time: none of them writes
+     * what another one reads or writes, and at most one has faults to report. Returns when all is done: 0 or a
+     * status. `works` and what it points to need to live during the call only. */
+    int32_t (*launch)(struct rt_call *call, struct rt_work *works, int64_t n);
     const int64_t *dims;  /* the model's dims table: rt_model.info.n_dims values, all within their bounds */
     void *const *inputs;  /* compact row-major data of the entry's inputs; may be null for a tensor without elements */
     void *const *outputs; /* the same of its outputs */
@@ -140,7 +159,7 @@ struct rt_entry {
     int64_t (*scratch_bytes)(const int64_t *dims);
     int64_t buffer_bound, scratch_bound;
     const struct rt_check *checks;
-    const struct rt_launch *launches; /* all launches of the plan; rt_call.launch gets elements of this array */
+    const struct rt_launch *launches; /* all launches of the plan */
     uint32_t n_checks, n_launches;
 };
 
@@ -196,7 +215,8 @@ _Static_assert(sizeof(tfx_entry_info) == 64, "");
 _Static_assert(sizeof(tfx_info) == 128, "");
 _Static_assert(sizeof(tfx_kernel_info) == 32, "");
 _Static_assert(sizeof(struct rt_fault) == 64, "");
-_Static_assert(sizeof(struct rt_launch) == 56, "");
+_Static_assert(sizeof(struct rt_launch) == 64, "");
+_Static_assert(sizeof(struct rt_work) == 48, "");
 _Static_assert(offsetof(struct rt_call, weights) == 40, "");
 _Static_assert(sizeof(struct rt_entry) == 64, "");
 _Static_assert(sizeof(struct rt_check) == 56, "");

@@ -95,12 +95,14 @@ static tfx_status match_input(struct rt_handle *h, const tfx_entry_info *e, cons
         if (axis->size >= 0) {
             if (got != axis->size) return bad_size(h, info, t, k, axis->size, "");
         } else if (axis->dim >= 0 && dims[axis->dim] == UNKNOWN) {
-            char where[SHAPE_TEXT];
-            struct rt_text w;
-            rt_text_start(&w, where, sizeof where);
-            rt_text_add(&w, "input '%s', axis %d: ", info->name, k);
-            s = rt_check_dim(h, &m->info.dims[axis->dim], got, where);
-            if (s) return s;
+            const tfx_dim_info *d = &m->info.dims[axis->dim];
+            if (!rt_dim_allowed(d, got)) {
+                char where[SHAPE_TEXT];
+                struct rt_text w;
+                rt_text_start(&w, where, sizeof where);
+                rt_text_add(&w, "input '%s', axis %d: ", info->name, k);
+                return rt_check_dim(h, d, got, where);
+            }
             dims[axis->dim] = got;
         } else if (axis->dim >= 0 && dims[axis->dim] != got) {
             char origin[SHAPE_TEXT];

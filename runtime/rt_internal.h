@@ -2,6 +2,7 @@
 #ifndef RUNTIME_RT_INTERNAL_H
 #define RUNTIME_RT_INTERNAL_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 
@@ -23,6 +24,7 @@ const char *rt_dtype_name(int32_t dtype);                                /* "f32
 /* ---- the handle ---- */
 
 #define RT_MESSAGE_BYTES 768
+#define RT_FLAGS (TFX_STRIDED | TFX_PINNED) /* all there are */
 
 struct rt_handle {
     tfx_model head; /* first: a tfx_model * points to it */
@@ -33,6 +35,8 @@ struct rt_handle {
     uint32_t flags, max_workers;
     tfx_parallel_for_fn *parallel_for;
     void *parallel_ctx;
+    struct rt_pool *pool; /* NULL: no threads of its own */
+    int64_t grain;        /* work that is worth handing out */
     uint8_t *workspace;
     uint64_t workspace_bytes;
     bool workspace_reserved; /* by open, to be given back */
@@ -149,9 +153,47 @@ const char *rt_cpu_name(uint32_t bit); /* LLVM's name of a feature of the archit
 tfx_status rt_choose(const struct rt_model *m, const struct rt_cpu *cpu, const char *name, struct rt_text *why,
                      uint32_t *out);
 
+/* ---- sleeping (rt_park.c) ---- */
+
+/* RT_PORTABLE: without what only Linux has, for tests. */
+#if defined(__linux__) && !defined(RT_PORTABLE)
+#define RT_FUTEX
+#endif
+struct rt_parking {
+#ifdef RT_FUTEX
+    char none;
+#else
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+#endif
+};
+bool rt_parking_init(struct rt_parking *p);
+void rt_parking_free(struct rt_parking *p);
+/* Sleeps while *word is `value`; may return early. At most one thread sleeps on a word. */
+void rt_park(struct rt_parking *p, _Atomic uint32_t *word, uint32_t value);
+/* Wakes who sleeps on the word, which has been changed. */
+void rt_unpark(struct rt_parking *p, _Atomic uint32_t *word);
+
+/* ---- threads (rt_pool.c) ---- */
+
+/* Starts workers - 1 threads for h->pool. On failure part of them may be there: close. */
+tfx_status rt_pool_open(struct rt_handle *h, uint32_t workers, bool pinned);
+void rt_pool_close(struct rt_pool *p); /* NULL is allowed */
+/* A run begins and ends, on the thread that calls rt_pool_run. */
+void rt_pool_begin(struct rt_pool *p);
+void rt_pool_end(struct rt_pool *p);
+/* fn on all of 0 .. units; returns when all of it is done. `work` as in rt_work_fn, of all units. */
+void rt_pool_run(struct rt_pool *p, uint32_t units, int64_t work, tfx_task_fn *fn, void *arg);
+uint32_t rt_pool_processors(void); /* that the calling thread may use */
+
 /* ---- launches (rt_launch.c) ---- */
-int32_t rt_launch_kernel(struct rt_call *call, const struct rt_launch *launch, void *const *bufs, const int64_t *dims,
-                         int64_t tasks);
+
+/* Work that is worth handing out: to a thread of the pool, and through a caller's parallel_for. About 2 and 10
+ * microseconds: several times what handing out takes. */
+#define RT_POOL_GRAIN 16000
+#define RT_PARALLEL_FOR_GRAIN 80000
+
+int32_t rt_launch(struct rt_call *call, struct rt_work *works, int64_t n);
 
 /* ---- the functions of tfx_api, for any model (rt_open.c, rt_run.c) ---- */
 tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_options *options, tfx_model **out);

@@ -56,7 +56,7 @@ int64_t rt_workspace_size(const struct rt_model *m, uint32_t entry, const int64_
                           uint32_t flags)
 {
     if (max_workers == 0) max_workers = 1;
-    if (max_workers > TFX_MAX_WORKERS || (flags & ~TFX_STRIDED)) return -1;
+    if (max_workers > TFX_MAX_WORKERS || (flags & ~RT_FLAGS)) return -1;
     if (entry >= m->info.n_entries && entry != TFX_ALL_ENTRIES) return -1;
     for (uint32_t i = 0; dims && i < m->info.n_dims; i++)
         if (!rt_dim_allowed(&m->info.dims[i], dims[i])) return -1;

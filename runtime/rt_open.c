@@ -25,18 +25,27 @@ static bool read_options(const tfx_options *given, tfx_options *o, struct rt_tex
             return false;
         }
     memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    if (o->threads == TFX_ALL_PROCESSORS) {
+        o->threads = rt_pool_processors();
+        if (o->threads > TFX_MAX_WORKERS) o->threads = TFX_MAX_WORKERS;
+    }
+    if (o->threads > 1) o->max_workers = o->threads;
     if (o->max_workers == 0) o->max_workers = 1;
     return true;
 }
 
 static tfx_status check_options(const tfx_options *o, struct rt_text *why)
 {
-    if (o->flags & ~TFX_STRIDED) {
-        rt_text_add(why, "options: unknown flags %#x", o->flags & ~TFX_STRIDED);
+    if (o->flags & ~RT_FLAGS) {
+        rt_text_add(why, "options: unknown flags %#x", o->flags & ~RT_FLAGS);
         return TFX_ERR_ARGUMENT;
     }
-    if (o->reserved) {
-        rt_text_add(why, "options: reserved is not 0");
+    if (o->threads > TFX_MAX_WORKERS) {
+        rt_text_add(why, "options: threads is %u, expected at most %u", o->threads, TFX_MAX_WORKERS);
+        return TFX_ERR_ARGUMENT;
+    }
+    if (o->threads > 1 && o->parallel_for) {
+        rt_text_add(why, "options: expected threads or a parallel_for, got both");
         return TFX_ERR_ARGUMENT;
     }
     if (o->max_workers > TFX_MAX_WORKERS) {
@@ -124,9 +133,11 @@ tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_optio
     h->max_workers = o.max_workers;
     h->parallel_for = o.parallel_for;
     h->parallel_ctx = o.parallel_ctx;
+    h->grain = o.parallel_for ? RT_PARALLEL_FOR_GRAIN : RT_POOL_GRAIN;
     for (uint32_t i = 0; i < h->max_workers; i++) h->faults[i].index = h->faults[i].arg = INT64_MAX;
     s = rt_weights_find(h, o.weights_path);
     if (!s) s = find_workspace(h, &o);
+    if (!s && o.threads > 1) s = rt_pool_open(h, o.threads, o.flags & TFX_PINNED);
     if (s) {
         rt_text_add(&why, "%s", h->message);
         rt_close(&h->head);
@@ -140,6 +151,7 @@ void rt_close(tfx_model *m)
 {
     if (!m) return;
     struct rt_handle *h = rt_handle_of(m);
+    rt_pool_close(h->pool);
     rt_weights_release(h);
     if (h->workspace_reserved) rt_pages_release(h->workspace, h->workspace_bytes);
     rt_pages_release(h, h->bytes);

@@ -21,12 +21,10 @@ static tfx_status leave(struct rt_handle *h, tfx_status s)
     return s;
 }
 
-static tfx_status check_output(struct rt_handle *h, const tfx_tensor_info *info, const tfx_tensor *t,
-                               const int64_t *dims)
+/* Says what is wrong with an output that should have this shape; TFX_OK: nothing. */
+static tfx_status refuse_output(struct rt_handle *h, const tfx_tensor_info *info, const tfx_tensor *t,
+                                const int64_t *shape)
 {
-    int64_t shape[TFX_MAX_RANK];
-    if (!rt_tensor_shape(h->model, info, dims, shape))
-        return rt_fail(h, TFX_ERR_BOUND, "output '%s' has no size for these dims", info->name);
     char expected[256], got[256];
     struct rt_text te, tg;
     rt_text_start(&te, expected, sizeof expected);
@@ -47,6 +45,17 @@ static tfx_status check_output(struct rt_handle *h, const tfx_tensor_info *info,
                            info->name, k, (long long)shape[k], info->axes[k].text, (long long)t->shape[k], expected,
                            got);
     return TFX_OK;
+}
+
+static tfx_status check_output(struct rt_handle *h, const tfx_tensor_info *info, const tfx_tensor *t,
+                               const int64_t *dims)
+{
+    int64_t shape[TFX_MAX_RANK];
+    if (!rt_tensor_shape(h->model, info, dims, shape))
+        return rt_fail(h, TFX_ERR_BOUND, "output '%s' has no size for these dims", info->name);
+    bool fits = t->dtype == info->dtype && t->rank == info->rank && (t->shape || t->rank == 0);
+    for (int32_t k = 0; fits && k < info->rank; k++) fits = t->shape[k] == shape[k];
+    return fits ? TFX_OK : refuse_output(h, info, t, shape);
 }
 
 static bool overlap(uintptr_t a, uintptr_t a_end, uintptr_t b, uintptr_t b_end)
@@ -153,7 +162,7 @@ tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, co
     const tfx_entry_info *e = &model->info.entries[entry];
     bind_arguments(h, e, args, h->workspace + d.copies);
     struct rt_call call = {
-        .launch = rt_launch_kernel,
+        .launch = rt_launch,
         .dims = h->dims,
         .inputs = h->data,
         .outputs = h->data + e->n_inputs,
@@ -164,7 +173,9 @@ tfx_status rt_run(const struct rt_model *model, tfx_model *m, uint32_t entry, co
         .model = m,
         .entry = entry,
     };
+    if (h->pool) rt_pool_begin(h->pool);
     s = (tfx_status)h->entries[entry].plan(&call);
+    if (h->pool) rt_pool_end(h->pool);
     if (!s) write_back(h, e, args);
     return leave(h, s);
 }

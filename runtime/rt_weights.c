@@ -1,6 +1,7 @@
 /* The weights: in the artefact itself, or a file that fits it, mapped read-only. Both end as one pointer. */
 #include "runtime/rt_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,9 @@ static tfx_status check_header(struct rt_handle *h, const char *path, const stru
     if (memcmp(w->magic, RT_WEIGHTS_MAGIC, sizeof w->magic) != 0)
         return rt_fail(h, TFX_ERR_WEIGHTS, "weights '%s': not a weights file of tfxc", path);
     if (w->version != 1 || w->header_bytes != sizeof *w)
-        return rt_fail(h, TFX_ERR_WEIGHTS, "weights '%s': expected version 1, got %u", path, w->version);
+        return rt_fail(h, TFX_ERR_WEIGHTS,
+                       "weights '%s': expected version 1 with a header of %u bytes, got version %u with %u", path,
+                       (unsigned)sizeof *w, w->version, w->header_bytes);
     if (memcmp(w->id, info->weight_id, sizeof w->id) != 0)
         return rt_fail(h, TFX_ERR_WEIGHTS, "weights '%s': made for another model or from other weights", path);
     if (w->bytes != h->model->weights.bytes || w->offset % 4096 || w->offset < sizeof *w || w->offset > file_bytes ||
@@ -45,6 +48,20 @@ static tfx_status map_file(struct rt_handle *h, const char *path, int fd)
     return TFX_OK;
 }
 
+/* strerror need not be safe in threads. */
+static const char *why_not_opened(int error)
+{
+    switch (error) {
+    case ENOENT: return "no such file";
+    case EACCES: return "no permission to read it";
+    case ENOTDIR: return "a part of the path is no directory";
+    case ELOOP: return "too many symbolic links";
+    case EMFILE:
+    case ENFILE: return "too many open files";
+    default: return "cannot be opened";
+    }
+}
+
 tfx_status rt_weights_find(struct rt_handle *h, const char *path)
 {
     const struct rt_model *m = h->model;
@@ -55,8 +72,8 @@ tfx_status rt_weights_find(struct rt_handle *h, const char *path)
     }
     if (!path)
         return rt_fail(h, TFX_ERR_WEIGHTS, "weights_path is NULL: this model's weights are in a file of their own");
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return rt_fail(h, TFX_ERR_WEIGHTS, "weights '%s': cannot be opened", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for who writes it */
+    if (fd < 0) return rt_fail(h, TFX_ERR_WEIGHTS, "weights '%s': %s", path, why_not_opened(errno));
     tfx_status s = map_file(h, path, fd);
     close(fd);
     return s;

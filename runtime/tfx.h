@@ -16,6 +16,7 @@
  * Threads. A handle is used by one thread at a time; open as many handles as there are threads of control. Handles of
  * one model share its weights, which nothing ever writes. A run that finds its handle in use by another run returns
  * TFX_ERR_BUSY. No function here uses thread-local storage or changes process state (signals, rounding mode, locale).
+ * A run stays on the thread that calls it unless tfx_options says how many threads share its work.
  *
  * Memory. Only open takes memory from the system and only close gives it back: run allocates nothing.
  *
@@ -172,9 +173,9 @@ typedef void tfx_task_fn(void *arg, int64_t begin, int64_t end, uint32_t worker)
 
 /* A caller's way to work in parallel. Must call fn on ranges that together cover [0, n_tasks) exactly once, in any
  * order and on any threads, and return when all calls have returned. No two calls that overlap in time have the same
- * worker, and every worker is below tfx_options.max_workers. How the tasks are divided never changes a result. Work of
- * a single task is done without it. What it gets wrong (a worker too high, tasks left out) makes the run return
- * TFX_ERR_ARGUMENT. */
+ * worker, and every worker is below tfx_options.max_workers. How the tasks are divided never changes a result. Work
+ * that takes less than some 20 microseconds, or cannot be divided, is done without it. What it gets wrong (a worker too
+ * high, tasks left out) makes the run return TFX_ERR_ARGUMENT. */
 typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, void *arg);
 
 /* Flag of tfx_options and of workspace_size: accept tensors that are not compact. They are copied: the workspace has
@@ -182,15 +183,32 @@ typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, vo
  * share elements the values there are unspecified. */
 #define TFX_STRIDED 1u
 
+/* Flag of tfx_options: each of the handle's own threads stays on one processor. Thread i, counted from 1, takes the
+ * i-th of those that the thread that opens may use (in a circle, from 0); the calling thread moves as before.
+ * workspace_size ignores it. Only on Linux; elsewhere open then fails. */
+#define TFX_PINNED 2u
+
+#define TFX_ALL_PROCESSORS 0xffffffffu /* as tfx_options.threads: as many as the thread that opens may use */
+
 /* Start from TFX_OPTIONS_INIT and set what is needed. Everything pointed to is borrowed: workspace and parallel_ctx
  * until close, the rest during open only. */
 typedef struct tfx_options {
     uint32_t size;        /* sizeof(tfx_options) */
-    uint32_t flags;       /* TFX_STRIDED or 0 */
-    uint32_t max_workers; /* at most so many threads work on one run; 0 means 1; at most TFX_MAX_WORKERS */
-    uint32_t reserved;    /* 0 */
+    uint32_t flags;       /* TFX_STRIDED, TFX_PINNED, both or 0 */
+    uint32_t max_workers; /* of parallel_for; 0 means 1; at most TFX_MAX_WORKERS. Not looked at where threads > 1 */
 
-    /* NULL: the model runs on the thread that calls run. */
+    /* So many threads work on a run: the calling one and threads - 1 of the handle's own, which open starts and close
+     * ends. 0 and 1: the calling thread alone. At most TFX_MAX_WORKERS; not together with parallel_for. The workspace
+     * is that for max_workers = threads.
+     *
+     * The threads help where there is work enough to share: the steps of a run that take less than a few microseconds
+     * stay on the calling thread, and a run of which that is true of all wakes nobody. Inside a run a thread that waits
+     * spins for at most 50 microseconds (where there are processors for all), then sleeps; between runs all of them
+     * sleep. They block all signals but faults of their own. After fork the child's handle works, on the calling thread
+     * alone. */
+    uint32_t threads;
+
+    /* The program's own threads share the work of a run. NULL: they do not. */
     tfx_parallel_for_fn *parallel_for;
     void *parallel_ctx; /* passed to parallel_for */
 
@@ -265,9 +283,9 @@ struct tfx_api {
     tfx_status (*shape)(tfx_model *m, uint32_t entry, uint32_t tensor, const int64_t *dims, int64_t *shape);
 
     /* Bytes of workspace that a run of `entry` (TFX_ALL_ENTRIES: the most that any needs) takes with these dim values
-     * (info()->n_dims of them), max_workers and flags as at open; `dims` NULL: the most over all dims. Enough for
-     * every variant. A multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs no handle.
-     */
+     * (info()->n_dims of them), max_workers (or threads) and flags as at open; `dims` NULL: the most over all dims.
+     * Enough for every variant. A multiple of 64. -1 when the entry does not exist or a dim is out of its bounds. Needs
+     * no handle. */
     int64_t (*workspace_size)(uint32_t entry, const int64_t *dims, uint32_t max_workers, uint32_t flags);
 
     /* The message of the last call on m that failed; "" before the first. Owned by m, valid until its next call. */

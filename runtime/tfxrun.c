@@ -1,6 +1,7 @@
 /* tfxrun MODEL.so: describes a model, runs it on files or made-up inputs, compares, times and profiles. */
 #include "runtime/tfxrun.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
@@ -75,16 +76,19 @@ static int describe(const options *o)
         hint_source(o->model);
         return RUN_FILE;
     }
-    if (o->json) {
+    int64_t *dims;
+    int status = describe_dims(api, &o->dims, &dims);
+    if (!status && o->json) {
         json j = {.f = stdout};
         json_open(&j, NULL, '{');
-        describe_json(&j, api);
+        describe_json(&j, api, dims);
         end_json(&j, RUN_OK);
-    } else {
-        describe_text(stdout, api);
+    } else if (!status) {
+        describe_text(stdout, api, dims);
     }
+    free(dims);
     tfx_unload(library);
-    return RUN_OK;
+    return status;
 }
 
 static int open_and_run(const options *o)
@@ -94,15 +98,8 @@ static int open_and_run(const options *o)
     to.message = message;
     to.message_bytes = sizeof message;
     to.weights_path = o->weights;
-    to.max_workers = o->threads;
+    to.threads = o->threads;
     to.variant = o->variant;
-    pool *threads = NULL;
-    if (o->threads > 1) {
-        threads = pool_new(o->threads);
-        if (!threads) return complain("the system gives no %u threads", o->threads), RUN_FILE;
-        to.parallel_for = pool_for;
-        to.parallel_ctx = threads;
-    }
     tfx_model *m;
     int status = RUN_FILE;
     int64_t start = now_ns();
@@ -115,7 +112,6 @@ static int open_and_run(const options *o)
         if (opened == TFX_ERR_WEIGHTS && !o->weights) hint("give --weights FILE");
     }
     tfx_close(m);
-    pool_free(threads);
     return status;
 }
 

@@ -118,8 +118,10 @@ void session_json_outputs(const session *s, json *j);
 /* ---- the rest of what it does ---- */
 
 /* tfxrun_describe.c */
-void describe_text(FILE *f, const tfx_api *api);
-void describe_json(json *j, const tfx_api *api);
+/* The dims of --dim, others at their most: an array to be freed, NULL where none is given. An exit status. */
+int describe_dims(const tfx_api *api, const named_list *given, int64_t **dims);
+void describe_text(FILE *f, const tfx_api *api, const int64_t *dims);
+void describe_json(json *j, const tfx_api *api, const int64_t *dims);
 
 /* tfxrun_compare.c: all --expect files; RUN_DIFFERS when a tensor is beyond the tolerance. `j` NULL: text on stdout. */
 int compare_outputs(const session *s, const options *o, json *j);
@@ -128,11 +130,5 @@ int compare_outputs(const session *s, const options *o, json *j);
 int64_t now_ns(void);
 int bench_run(session *s, const options *o, json *j);
 int profile_run(session *s, const options *o, json *j);
-
-/* tfxrun_pool.c: threads for the caller's parallel_for of tfx.h. */
-typedef struct pool pool;
-pool *pool_new(uint32_t threads); /* the calling thread is one of them; NULL when they cannot be had */
-void pool_free(pool *p);
-void pool_for(void *p, int64_t n_tasks, tfx_task_fn *fn, void *arg); /* a tfx_parallel_for_fn */
 
 #endif

@@ -2,6 +2,7 @@
 #include "runtime/tfxrun.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +25,27 @@ static int64_t peak_memory(void)
     while (fgets(text, sizeof text, f))
         if (!strncmp(text, "VmHWM:", 6)) kib = strtoll(text + 6, NULL, 10);
     fclose(f);
+    return kib * 1024;
+}
+
+/* Bytes of this process's memory that are pages of one of the model's files. */
+static int64_t mapped_memory(const options *o)
+{
+    FILE *f = fopen("/proc/self/smaps", "r");
+    if (!f) return 0;
+    char line[PATH_MAX + 256], *paths[2] = {realpath(o->model, NULL), o->weights ? realpath(o->weights, NULL) : NULL};
+    int64_t kib = 0;
+    bool ours = false;
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        const char *path = strchr(line, '/');
+        bool head = strspn(line, "0123456789abcdef-") > 8; /* "7f0123456000-7f0123457000 r--p ..." */
+        if (head) ours = path && ((paths[0] && !strcmp(path, paths[0])) || (paths[1] && !strcmp(path, paths[1])));
+        else if (ours && !strncmp(line, "Rss:", 4)) kib += strtoll(line + 4, NULL, 10);
+    }
+    fclose(f);
+    free(paths[0]);
+    free(paths[1]);
     return kib * 1024;
 }
 
@@ -107,6 +129,8 @@ int bench_run(session *s, const options *o, json *j)
         json_int(j, "load_ns", s->load_ns);
         json_int(j, "first_ns", s->first_ns);
         json_int(j, "peak_bytes", peak_memory());
+        json_int(j, "mapped_bytes", mapped_memory(o));
+        json_int(j, "workspace_bytes", s->model->api->workspace_size(s->entry, s->dims, o->threads, 0));
         json_close(j);
     } else {
         print_ms("bench: median", median);
@@ -116,7 +140,8 @@ int bench_run(session *s, const options *o, json *j)
                o->threads == 1 ? "" : "s");
         print_ms("start: load", s->load_ns);
         print_ms(", first run", s->first_ns);
-        printf(", peak memory %.1f MB\n", (double)peak_memory() * 1e-6);
+        printf(", peak memory %.1f MB (%.1f MB of it the model's files)\n", (double)peak_memory() * 1e-6,
+               (double)mapped_memory(o) * 1e-6);
     }
     free(times);
     return RUN_OK;

@@ -2,6 +2,8 @@
 #include "runtime/tfxrun.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Documentation, its further lines as far from the margin as `indent` says. */
 static void text_doc(FILE *f, const char *before, const char *doc, int indent, const char *after)
@@ -57,7 +59,103 @@ static void text_variants(FILE *f, const tfx_api *api)
     }
 }
 
-void describe_text(FILE *f, const tfx_api *api)
+/* ---- memory ---- */
+
+/* Workspace of an entry: with one worker, and what each further one adds. */
+typedef struct {
+    int64_t bytes, each;
+} workspace;
+
+static workspace workspace_at(const tfx_api *api, uint32_t entry, const int64_t *dims)
+{
+    workspace w = {.bytes = api->workspace_size(entry, dims, 1, 0)};
+    w.each = api->workspace_size(entry, dims, 2, 0) - w.bytes;
+    return w;
+}
+
+static bool uses_dim(const tfx_entry_info *e, uint32_t dim)
+{
+    for (uint32_t i = 0; i < e->n_dims; i++)
+        if (e->dims[i] == dim) return true;
+    return false;
+}
+
+int describe_dims(const tfx_api *api, const named_list *given, int64_t **dims)
+{
+    const tfx_info *info = api->info();
+    *dims = NULL;
+    if (!given->n) return RUN_OK;
+    *dims = calloc(info->n_dims + 1u, sizeof **dims);
+    if (!*dims) return complain("no memory"), RUN_FILE;
+    for (uint32_t i = 0; i < info->n_dims; i++)
+        (*dims)[i] = info->dims[i].max - info->dims[i].max % info->dims[i].multiple;
+    for (size_t k = 0; k < given->n; k++) {
+        const named *n = &given->items[k];
+        uint32_t i = 0;
+        while (i < info->n_dims && strcmp(info->dims[i].name, n->name) != 0) i++;
+        if (i == info->n_dims) return complain("the model has no dim '%s'", n->name), RUN_USAGE;
+        const tfx_dim_info *d = &info->dims[i];
+        int64_t v;
+        if (!parse_int(n->value, &v))
+            return complain("--dim %s: expected a whole number, got '%s'", n->name, n->value), RUN_USAGE;
+        if (v < d->min || v > d->max)
+            return complain("--dim %s: expected %" PRId64 "..%" PRId64 ", got %" PRId64, n->name, d->min, d->max, v),
+                   RUN_USAGE;
+        if (v % d->multiple)
+            return complain("--dim %s: expected a multiple of %" PRId64 ", got %" PRId64, n->name, d->multiple, v),
+                   RUN_USAGE;
+        (*dims)[i] = v;
+    }
+    return RUN_OK;
+}
+
+static void text_workspace(FILE *f, const char *what, const char *most, workspace w)
+{
+    fprintf(f, "  %-6s  %s", what, most);
+    text_bytes(f, (double)w.bytes);
+    fputs(" of workspace", f);
+    if (!w.each) return;
+    fputs(", and ", f);
+    text_bytes(f, (double)w.each);
+    fputs(" for each worker beside the first", f);
+}
+
+static void text_memory(FILE *f, const tfx_api *api, uint32_t entry, const int64_t *dims)
+{
+    const tfx_info *info = api->info();
+    const tfx_entry_info *e = &info->entries[entry];
+    text_workspace(f, "memory", e->n_dims ? "at most " : "", workspace_at(api, entry, NULL));
+    fputc('\n', f);
+    if (!dims || !e->n_dims) return;
+    text_workspace(f, "", "", workspace_at(api, entry, dims));
+    for (uint32_t i = 0; i < e->n_dims; i++)
+        fprintf(f, "%s %s = %" PRId64, i ? "," : ", at", info->dims[e->dims[i]].name, dims[e->dims[i]]);
+    fputc('\n', f);
+}
+
+static void json_workspace(json *j, workspace w)
+{
+    json_int(j, "workspace_bytes", w.bytes);
+    json_int(j, "worker_bytes", w.each);
+}
+
+static void json_memory(json *j, const tfx_api *api, uint32_t entry, const int64_t *dims)
+{
+    const tfx_info *info = api->info();
+    json_workspace(j, workspace_at(api, entry, NULL));
+    if (!dims) return;
+    json_open(j, "at", '{');
+    json_open(j, "dims", '{');
+    for (uint32_t i = 0; i < info->n_dims; i++)
+        if (uses_dim(&info->entries[entry], i)) json_int(j, info->dims[i].name, dims[i]);
+    json_close(j);
+    json_workspace(j, workspace_at(api, entry, dims));
+    json_close(j);
+}
+
+/* ---- all of it ---- */
+
+void describe_text(FILE *f, const tfx_api *api, const int64_t *dims)
 {
     const tfx_info *info = api->info();
     fprintf(f, "model '%s'", info->name);
@@ -75,9 +173,7 @@ void describe_text(FILE *f, const tfx_api *api)
         text_tensors(f, "in", e->inputs, e->n_inputs);
         text_tensors(f, "out", e->outputs, e->n_outputs);
         text_dims(f, info, e);
-        fputs("  memory  ", f);
-        text_bytes(f, (double)api->workspace_size(i, NULL, 1, 0));
-        fputs(" of workspace at most (one thread)\n", f);
+        text_memory(f, api, i, dims);
     }
 }
 
@@ -124,7 +220,7 @@ static void json_dims(json *j, const tfx_info *info, const tfx_entry_info *e)
     json_close(j);
 }
 
-void describe_json(json *j, const tfx_api *api)
+void describe_json(json *j, const tfx_api *api, const int64_t *dims)
 {
     const tfx_info *info = api->info();
     char id[65];
@@ -156,7 +252,7 @@ void describe_json(json *j, const tfx_api *api)
         json_tensors(j, "inputs", info, e->inputs, e->n_inputs);
         json_tensors(j, "outputs", info, e->outputs, e->n_outputs);
         json_dims(j, info, e);
-        json_int(j, "workspace_bytes", api->workspace_size(i, NULL, 1, 0));
+        json_memory(j, api, i, dims);
         json_close(j);
     }
     json_close(j);

@@ -141,7 +141,8 @@ static const struct {
     const char *flag, *value, *help;
     bool (*set)(const char *flag, const char *s, options *o);
 } flags[] = {
-    {"--describe", NULL, "print what the model looks like, and run nothing", set_describe},
+    {"--describe", NULL, "print what the model looks like, and run nothing; with --dim: the workspace there",
+     set_describe},
     {"--entry", "NAME", "which entry to run (default: the first)", set_entry},
     {"--input", "NAME=FILE",
      "an input from a .npy, or from a member of an .npz;\nFILE.npz alone: all inputs it has by name", set_input},
@@ -159,7 +160,7 @@ static const struct {
     {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup},
     {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats},
     {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile},
-    {"--threads", "N", "threads that work on a run (default 1)", set_threads},
+    {"--threads", "N", "threads that share a run (default 1)", set_threads},
     {"--weights", "FILE", "the weights file of a model with external weights", set_weights},
     {"--variant", "NAME",
      "run the code for that processor (--describe lists them)\ninstead of the best that this machine can run",

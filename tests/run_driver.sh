@@ -137,6 +137,18 @@ if grep -q '"dims": {"B": 3}' "$work/costs.json" && grep -q '"file": "cost.tfx",
 else fail "costs" "not what was expected" "$work/costs.json"
 fi
 
+printf 'model p(x: f32[B, S, 32], m: bool[B, S]) -> y: f32[B, 32]\n  where B <= 4, S <= 8\n{\n  return mean_pool(multi_head_attention(x, x, x, heads = 4, mask = m), m)\n}\n' >packed.tfx
+says "costs of more tokens than there can be" 1 "error: dim 'tokens' is out of bounds, from the settings
+  expected: 0 <= tokens <= 16
+       got: tokens = 17" packed.tfx --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=17 -o -
+for tokens in 0 5 16; do
+    "$tfxc" packed.tfx --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=$tokens -o "$work/$tokens.json" 2>"$work/stderr"
+    grep -q "\"dims\": {\"B\": 2, \"S\": 8, \"tokens\": $tokens}" "$work/$tokens.json" && pass || fail "costs of $tokens tokens" "not what was expected" "$work/$tokens.json"
+done
+"$tfxc" packed.tfx --emit=costs --dim=B=2 --dim=S=8 -o - 2>"$work/stderr" | cmp - "$work/16.json" >"$work/diff" && pass ||
+    fail "costs without tokens" "not those of the most" "$work/diff"
+says "costs without packing" 1 "error: the entry takes no dim 'tokens'" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
+
 # ---- machines ----
 "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=default -o - 2>"$work/stderr" | cmp - "$work/costs.json" >"$work/diff" && pass ||
     fail "the default machine" "differs" "$work/diff"

@@ -60,7 +60,16 @@ ok "what is described" sh -c "'$run' outside.so --describe | grep -q '^  weights
 ok "a file where none belongs" grep -q "weights_path 'w.tfxw': this model's weights are inside it" said
 
 ok "other weights" "$tfxc" "$digits" --weights=random:1 -o random.so --external-weights=random.tfxw
-refused "missing" "weights 'none': cannot be opened" none
+refused "missing" "weights 'none': no such file" none
+refused "no directory" "weights 'w.tfxw/none': a part of the path is no directory" w.tfxw/none
+ln -s loop loop
+refused "a link to itself" "weights 'loop': too many symbolic links" loop
+mkfifo pipe
+refused "a pipe without a writer" "weights 'pipe': not a file" pipe
+refused "a device" "weights '/dev/zero': not a file" /dev/zero
+cp w.tfxw secret && chmod 000 secret
+[ -r secret ] || refused "no permission" "weights 'secret': no permission to read it" secret # root may read everything
+rm -f secret
 refused "a directory" "weights 'again': not a file" again
 : >empty
 refused "empty" "weights 'empty': only 0 bytes long" empty
@@ -77,7 +86,7 @@ refused "no weights file" "weights 'inside.so': not a weights file of tfxc" insi
 # lie FILE OFFSET BYTES: a copy of the weights with other bytes at an offset of its header
 lie() { cp w.tfxw "$1" && printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>log; }
 lie version 8 '\x02'
-refused "another version" "weights 'version': expected version 1, got 2" version
+refused "another version" "weights 'version': expected version 1 with a header of 64 bytes, got version 2 with 64" version
 lie length 24 '\xff\xff\xff\xff\xff\xff\xff\x7f'
 lie offset 16 '\0\xf0\xff\xff\xff\xff\xff\x7f'
 lie low 16 '\0\0\0\0\0\0\0\0'
@@ -85,6 +94,10 @@ lie odd 16 '\x01\x10'
 for f in length offset low odd; do
     refused "a header that lies ($f)" "weights '$f': expected $((size - 4096)) bytes of weights, got a file of $size bytes" $f
 done
+lie magic 0 'TFXW'
+refused "another format" "weights 'magic': not a weights file of tfxc" magic
+lie head 12 '\x41'
+refused "another size of the header" "weights 'head': expected version 1 with a header of 64 bytes, got version 1 with 65" head
 lie id 32 '\0\0\0\0\0\0\0\0'
 refused "another identity" "weights 'id': made for another model or from other weights" id
 

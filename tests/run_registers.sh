@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_registers.sh BUILD_DIR: the inner loops of matmuls keep their tiles in registers. A loop that spills them is right and slow,
+# run_registers.sh BUILD_DIR: the inner loops of matmuls and attention keep their tiles in registers. A loop that spills them is right and slow,
 # so no other test would see it. The assembly is looked at, because the processor at hand may have fewer registers.
 set -u
 build=$(cd "${1:?usage: run_registers.sh BUILD_DIR}" && pwd)
@@ -8,7 +8,12 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 
-printf 'model m(x: f32[M, 1000]) -> f32[M, 70]\n  where M <= 4096\n{\n  return linear(x, 70, bias = false)\n}\n' >m.tfx
+printf 'model a(q: f32[B, 2, S, 64], k: f32[B, 2, T, 64], v: f32[B, 2, T, 80], keep: bool[B, T]) -> f32[B, 2, S, 80]
+  where B <= 4, S <= 4096, T <= 4096\n{\n  return attend(q, k, v, rearrange(keep, "b k -> b 1 k"))\n}\n' >attend.tfx
+printf 'model one(x: f32[M, 1000]) -> f32[M, 70]\n  where M <= 4096\n{\n  return linear(x, 70, bias = false)\n}\n' >one.tfx
+# Both matmuls of a pair sum in two blocks: the second begins within a register tile of the first one's columns.
+printf 'model pair(x: f32[M, 1000]) -> f32[M, 70]\n  where 1000 <= M, M <= 4096\n{\n  let h = relu(linear(x, 1000) @ "up")
+  return linear(h, 70) @ "down"\n}\n' >pair.tfx
 
 # Blocks of code with many multiply-adds, and how many of these also touch vectors on the stack, once for ten multiply-adds or
 # more often: "BLOCKS SPILLED". (Once for sixteen is what LLVM's model of one processor thinks is free.)
@@ -21,28 +26,40 @@ loops() { # ASSEMBLY LEAST
         END { done(); print blocks + 0, spilled + 0 }' "$1"
 }
 
-# By the highest tile: eight steps of 6 x 16 with 16 registers of 8, two of 14 x 32 with 32 of 16.
-check() { # CPU HIGHEST
-    local blocks spilled
-    if ! "$build/tfxc" m.tfx --weights=random -mcpu="$1" --emit=s -o m.s; then
+# The highest tile is 6 x 16 with 16 registers of 8, 14 x 32 with 32 of 16; matmuls take eight steps of it, or two where it is tall;
+# attention takes four.
+check() { # MODEL KERNEL CPU HIGHEST
+    local blocks spilled model=$1 kernel=$2
+    shift 2
+    if ! "$build/tfxc" "$model.tfx" --weights=random -mcpu="$1" --emit=s -o m.s; then
         failed=$((failed + 1))
+        return
+    fi
+    if ! grep -q "^kernel\.${kernel}_" m.s; then
+        failed=$((failed + 1))
+        echo "FAILED: $model, $1: there is no kernel '$kernel'"
         return
     fi
     read -r blocks spilled < <(loops m.s 24)
     if [ "$(loops m.s "$2")" = "0 0" ]; then
         failed=$((failed + 1))
-        echo "FAILED: $1: no loop has $2 multiply-adds: what was looked for is not there"
+        echo "FAILED: $model, $1: no loop has $2 multiply-adds: what was looked for is not there"
     elif [ "$spilled" != 0 ]; then
         failed=$((failed + 1))
-        echo "FAILED: $1: $spilled of $blocks loops keep vectors on the stack"
+        echo "FAILED: $model, $1: $spilled of $blocks loops keep vectors on the stack"
     else
         passed=$((passed + 1))
     fi
 }
 
-check haswell 96
-check znver3 96
-check skylake-avx512 56
-check znver4 56
+for cpu in haswell znver3; do check attend attention $cpu 48; done
+for cpu in skylake-avx512 znver4; do check attend attention $cpu 112; done
+check one matmul haswell 96
+check one matmul znver3 96
+check one matmul skylake-avx512 56
+check one matmul znver4 56
+check pair matmuls znver3 96
+check pair matmuls skylake-avx512 56
+check pair matmuls znver4 56
 echo "registers: $passed passed, $failed failed"
 [ $failed = 0 ]

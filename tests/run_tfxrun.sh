@@ -66,6 +66,12 @@ check "object file" 3 "tfxrun: error: ./x.o: invalid ELF header
 check "describe" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" toy.so --describe
 check "describe as JSON" 0 "$(cat "$root/tests/golden/runtime/describe.json")" toy.so --describe --json
 
+check "describe at dims" 0 "$(awk '{ print } /memory  at most/ { n++; print "          " (n == 1 ? "192 bytes of workspace, and 64 bytes for each worker beside the first" : "0 bytes of workspace") \
+        ", at " (n == 2 ? "S = 3, M = 32, P = 8" : "B = 2, S = 3") }' "$root/tests/golden/runtime/describe.txt")" toy.so --describe --dim B=2 --dim S=3
+check "describe at a dim out of bounds" 2 "tfxrun: error: --dim B: expected 1..4, got 5" toy.so --describe --dim B=5
+check "describe at no multiple" 2 "tfxrun: error: --dim M: expected a multiple of 8, got 9" toy.so --describe --dim M=9
+check "describe at no dim" 2 "tfxrun: error: the model has no dim 'Q'" toy.so --describe --dim Q=5
+
 check "entry" 2 "tfxrun: error: the model has no entry 'wimdow'
   hint: did you mean 'window'?" toy.so --entry wimdow
 check "entry unlike any" 2 "tfxrun: error: the model has no entry 'q'
@@ -154,13 +160,13 @@ check "other shape" 1 "tfxrun: error: output 'emb': its shape is [1, 2, 4], ids.
 # Timing: numbers vary, their places do not.
 "$run" $e --bench --warmup 2 --repeats 11 --profile >out 2>err || { cat err; failures=$((failures + 1)); }
 for pattern in '^bench: median [0-9.]+ ms, p90 [0-9.]+ ms, min [0-9.]+ ms   \(11 runs after 2, 1 thread\)$' \
-    '^start: load [0-9.]+ ms, first run [0-9.]+ ms, peak memory [0-9]+\.[0-9] MB$' \
+    '^start: load [0-9.]+ ms, first run [0-9.]+ ms, peak memory [0-9]+\.[0-9] MB \([0-9]+\.[0-9] MB of it the model.s files\)$' \
     ' 1 +4  toy_gather +toy.tfx:3:11  embeddings$' ' 1 +64  toy_twice +toy.tfx:4:10$' ' 100.0% +whole run$'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no line like '$pattern' in:"; cat out; failures=$((failures + 1)); }
 done
 "$run" $e --bench --repeats 5 --profile --expect big.npy --json >out 2>err || { cat err; failures=$((failures + 1)); }
-for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"load_ns": [1-9]' '"first_ns": [1-9]' '"peak_bytes": [1-9]' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
+for pattern in '"median_ns": [0-9]+' '"p90_ns": ' '"min_ns": ' '"load_ns": [1-9]' '"first_ns": [1-9]' '"peak_bytes": [1-9]' '"mapped_bytes": [1-9]' '"workspace_bytes": ' '"repeats": 5' '"kernel": "toy_gather"' '"line": 3' '"max_abs": 0' '"status": 0'; do
     checks=$((checks + 1))
     grep -qE "$pattern" out || { echo "FAILED: no '$pattern' in the JSON"; failures=$((failures + 1)); }
 done

@@ -19,8 +19,6 @@ class Tfxc(Engine):
         self._compiler = pathlib.Path(options.tfxc).resolve()
         if not self._compiler.exists():
             raise Unavailable(f"there is no {self._compiler}: build it, or say --tfxc PATH")
-        if options.threads != 1:
-            raise Unavailable("the Python binding runs models on one thread")
         self._built = {}
 
     @property
@@ -43,7 +41,7 @@ class Tfxc(Engine):
         return self._built[model.name]
 
     def load(self, model, form, path, inputs):
-        return _Call(tfx.Model(path), inputs)
+        return _Call(tfx.Model(path, threads=self.options.threads), inputs)
 
 
 class _Call:

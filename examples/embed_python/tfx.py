@@ -24,6 +24,7 @@ import numpy as np
 
 ABI_VERSION = 1
 MODEL_SYMBOL = "tfx_model_v1"
+ALL_PROCESSORS = 0xFFFFFFFF  # as a number of threads
 STRIDED = 1  # flag of options: tensors need not be compact
 MESSAGE_BYTES = 1024
 
@@ -155,7 +156,7 @@ class _Options(Structure):
         ("size", c_uint32),
         ("flags", c_uint32),
         ("max_workers", c_uint32),
-        ("reserved", c_uint32),
+        ("threads", c_uint32),
         ("parallel_for", c_void_p),
         ("parallel_ctx", c_void_p),
         ("workspace", c_void_p),
@@ -374,14 +375,15 @@ def _release(close, handle, library):
 
 
 class Model:
-    """A compiled model (model.so) with one handle; `weights` is the file of a model with external weights,
-    `variant` the name of one of its variants, to run that instead of the best that the machine can.
+    """A compiled model (model.so) with one handle; `weights` is the file of a model with external weights. So many
+    `threads` work on a run: the calling one and others of the model's own (ALL_PROCESSORS: as many as may be used).
+    `variant` is the name of one of its variants, to run that instead of the best that the machine can.
 
     close(), the end of a `with`, or the garbage collector free it. A Model may be used by several threads, which then
     wait for each other; for runs side by side open one Model a thread, they share the weights.
     """
 
-    def __init__(self, path, weights=None, variant=None):
+    def __init__(self, path, weights=None, threads=1, variant=None):
         path = os.path.abspath(path)
         _check_whole(path)
         try:
@@ -391,7 +393,7 @@ class Model:
         try:
             self._api = self._find(library, path)
             self._info = self._api.info().contents
-            self._handle = self._open(weights, variant)
+            self._handle = self._open(weights, threads, variant)
         except BaseException:
             _ctypes.dlclose(library)
             raise
@@ -416,12 +418,13 @@ class Model:
             raise Error(Status.VERSION, f"{path}: expected interface version {ABI_VERSION}, got {api.abi_version}")
         return api
 
-    def _open(self, weights, variant):
+    def _open(self, weights, threads, variant):
         message = ctypes.create_string_buffer(MESSAGE_BYTES)
         options = _Options(
             size=ctypes.sizeof(_Options),
             flags=STRIDED,
             max_workers=1,
+            threads=threads,
             weights_path=os.fsencode(weights) if weights is not None else None,
             message=ctypes.cast(message, c_char_p),
             message_bytes=len(message),

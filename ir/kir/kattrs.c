@@ -69,6 +69,18 @@ void kattr_set_int(kattrs *at, kattr_name a, int64_t v)
     }
 }
 
+dim kattr_dim(const kattrs *at, kattr_name a)
+{
+    assert(attrs[a].kind == KK_DIM);
+    return *(const dim *)field(at, a);
+}
+
+void kattr_set_dim(kattrs *at, kattr_name a, dim v)
+{
+    assert(attrs[a].kind == KK_DIM);
+    *(dim *)((char *)at + attrs[a].at) = v;
+}
+
 bool kattr_is_set(const kattrs *at, kattr_name a)
 {
     return a != KATTR_OFFSET || at->offset != DIM_BAD;

@@ -31,7 +31,7 @@ typedef struct {
 
 typedef struct {
     const kvalue *v;
-    int param; /* -1: scratch, stack, shared, a view */
+    int param; /* -1: scratch, stack, shared, a view that is no window */
     int64_t size[KMAX_RANK];
     bool unit_last; /* elements of the last axis are neighbours */
 } object;
@@ -222,6 +222,28 @@ static void count_arithmetic(walk *w, part *p, const kop *o)
     p->work += vector * (divides ? 2 * DIVISION_WORK : multiplies ? 2 : 1);
 }
 
+/* The op that makes v a window on another buffer with the same axes, or NULL. */
+static const kop *window_on(const walk *w, const kvalue *v)
+{
+    const kop *o = v->def;
+    if (!o || o->op != KOP_VIEW || o->mem[0].buf->ty.buf.rank != v->ty.buf.rank) return NULL;
+    for (uint32_t i = 0; i < v->ty.buf.rank; i++)
+        if (kbuffer_stride(w->f->dims, &v->ty.buf, i) != kbuffer_stride(w->f->dims, &o->mem[0].buf->ty.buf, i))
+            return NULL;
+    return o;
+}
+
+/* The first element of an access along axis k, counted in the buffer that windows are on. */
+static kinterval access_index(const walk *w, const kmem *m, int k)
+{
+    kinterval at = index_value(w, m->idx[k]);
+    for (const kop *o = window_on(w, m->buf); o && at.known; o = window_on(w, o->mem[0].buf)) {
+        kinterval from = index_value(w, o->mem[0].idx[k]);
+        at = from.known ? kinterval_map(KOP_ADD, DT_I64, (kinterval[]){at, from}) : from;
+    }
+    return at;
+}
+
 static void count_access(walk *w, part *p, const kmem *m, ktile t, bool store)
 {
     uint32_t i = w->object_of[m->buf->id];
@@ -243,7 +265,7 @@ static void count_access(walk *w, part *p, const kmem *m, ktile t, bool store)
     }
     box x = {.any = true};
     for (int k = 0; k < m->n_idx; k++) {
-        kinterval at = index_value(w, m->idx[k]);
+        kinterval at = access_index(w, m, k);
         int64_t last = obj->size[k] - 1, hi;
         if (!at.known || __builtin_add_overflow(at.hi, extent[k] - 1, &hi)) at.lo = 0, hi = last;
         x.lo[k] = at.lo < 0 ? 0 : at.lo > last ? last : at.lo;
@@ -432,7 +454,11 @@ static void add_object(walk *w, const kvalue *v, int nth)
 static void find_objects(walk *w, const kblock *b)
 {
     for (const kop *o = b->first; o; o = o->next) {
-        if (o->n_results && o->results[0]->kind == KV_BUFFER) add_object(w, o->results[0], -1);
+        if (o->n_results && o->results[0]->kind == KV_BUFFER) {
+            const kop *window = window_on(w, o->results[0]);
+            if (window) w->object_of[o->results[0]->id] = w->object_of[window->mem[0].buf->id];
+            else add_object(w, o->results[0], -1);
+        }
         for (uint32_t i = 0; i < o->n_blocks; i++) find_objects(w, o->blocks[i]);
     }
 }

@@ -66,8 +66,15 @@ typedef VEC(klaunch_cost) klaunch_costs;
  * False when a dim cannot be computed. */
 bool plan_cost(const kfunction *plan, const int64_t *dims, const machine *m, arena *a, klaunch_costs *out);
 
+/* What a run takes of memory at given dims. Bytes. */
+typedef struct {
+    int64_t workspace; /* of the plan's buffers, without scratch */
+    int64_t live;      /* of them alive at once, at the most: no plan needs less workspace */
+    int64_t scratch;   /* of one worker */
+} kmemory_use;
+
 /* The text of --emit=costs. */
 void costs_print_json(const kfunction *plan, const int64_t *dims, const machine *m, const klaunch_costs *c,
-                      strbuf *out);
+                      const kmemory_use *memory, strbuf *out);
 
 #endif

@@ -90,7 +90,7 @@ static void print_launch(const kfunction *plan, const klaunch_cost *c, const tot
 }
 
 void costs_print_json(const kfunction *plan, const int64_t *dims, const machine *m, const klaunch_costs *costs,
-                      strbuf *out)
+                      const kmemory_use *memory, strbuf *out)
 {
     totals sum = {0};
     strbuf_adds(out, "{\"machine\": ");
@@ -113,5 +113,6 @@ void costs_print_json(const kfunction *plan, const int64_t *dims, const machine 
     strbuf_adds(out, "],\n \"total\": {\"launches\": ");
     strbuf_addf(out, "%u", costs->len);
     print_totals(&sum, out);
-    strbuf_adds(out, "}}\n");
+    strbuf_addf(out, "},\n \"memory\": {\"workspace_bytes\": %lld, \"live_bytes\": %lld, \"scratch_bytes\": %lld}}\n",
+                (long long)memory->workspace, (long long)memory->live, (long long)memory->scratch);
 }

@@ -126,8 +126,8 @@ typedef struct {
 typedef struct {
     kinterp *in;
     const kfunction *f;
-    arena *a; /* of this launch */
-    const int64_t *dims;
+    arena *a;       /* of this launch */
+    int64_t *dims;  /* its own: plans count */
     uint32_t *slot; /* by value id: byte offset in the registers */
     uint64_t regs_bytes;
     kextent *extents;    /* by value id, of buffers */
@@ -256,6 +256,10 @@ void kasync_define(const kmachine *m, kagent_state *g, const kop *o);
 /* kinterp_banks.c */
 void kbanks_count(kmachine *m, const kaccess *x, klayout layout);
 void kbanks_count_copy(kmachine *m, const kaccess *dst, const kaccess *src);
+
+/* ---- preparing (kinterp_machine.c) ---- */
+/* The dim that op `count` counts is n from here on. */
+void kmachine_count(kmachine *m, const kop *o, int64_t n);
 
 /* ---- the machine (kinterp_run.c, kinterp_ops.c) ---- */
 void krun_op(kmachine *m, kagent_state *g, const kop *o);

@@ -43,9 +43,9 @@ static bool prepare_extent(preparation *p, const kop *o, const kvalue *v)
             return refuse(p, o, "has no size at these dims", v);
     bool empty = false;
     for (uint32_t i = 0; i < b->rank; i++) empty = empty || e->shape[i] == 0;
-    if (!dim_eval(c, kbuffer_bytes(c, b), m->dims, &e->bytes) || e->bytes < 0 || e->bytes > max_object)
+    if (empty) e->bytes = 0; /* what strides would say may be below that */
+    else if (!dim_eval(c, kbuffer_bytes(c, b), m->dims, &e->bytes) || e->bytes < 0 || e->bytes > max_object)
         return refuse(p, o, "has no usable size at these dims", v);
-    if (empty) e->bytes = 0;
     return true;
 }
 
@@ -174,9 +174,14 @@ static void join_pool(preparation *p, const kop *o, bool unused)
 
 /* ---- the function ---- */
 
-static void prepare_block(preparation *p, const kblock *b, const kop *owner)
+static void prepare_dim(preparation *p, const kop *o)
 {
     kmachine *m = p->m;
+    if (o->op == KOP_DIM) m->dim_fits[o->id] = dim_eval(m->f->dims, o->at.d, m->dims, &m->dim_values[o->id]);
+}
+
+static void prepare_block(preparation *p, const kblock *b, const kop *owner)
+{
     uint64_t carried = 0;
     for (uint32_t i = 0; i < b->n_args; i++) {
         prepare_value(p, owner, b->args[i]);
@@ -185,9 +190,34 @@ static void prepare_block(preparation *p, const kblock *b, const kop *owner)
     if (carried > p->temp) p->temp = carried;
     for (const kop *o = b->first; o && p->ok; o = o->next) {
         for (uint32_t i = 0; i < o->n_results; i++) prepare_value(p, o, o->results[i]);
-        if (o->op == KOP_DIM) m->dim_fits[o->id] = dim_eval(m->f->dims, o->at.d, m->dims, &m->dim_values[o->id]);
+        prepare_dim(p, o);
         for (uint32_t i = 0; i < o->n_blocks; i++) prepare_block(p, o->blocks[i], o);
     }
+}
+
+/* Counted dims have their greatest values at first, for which memory is laid out. */
+static void set_counts(kmachine *m)
+{
+    for (const kop *o = m->f->target == KTARGET_PLAN ? m->f->body->first : NULL; o; o = o->next)
+        if (o->op == KOP_READ_DIM)
+            (void)dim_eval(m->f->dims, o->at.most, m->dims, &m->dims[dim_is_symbol(m->f->dims, o->at.d)]);
+}
+
+static void size_block(preparation *p, const kblock *b)
+{
+    for (const kop *o = b->first; o && p->ok; o = o->next) {
+        for (uint32_t i = 0; i < o->n_results; i++)
+            if (o->results[i]->kind == KV_BUFFER) prepare_extent(p, o, o->results[i]);
+        prepare_dim(p, o);
+        for (uint32_t i = 0; i < o->n_blocks; i++) size_block(p, o->blocks[i]);
+    }
+}
+
+void kmachine_count(kmachine *m, const kop *o, int64_t n)
+{
+    preparation p = {.m = m, .ok = true};
+    m->dims[dim_is_symbol(m->f->dims, o->at.d)] = n;
+    size_block(&p, m->f->body);
 }
 
 /* The loop over agents of a GPU kernel. */
@@ -222,7 +252,11 @@ static void make_agents(kmachine *m)
 kmachine *kmachine_new(kinterp *in, const kfunction *f, arena *a, const int64_t *dims, const kref *params)
 {
     kmachine *m = ARENA_NEW(a, kmachine);
-    *m = (kmachine){.in = in, .f = f, .a = a, .dims = dims};
+    *m = (kmachine){.in = in, .f = f, .a = a};
+    uint32_t n_dims = dim_symbol_count(f->dims);
+    m->dims = ARENA_ARRAY(a, int64_t, n_dims);
+    if (n_dims) memcpy(m->dims, dims, n_dims * sizeof *dims);
+    set_counts(m);
     m->slot = ARENA_ARRAY(a, uint32_t, f->n_values);
     m->extents = ARENA_ARRAY(a, kextent, f->n_values);
     m->dim_values = ARENA_ARRAY(a, int64_t, f->n_ops);

@@ -57,6 +57,20 @@ static void run_load(kmachine *m, kagent_state *g, const kop *o)
     kmemory_load(m, g, o);
 }
 
+static void run_read_dim(kmachine *m, kagent_state *g, const kop *o)
+{
+    int64_t most;
+    uint64_t loaded = m->in->result->bytes_loaded;
+    kmemory_load(m, g, o);
+    m->in->result->bytes_loaded = loaded; /* what kernels do is counted */
+    int64_t n = *(const int64_t *)result(m, g, o);
+    if (!dim_eval(m->f->dims, o->at.most, m->dims, &most) || n < 0 || n > most) {
+        kreport(m, g, o, KREPORT_OTHER, "a dim of %lld, which is not in 0..%lld", (long long)n, (long long)most);
+        n = 0;
+    }
+    kmachine_count(m, o, n);
+}
+
 static void run_store(kmachine *m, kagent_state *g, const kop *o)
 {
     kmemory_store(m, g, o);

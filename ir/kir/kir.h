@@ -129,7 +129,7 @@ typedef struct {
 typedef struct {
     double real;
     int64_t i, axis, level, keep, step, unroll, arg;
-    dim d, offset;
+    dim d, most, offset;
     kreduce reduce;
     kqueue queue;
     kmap map;
@@ -195,12 +195,19 @@ struct kfunction {
     struct kmodule *m;
 };
 
+/* The first `n` functions by their names. */
+typedef struct {
+    ptrmap *by_name;
+    uint32_t n;
+} kmodule_index;
+
 typedef struct kmodule {
     arena *a;
     interner *names;
     source_set *sources; /* may be NULL */
     const char *name;
     VEC(kfunction *) functions; /* kernels before the plans that launch them */
+    kmodule_index *index;       /* of kmodule_find */
 } kmodule;
 
 /* ---- tables ---- */
@@ -229,7 +236,8 @@ void kops_print_reference(strbuf *out); /* the tables as a page of docs/ */
 /* ---- construction ---- */
 kmodule *kmodule_new(arena *a, interner *names, source_set *sources, const char *name);
 kfunction *kfunction_new(kmodule *m, const char *name, ktarget target);
-kfunction *kmodule_find(const kmodule *m, const char *name);
+kfunction *kmodule_find(const kmodule *m, const char *name); /* NULL when there is none */
+void kmodule_drop_last(kmodule *m);                          /* forgets the function that was made last */
 kvalue *kparam_add(kfunction *f, const char *name, kbuffer ty, kparam_role role, kaccess_mode mode);
 
 ktile ktile_scalar(dtype dt);
@@ -285,6 +293,8 @@ kvalue *kb_map3(kbuilder *b, kop_kind op, kvalue *x, kvalue *y, kvalue *z);
 kmem kmem_at(kvalue *buf, const kidx *idx); /* one index per axis; default axes, no bounds */
 kvalue *kb_load(kbuilder *b, ktile ty, kmem at);
 void kb_store(kbuilder *b, kvalue *v, kmem at);
+/* From here on the data dim `counted` has the value of the element, which is i64 and at most `most`. */
+kvalue *kb_read_dim(kbuilder *b, kmem at, dim counted, dim most);
 void kb_prefetch(kbuilder *b, kmem at, int level);
 kvalue *kb_contract(kbuilder *b, kvalue *acc, kvalue *x, kvalue *y);
 kvalue *kb_reduce(kbuilder *b, kreduce kind, int axis, kvalue *x);

@@ -10,6 +10,8 @@ kmodule *kmodule_new(arena *a, interner *names, source_set *sources, const char 
 {
     kmodule *m = ARENA_NEW(a, kmodule);
     *m = (kmodule){.a = a, .names = names, .sources = sources, .name = name ? intern_z(names, name) : NULL};
+    m->index = ARENA_NEW(a, kmodule_index);
+    m->index->by_name = ptrmap_new(a);
     return m;
 }
 
@@ -24,9 +26,20 @@ kfunction *kfunction_new(kmodule *m, const char *name, ktarget target)
 
 kfunction *kmodule_find(const kmodule *m, const char *name)
 {
-    for (uint32_t i = 0; i < m->functions.len; i++)
-        if (!strcmp(m->functions.data[i]->name, name)) return m->functions.data[i];
-    return NULL;
+    kmodule_index *x = m->index;
+    for (; x->n < m->functions.len; x->n++) {
+        kfunction *f = m->functions.data[x->n];
+        if (!ptrmap_get(x->by_name, f->name)) ptrmap_set(x->by_name, f->name, f);
+    }
+    return ptrmap_get(x->by_name, intern_z(m->names, name));
+}
+
+void kmodule_drop_last(kmodule *m)
+{
+    const kfunction *f = vec_pop(&m->functions);
+    if (m->index->n <= m->functions.len) return;
+    m->index->n = m->functions.len;
+    if (ptrmap_get(m->index->by_name, f->name) == f) ptrmap_set(m->index->by_name, f->name, NULL);
 }
 
 kvalue *kparam_add(kfunction *f, const char *name, kbuffer ty, kparam_role role, kaccess_mode mode)
@@ -286,6 +299,16 @@ void kb_store(kbuilder *b, kvalue *v, kmem at)
 {
     assert(v->kind == KV_TILE);
     memory_op(b, KOP_STORE, v, v->ty.tile.rank, &at, 1);
+}
+
+kvalue *kb_read_dim(kbuilder *b, kmem at, dim counted, dim most)
+{
+    kop *o = memory_op(b, KOP_READ_DIM, NULL, 0, &at, 1);
+    o->at.d = counted;
+    o->at.most = most;
+    kvalue *v = add_result(b, o, KV_TILE, NULL);
+    v->ty.tile = ktile_scalar(DT_I64);
+    return v;
 }
 
 void kb_prefetch(kbuilder *b, kmem at, int level)

@@ -218,7 +218,7 @@ static void hash_op(hasher *s, const kop *o)
     for (int i = 0; i < row->n_attrs; i++) {
         switch (kattr_kind_of(row->attrs[i])) {
         case KK_REAL: s->h = hash_bytes(&o->at.real, sizeof o->at.real, s->h); break;
-        case KK_DIM: add_dim(s, row->attrs[i] == KATTR_DIM ? o->at.d : o->at.offset); break;
+        case KK_DIM: add_dim(s, kattr_dim(&o->at, row->attrs[i])); break;
         case KK_SYMBOL: s->h = hash_bytes(o->at.callee, strlen(o->at.callee), s->h); break;
         case KK_INTS:
             for (uint32_t k = 0; k < o->at.cases.n; k++) add(s, (uint64_t)o->at.cases.v[k]);

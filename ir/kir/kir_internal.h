@@ -24,6 +24,8 @@ void kattr_set_int(kattrs *at, kattr_name a, int64_t v);
 /* `same` compares dims, which may be of two contexts. */
 typedef bool kdim_same_fn(void *arg, dim x, dim y);
 bool kattr_equal(const kattrs *x, const kattrs *y, kattr_name a, kdim_same_fn *same, void *arg);
+dim kattr_dim(const kattrs *at, kattr_name a);
+void kattr_set_dim(kattrs *at, kattr_name a, dim v);
 bool kattr_is_set(const kattrs *at, kattr_name a); /* false only for an offset that nobody has planned yet */
 
 /* Parts. Nothing here checks types. */

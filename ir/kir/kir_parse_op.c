@@ -179,9 +179,9 @@ static bool parse_attr(kir_parser *p, kop *o, kattr_name a)
         kattr_set_int(&o->at, a, v);
         return true;
     case KK_DIM:
-        assert(a == KATTR_OFFSET);
-        o->at.offset = text_dim(&p->t, p->f->dims);
-        return o->at.offset != DIM_BAD;
+        v = text_dim(&p->t, p->f->dims);
+        kattr_set_dim(&o->at, a, (dim)v);
+        return v != DIM_BAD;
     default: return parse_word_attr(p, &o->at, a);
     }
 }
@@ -311,6 +311,11 @@ static bool parse_prefetch(kir_parser *p, kop *o)
     if (!parse_element(p, &o->mem[0])) return false;
     kmem_default_axes(&o->mem[0], 0);
     return parse_attrs(p, o) && parse_result_types(p, o);
+}
+
+static bool parse_read_dim(kir_parser *p, kop *o)
+{
+    return parse_prefetch(p, o);
 }
 
 static bool parse_view(kir_parser *p, kop *o)

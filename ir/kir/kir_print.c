@@ -251,6 +251,11 @@ static void print_prefetch(const printer *p, const kop *o)
     print_attrs(p, o);
 }
 
+static void print_read_dim(const printer *p, const kop *o)
+{
+    print_prefetch(p, o);
+}
+
 static void print_view(const printer *p, const kop *o)
 {
     strbuf_addc(p->out, ' ');

@@ -268,11 +268,33 @@ static void walk_blocks(kverifier *v, const kop *o)
     v->nesting--;
 }
 
+/* Some symbol of d is counted further down. */
+static bool is_counted_later(const kverifier *v, dim d)
+{
+    for (const kop *o = v->f->target == KTARGET_PLAN ? v->f->body->first : NULL; o; o = o->next) {
+        int32_t s = o->op == KOP_READ_DIM && !v->defined[o->results[0]->id] ? dim_is_symbol(v->f->dims, o->at.d) : -1;
+        if (s >= 0 && d != DIM_BAD && dim_uses(v->f->dims, d, (uint32_t)s)) return true;
+    }
+    return false;
+}
+
+/* Kernels get all dims, also those that are not counted yet: buffers of such sizes do not exist then. */
+static bool check_counted(kverifier *v, const kop *o)
+{
+    bool later = o->op == KOP_DIM && is_counted_later(v, o->at.d);
+    for (uint32_t i = 0; i < o->n_results; i++) {
+        const kbuffer *b = o->results[i]->kind == KV_BUFFER ? &o->results[i]->ty.buf : NULL;
+        for (int k = 0; b && k < b->rank; k++) later = later || is_counted_later(v, b->shape[k]);
+    }
+    return later ? kverify_error(v, o, "a dim is used before it is read") : true;
+}
+
 static void walk_op(kverifier *v, const kop *o)
 {
     scope_read r = {v, o};
     kop_foreach_read((kop *)o, check_in_scope, &r);
     bool ok = check_place(v, o);
+    if (ok && v->f->target == KTARGET_PLAN) ok = check_counted(v, o);
     for (uint32_t i = 0; i < o->n_operands && ok; i++)
         if (o->operands[i]->kind == KV_TILE && o->operands[i]->ty.tile.layout == KL_SHARED && o->op != KOP_CONTRACT)
             ok = kverify_error(v, o, "a descriptor is only an operand of contractions");

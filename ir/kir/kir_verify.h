@@ -23,7 +23,8 @@ typedef struct {
     kagent agent; /* on KLEVEL_AGENT */
     uint32_t block_loops, nesting;
     int64_t stack_bytes;
-    bool *defined; /* by value id: in scope */
+    bool *defined;   /* by value id: in scope */
+    ptrmap *callees; /* what stands before a plan; made at its first launch */
 } kverifier;
 
 /* Always false. The message is followed by the op as text. */

@@ -78,13 +78,23 @@ static bool check_argument(kverifier *v, const kop *o, const kfunction *callee, 
     return true;
 }
 
+static ptrmap *kernels_before(const kverifier *v)
+{
+    ptrmap *found = ptrmap_new(v->a);
+    vec_foreach (kfunction *, f, &v->f->m->functions) {
+        if (*f == v->f) break;
+        ptrmap_set(found, *f, *f);
+    }
+    return found;
+}
+
 bool kverify_launch(kverifier *v, const kop *o)
 {
     const kmodule *m = v->f->m;
     const kfunction *callee = kmodule_find(m, o->at.callee);
     if (!callee || callee->target == KTARGET_PLAN) return kverify_error(v, o, "there is no kernel @%s", o->at.callee);
-    for (uint32_t i = 0; m->functions.data[i] != callee; i++)
-        if (m->functions.data[i] == v->f) return kverify_error(v, o, "kernel @%s stands behind the plan", callee->name);
+    if (!v->callees) v->callees = kernels_before(v);
+    if (!ptrmap_has(v->callees, callee)) return kverify_error(v, o, "kernel @%s stands behind the plan", callee->name);
     if (o->n_results || o->n_blocks || o->n_mem) return kverify_error(v, o, "a launch has only operands");
     if (o->n_operands != callee->params.len || o->n_launch_dims != dim_symbol_count(callee->dims))
         return kverify_error(v, o, "@%s has %u buffers and %u dims", callee->name, callee->params.len,

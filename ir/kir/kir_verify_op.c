@@ -289,6 +289,22 @@ static bool check_prefetch(kverifier *v, const kop *o)
     return o->at.level == 1 || o->at.level == 2 ? true : kverify_error(v, o, "level is 1 or 2");
 }
 
+static bool check_read_dim(kverifier *v, const kop *o)
+{
+    dim_ctx *c = v->f->dims;
+    if (!check_one_tile(v, o, 0) || !check_access(v, o, &o->mem[0], ktile_scalar(DT_I64))) return false;
+    if (v->nesting) return kverify_error(v, o, "a dim is read inside of a block");
+    int32_t symbol = dim_is_symbol(c, o->at.d);
+    if (symbol < 0 || dim_symbol_at(c, (uint32_t)symbol)->origin != DIM_DATA)
+        return kverify_error(v, o, "what is read is no data dim");
+    const dim_symbol *s = dim_symbol_at(c, (uint32_t)symbol);
+    int64_t lo, hi;
+    dim_bounds(c, o->at.most, &lo, &hi);
+    if (o->at.most == DIM_BAD || dim_uses(c, o->at.most, (uint32_t)symbol) || lo < 0 || s->min > 0 || s->max < hi)
+        return kverify_error(v, o, "%s does not hold 0 to most", s->name);
+    return check_result(v, o, ktile_scalar(DT_I64));
+}
+
 static bool check_contract(kverifier *v, const kop *o)
 {
     const char *why = NULL;

@@ -5,14 +5,14 @@
  * and weights are read-only. Results must be the same bits
  *   - wherever things lie,
  *   - whatever the workspace held before,
- *   - however the tasks are divided among workers,
+ *   - however the tasks are divided among workers, a caller's or the model's own threads,
  *   - with strided tensors,
  * and no run may allocate. Exit status 0 when all that holds. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/rt_internal.h" /* to move the weights, which callers cannot */
+#include "runtime/rt_internal.h" /* to move the weights and divide all work, which callers cannot */
 #include "runtime/tfxrun.h"
 #include "support/guard.h"
 #include "support/malloc_trap.h"
@@ -84,8 +84,8 @@ typedef struct {
     guard_placement where;
     int fill; /* of the workspace */
     uint32_t workers;
-    tfx_parallel_for_fn *parallel_for;
-    bool strided; /* tensors with an unused element after each row's element */
+    tfx_parallel_for_fn *parallel_for; /* NULL: with several workers, the model's own threads */
+    bool strided;                      /* tensors with an unused element after each row's element */
 } variant;
 
 static guard *add_guard(scene *c, const char *name, size_t bytes, size_t align, guard_placement where)
@@ -138,6 +138,7 @@ static void run_variant(const session *s, const variant *v)
     tfx_options o = TFX_OPTIONS_INIT;
     o.flags = flags;
     o.max_workers = v->workers;
+    o.threads = v->parallel_for ? 1 : v->workers;
     o.parallel_for = v->parallel_for;
     o.workspace = work->data;
     o.workspace_bytes = (uint64_t)need;
@@ -147,6 +148,7 @@ static void run_variant(const session *s, const variant *v)
         return;
     }
     struct rt_handle *h = rt_handle_of(m);
+    h->grain = 0; /* a model for a test has too little work to be divided otherwise */
     guard *weights = add_guard(&c, "weights", (size_t)s->info->weight_bytes, 64, v->where);
     if (weights->bytes) memcpy(weights->data, h->weights, weights->bytes);
     guard_read_only(weights);
@@ -196,6 +198,7 @@ static int check(const options *o, tfx_model *m)
         {"odd placement, workspace of large numbers", GUARD_ODD, 0x7e, 1, NULL, false},
         {"tasks one by one, backwards", GUARD_HIGH, 0xff, WORKERS, backwards, false},
         {"tasks in uneven ranges", GUARD_LOW, 0x55, WORKERS, uneven, false},
+        {"threads of its own", GUARD_HIGH, 0xff, WORKERS, NULL, false},
         {"strided tensors, low", GUARD_LOW, 0xff, 1, NULL, true},
         {"strided tensors, high", GUARD_HIGH, 0x7e, WORKERS, backwards, true},
     };

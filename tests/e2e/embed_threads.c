@@ -1,7 +1,7 @@
 /* embed_threads MODEL.so [options of tfxrun that say what its inputs are]
  *
- * Several threads, each with a handle of its own, run one model at once; every result is the same bits as that of a run
- * alone. */
+ * Several threads, each with a handle of its own, run one model at once, every second handle on threads of its own;
+ * every result is the same bits as that of a run alone. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@ enum { THREADS = 4, RUNS = 25 };
 
 typedef struct {
     const session *s;
+    uint32_t threads;
     pthread_t thread;
     int wrong;
 } job;
@@ -36,7 +37,9 @@ static void *work(void *arg)
     const session *s = j->s;
     tfx_tensor *outputs = calloc(s->e->n_outputs + 1u, sizeof *outputs);
     tfx_model *m = NULL;
-    if (!outputs || s->model->api->open(NULL, &m) != TFX_OK) {
+    tfx_options o = TFX_OPTIONS_INIT;
+    o.threads = j->threads;
+    if (!outputs || s->model->api->open(&o, &m) != TFX_OK) {
         j->wrong++;
         free(outputs);
         return NULL;
@@ -60,7 +63,7 @@ static int run_jobs(const session *s)
     job jobs[THREADS];
     int wrong = 0;
     for (int i = 0; i < THREADS; i++) {
-        jobs[i] = (job){.s = s};
+        jobs[i] = (job){.s = s, .threads = 1 + 2 * (i % 2)};
         if (pthread_create(&jobs[i].thread, NULL, work, &jobs[i]) != 0) exit(RUN_FILE);
     }
     for (int i = 0; i < THREADS; i++) {

@@ -32,6 +32,21 @@ def mapped(path):
     return str(path) in pathlib.Path("/proc/self/maps").read_text()
 
 
+class Threads(unittest.TestCase):
+    def test_same_bits(self):
+        with tfx.Model(MODELS / "digits.so") as one:
+            alone = one.run(pixels=IMAGES[:64])["logits"]
+        for threads in (0, 1, 2, 5, tfx.ALL_PROCESSORS):
+            with tfx.Model(MODELS / "digits.so", threads=threads) as model:
+                for _ in range(3):
+                    np.testing.assert_array_equal(model.run(pixels=IMAGES[:64])["logits"], alone)
+
+    def test_too_many(self):
+        with self.assertRaises(tfx.Error) as raised:
+            tfx.Model(MODELS / "digits.so", threads=1025)
+        self.assertEqual(str(raised.exception), "options: threads is 1025, expected at most 1024")
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.model = tfx.Model(MODELS / "digits.so")
@@ -169,7 +184,7 @@ class Running(Case):
             tfx.Model(MODELS / "digits_outside.so")
         self.assertIs(raised.exception.status, tfx.Status.WEIGHTS)
         none = MODELS / "none.tfxw"
-        message = f"weights '{none}': cannot be opened"
+        message = f"weights '{none}': no such file"
         self.refuses(tfx.Status.WEIGHTS, message, tfx.Model, MODELS / "digits_outside.so", none)
 
 

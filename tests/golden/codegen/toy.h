@@ -57,8 +57,8 @@ void toy_profile(tfx_model *m, tfx_profile_fn *fn, void *ctx);
 /* Which of info()->variants the handle runs; NULL: which one open would take here. See tfx_api.variant. */
 int32_t toy_variant(const tfx_model *m);
 
-/* Bytes for tfx_options.workspace that are enough for every run with max_workers 1 and without TFX_STRIDED. What
- * a run with certain dims needs, toy_workspace_size tells. */
+/* Bytes for tfx_options.workspace that are enough for every run on one thread and without TFX_STRIDED. What several
+ * threads or a run with certain dims need, toy_workspace_size tells. */
 #define TOY_WORKSPACE_BYTES 1088
 
 /* ---- dims: index in an array of toy dim values, bounds ---- */

@@ -2,14 +2,17 @@
  * kernel interpreter on random inputs over several sizes (1, primes, the bounds, empty where allowed) must agree with
  * the tensor interpreter. The kernel interpreter also reports what hardware would not: accesses out of bounds, races
  * between tasks, reads of unwritten memory. The program's shared object must then give the kernel interpreter's results
- * bit for bit. */
+ * bit for bit, also where threads share out every task, and its guess of how much work a launch is must be near the
+ * cost model's count. */
 #include "codegen/codegen.h"
 #include "codegen/describe.h"
 #include "codegen/lower.h"
+#include "codegen/plan_memory.h"
 #include "codegen/tuned.h"
 #include "ir/interp.h"
 #include "ir/kir/kcost.h"
 #include "ir/kir/kinterp.h"
+#include "runtime/rt_internal.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -33,7 +36,9 @@ typedef struct {
     kmodule *km;
     void *library; /* the shared object */
     tfx_model *model;
-    bool exact; /* compiled code has the fused multiply-add that the kernels ask for */
+    tfx_model *shared; /* the same on threads, which share whatever has two tasks */
+    int lanes;         /* f32 in a vector of the compiled code */
+    bool exact;        /* compiled code has the fused multiply-add that the kernels ask for */
 } lowered;
 
 static void show(lowered *l)
@@ -75,6 +80,7 @@ static void load(lowered *l)
               codegen_emit(&(codegen_variant){l->km, codegen_describe(l->m, &l->km, 1, "", "test", l->a), &o}, 1, &out,
                            l->a, l->d);
     l->exact = ok && target.fma;
+    l->lanes = target.vector_bytes / 4;
     if (ok) l->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     unlink(path);
     if (!l->library) {
@@ -87,11 +93,15 @@ static void load(lowered *l)
     open.message = message;
     open.message_bytes = sizeof message;
     if (api()->open(&open, &l->model) != TFX_OK) fail_msg("%s", message);
+    open.threads = 3;
+    if (api()->open(&open, &l->shared) != TFX_OK) fail_msg("%s", message);
+    rt_handle_of(l->shared)->grain = 0;
 }
 
 static void release(lowered *l)
 {
     if (l->model) l->model->api->close(l->model);
+    if (l->shared) l->shared->api->close(l->shared);
     if (l->library) dlclose(l->library);
     arena_free(l->a);
 }
@@ -185,24 +195,66 @@ static void check_compiled(lowered *l, const call *c, tensor *const *kernels)
         const tensor *x = i < c->n_args ? c->args[i] : c->want[i - c->n_args];
         t[i] = (tfx_tensor){.data = c->params[i].data, .shape = x->shape, .dtype = (int32_t)x->dt, .rank = x->rank};
     }
-    clear_results(c);
     tfx_args args = {t, t + c->n_args, NULL, c->n_args, c->n_results, 0, 0};
-    if (tfx_run(l->model, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(l->model));
-    for (uint32_t i = 0; i < c->n_results; i++)
-        compare(arena_printf(l->a, "%s, compiled, result %u", c->what, i), kernels[i], result(l, c, i),
-                l->exact ? 0 : 2e-5);
+    for (int threads = 0; threads < 2; threads++) {
+        tfx_model *m = threads ? l->shared : l->model;
+        clear_results(c);
+        if (tfx_run(m, c->entry, &args) != TFX_OK) fail_msg("%s: %s", c->what, tfx_error(m));
+        for (uint32_t i = 0; i < c->n_results; i++)
+            compare(arena_printf(l->a, "%s, compiled%s, result %u", c->what, threads ? " for threads" : "", i),
+                    kernels[i], result(l, c, i), l->exact ? 0 : 2e-5);
+    }
+}
+
+/* The compiled guess of a launch's work: between the cost model's instructions, were all of them fused multiply-adds,
+ * and those, were none, with what the model does not count: scalars, up to what is worth handing out. */
+static void check_work(const lowered *l, const struct rt_launch *launch, const klaunch_cost *c, const int64_t *dims,
+                       const char *what)
+{
+    int64_t *at = ARENA_ARRAY(l->a, int64_t, c->launch->n_launch_dims);
+    for (uint32_t i = 0; i < c->launch->n_launch_dims; i++)
+        assert_true(dim_eval(l->m->dims, c->launch->launch_dims[i], dims, &at[i]));
+    double vectors = c->cost.work / l->lanes, accesses = c->cost.l1_bytes / (4 * l->lanes);
+    double guess = (double)launch->work(at);
+    if (guess < (vectors / 2 + accesses) / 3 || guess > 3 * (vectors + accesses) + RT_POOL_GRAIN)
+        fail_msg("%s: kernel %s: guessed %.0f instructions, counted %.0f to %.0f", what, c->kernel->name, guess,
+                 vectors / 2 + accesses, vectors + accesses);
+}
+
+typedef struct {
+    const kop *launch;
+    uint32_t number;
+    bool found;
+} search;
+
+static void pass_launch(void *arg, const kop *op)
+{
+    search *s = arg;
+    s->found |= op == s->launch;
+    s->number += !s->found;
+}
+
+/* Of the plan's launches, those of branches that are not taken included. */
+static uint32_t number_of(const kfunction *plan, const kop *launch)
+{
+    search s = {.launch = launch};
+    plan_foreach_launch(plan, pass_launch, &s);
+    assert_true(s.found);
+    return s.number;
 }
 
 /* What the cost model counts without running anything is what the interpreter did. */
-static void check_costs(lowered *l, const kfunction *plan, const int64_t *dims, const kinterp_result *did,
-                        const char *what)
+static void check_costs(lowered *l, uint32_t entry, const kfunction *plan, const int64_t *dims,
+                        const kinterp_result *did, const char *what)
 {
-    machine m = machine_default(l->a, "", 256, 16);
+    machine m = machine_default(l->a, "", 32 * (l->lanes ? l->lanes : 8), 16);
     klaunch_costs costs;
     double flops = 0, loaded = 0, stored = 0;
     if (!plan_cost(plan, dims, &m, l->a, &costs)) fail_msg("%s: no costs", what);
+    const struct rt_entry *e = l->model ? &rt_handle_of(l->model)->model->entries[entry] : NULL;
     vec_foreach (klaunch_cost, c, &costs) {
         if (!c->cost.exact) return;
+        if (e) check_work(l, &e->launches[number_of(plan, c->launch)], c, dims, what);
         flops += c->cost.flops;
         loaded += c->cost.loaded;
         stored += c->cost.stored;
@@ -213,7 +265,15 @@ static void check_costs(lowered *l, const kfunction *plan, const int64_t *dims, 
                  (unsigned long long)did->bytes_stored);
 }
 
-static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
+/* Takes what a run counts into the array of dims. */
+static void note_count(void *dims, const value *v, const tensor *t)
+{
+    const node *n = v->def;
+    if (!(op_row(n->op)->props & P_COUNTS)) return;
+    ((int64_t *)dims)[dim_is_symbol(n->fn->m->dims, node_attr(n, ATTR_TOKENS)->u.d)] = t->shape[0];
+}
+
+static void check_call(lowered *l, uint32_t entry, int64_t *dims, input_kind kind, uint64_t seed)
 {
     const function *f = l->m->functions.data[entry];
     const kfunction *plan = kmodule_find(l->km, f->name);
@@ -227,7 +287,7 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
         c.args[i] = random_tensor(l, &f->args.data[i].v->ty, dims, kind, &seed);
         c.params[i] = bind_tensor(l, c.args[i]);
     }
-    interp_options io = {0};
+    interp_options io = {.observe = note_count, .observe_arg = dims};
     bool ok = interp_run(f, c.args, dims, &io, l->a, l->d, c.want);
     for (uint32_t i = 0; ok && i < c.n_results; i++) c.params[c.n_args + i] = bind_tensor(l, c.want[i]);
     if (ok) clear_results(&c);
@@ -238,7 +298,7 @@ static void check_call(lowered *l, uint32_t entry, const int64_t *dims, input_ki
         show(l);
         fail_msg("%s failed", c.what);
     }
-    check_costs(l, plan, dims, &did, c.what);
+    check_costs(l, entry, plan, dims, &did, c.what);
     tensor **kernels = ARENA_ARRAY(l->a, tensor *, c.n_results);
     for (uint32_t i = 0; i < c.n_results; i++) {
         kernels[i] = result(l, &c, i);
@@ -282,7 +342,17 @@ static void check_schedule(const char *program, lower_target t, bool compiled, s
     release(&l);
 }
 
-/* This machine's schedule as it is, and for a cache so small that work is cut into blocks; then those of others. */
+/* Caches so small that work is cut into blocks; and matmuls in a row become one kernel, if that is ever done, from few
+ * rows on, because weights come at once. */
+static machine small_machine(arena *a, int vector_bits, int registers)
+{
+    machine m = machine_default(a, "", vector_bits, registers);
+    m.l2_bytes = 4096;
+    m.l3_gb_per_s = m.dram_gb_per_s = 1e6;
+    return m;
+}
+
+/* This machine's schedule as it is, and for a smaller one; then those of others. */
 static void check_program(void **state)
 {
     arena *a = arena_new(NULL, NULL);
@@ -292,10 +362,13 @@ static void check_program(void **state)
     assert_true(codegen_target_describe(&o, a, d, &native));
     lower_target t = {.vector_floats = native.vector_bytes / 4, .registers = native.registers};
     check_schedule(*state, t, true, 1);
-    machine small = machine_default(a, "", 8 * native.vector_bytes, native.registers);
-    small.l2_bytes = 4096;
+    machine small = small_machine(a, 8 * native.vector_bytes, native.registers);
     t.machine = &small;
     check_schedule(*state, t, true, 2);
+    machine small_wide = small_machine(a, 512, 32);
+    lower_target other = wide;
+    other.machine = &small_wide;
+    check_schedule(*state, other, false, 4);
     check_schedule(*state, wide, false, 4);
     for (int floats = 8; floats >= 4; floats /= 2)
         check_schedule(*state, (lower_target){.vector_floats = floats, .registers = 16}, false, 4);
@@ -371,6 +444,128 @@ static void test_narrow_parameters_cost_no_kernel(void **state)
     release(&l);
 }
 
+static uint32_t launches_of(const kblock *b, const char *kernel)
+{
+    uint32_t n = 0;
+    kblock_foreach(op, b)
+    {
+        n += op->op == KOP_LAUNCH && !strncmp(op->at.callee, kernel, strlen(kernel));
+        for (uint32_t i = 0; i < op->n_blocks; i++) n += launches_of(op->blocks[i], kernel);
+    }
+    return n;
+}
+
+/* Which matmuls become one kernel: in a branch beside their own, or always. */
+static void test_pairs_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t together, alone;
+    } want[] = {{"feed_forward", 1, 2}, {"primes", 1, 2}, {"gated", 1, 2},          {"gate_from_memory", 1, 2},
+                {"deep", 1, 2},         {"narrow", 1, 2}, {"narrow_between", 1, 2}, {"double", 1, 2},
+                {"fixed", 1, 0},        {"chain", 1, 3},  {"read_twice", 0, 2},     {"also_result", 0, 2},
+                {"turned", 0, 2},       {"placed", 0, 2}, {"part_of_rows", 0, 2},   {"part_of_columns", 0, 2},
+                {"named", 0, 2},        {"read_late", 1, 2}, {"residual_of_rows", 1, 2}};
+    arena *a = arena_new(NULL, NULL);
+    machine m = small_machine(a, 256, 16);
+    lower_target t = {.vector_floats = 8, .registers = 16, .machine = &m};
+    lowered l = lower_program("pairs.tir", t);
+    assert_int_equal(l.m->functions.len, sizeof want / sizeof *want);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t together = launches_of(f->body, "matmuls_"), alone = launches_of(f->body, "matmul_");
+        if (together != want[i].together || alone != want[i].alone)
+            fail_msg("@%s launches %u pairs and %u matmuls", f->name, together, alone);
+    }
+    release(&l);
+    /* A file of schedules may give the two tiles of different heights. */
+    matmul_shape shape = {.weights = DT_F32, .sums = DT_F32, .n = 900, .k = 40};
+    tuned_line line = {.shape = shape, .vector_bits = 256, .registers = 16};
+    line.schedule = matmul_schedule_by_rule(&t, &shape);
+    line.schedule.rows--;
+    tuned file = {.a = a};
+    tuned_put(&file, &line);
+    t.tuned = &file;
+    l = lower_program("pairs.tir", t);
+    assert_int_equal(launches_of(kmodule_find(l.km, "feed_forward")->body, "matmuls_"), 0);
+    assert_int_equal(launches_of(kmodule_find(l.km, "gated")->body, "matmuls_"), 1);
+    release(&l);
+    t.separate_matmuls = true;
+    l = lower_program("pairs.tir", t);
+    for (uint32_t i = 0; i < l.km->functions.len; i++)
+        assert_int_equal(launches_of(l.km->functions.data[i]->body, "matmuls_"), 0);
+    release(&l);
+    arena_free(a);
+}
+
+/* A function's results in the kernel interpreter, on inputs that `seed` decides. */
+static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uint64_t seed)
+{
+    const function *f = l->m->functions.data[entry];
+    const kfunction *plan = kmodule_find(l->km, f->name);
+    kbinding *params = ARENA_ARRAY(l->a, kbinding, plan->params.len), none = {0};
+    for (uint32_t i = 0; i < f->args.len + f->results.len; i++) {
+        const value *v = i < f->args.len ? f->args.data[i].v : f->results.data[i - f->args.len].v;
+        params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, INPUT_SPREAD, &seed));
+    }
+    kinterp_options ko = {.seed = 1};
+    kinterp_result did;
+    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, &did)) return params[f->args.len];
+    show(l);
+    fail_msg("%s failed", f->name);
+    return none;
+}
+
+/* Two matmuls in one kernel give the bits of two kernels. */
+static void test_pairs_change_no_bit(void **state)
+{
+    (void)state;
+    arena *a = arena_new(NULL, NULL);
+    for (int registers = 16; registers <= 32; registers += 16) {
+        machine m = small_machine(a, 16 * registers, registers);
+        lower_target t = {.vector_floats = registers / 2, .registers = registers, .machine = &m};
+        lowered together = lower_program("pairs.tir", t);
+        t.separate_matmuls = true;
+        lowered apart = lower_program("pairs.tir", t);
+        for (uint32_t i = 0; i < together.m->functions.len; i++) {
+            int64_t dims[] = {1, 160 - i % 7};
+            kbinding x = run_kernels(&together, i, dims, i), y = run_kernels(&apart, i, dims, i);
+            assert_int_equal(x.bytes, y.bytes);
+            assert_memory_equal(x.data, y.data, x.bytes);
+        }
+        release(&together);
+        release(&apart);
+    }
+    arena_free(a);
+}
+
+/* Results take the buffers of operands that end there, and of no others: so many buffers remain. */
+static void test_results_in_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t buffers, in_place; /* parameters that kernels read and write */
+    } want[] = {{"residual", 2, 3},  {"still_read", 1, 0},  {"other_places", 4, 1},
+                {"softmaxes", 2, 2}, {"both_halves", 2, 3}, {"windows", 1, 0}};
+    lowered l = lower_program("in_place.tir", wide);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t buffers = 0, in_place = 0;
+        kblock_foreach(op, f->body)
+        {
+            buffers += op->op == KOP_ALLOC;
+            const kfunction *kernel = op->op == KOP_LAUNCH ? kmodule_find(l.km, op->at.callee) : NULL;
+            for (uint32_t k = 0; kernel && k < kernel->params.len; k++)
+                in_place += kernel->params.data[k].mode == KACCESS_INOUT;
+        }
+        if (buffers != want[i].buffers || in_place != want[i].in_place)
+            fail_msg("@%s has %u buffers, and %u are written in place", f->name, buffers, in_place);
+    }
+    release(&l);
+}
+
 static int is_program(const struct dirent *e)
 {
     size_t n = strlen(e->d_name);
@@ -382,7 +577,7 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 3, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 6, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
@@ -390,7 +585,10 @@ int main(void)
     tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
     tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
     tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 3, NULL, NULL);
+    tests[n + 3] = (struct CMUnitTest)cmocka_unit_test(test_pairs_are_found);
+    tests[n + 4] = (struct CMUnitTest)cmocka_unit_test(test_pairs_change_no_bit);
+    tests[n + 5] = (struct CMUnitTest)cmocka_unit_test(test_results_in_place);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 6, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

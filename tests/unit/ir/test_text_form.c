@@ -285,7 +285,7 @@ static const bad mistakes[] = {
     {F("region r1 = \"a\" at \"b\" in r2"), "no region 'r2'"},
     {F("region r1 = \"a\" at \"b\"\nregion r1 = \"a\" at \"b\""), "declared twice"},
     {F("point \"a:b\" = %q"), "%q is not defined"},
-    {F("exp"), "expected a node, region, check, point, state or return"},
+    {F("exp"), "expected a node, region, check, point, valid, state or return"},
     {R("\"verb\" in \"a\""), "expected a verb"},
     {R("verb \"a\""), "expected in, after or before"},
     {R("verb sub ject in \"a\""), "expected in, after or before"},

@@ -279,9 +279,12 @@ static void test_plan(void **state)
     assert_true(plan_cost(m->functions.data[1], &rows, &on, s.a, &c));
     assert_true(c.data[2].estimate.from[KCOST_DRAM] == 1 << 20 && c.data[1].estimate.from[KCOST_DRAM] == 2048 + 256);
     strbuf b = strbuf_new(s.a);
-    costs_print_json(m->functions.data[1], &rows, &on, &c, &b);
+    kmemory_use memory = {192, 128, 64};
+    costs_print_json(m->functions.data[1], &rows, &on, &c, &memory, &b);
     assert_non_null(strstr(b.s, "\"kernel\": \"columns\", \"path\": \"\", \"file\": "));
     assert_non_null(strstr(b.s, "\"weights_bytes\": 2048"));
+    assert_non_null(
+        strstr(b.s, "\"memory\": {\"workspace_bytes\": 192, \"live_bytes\": 128, \"scratch_bytes\": 64}}\n"));
     session_free(&s);
 }
 

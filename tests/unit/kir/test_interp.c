@@ -511,6 +511,75 @@ static void test_plan_faults(void **state)
     session_free(&s);
 }
 
+/* ---- dims that a plan reads ---- */
+
+static const char reading[] =
+    "kernel @count cpu (N in 0..8, T in 0..8 data) (%x: f32 global[N] in, %c: i64 global[1] out) {"
+    "  for %i = 0 to 1 step 1 parallel { %one = const 1 : i64 %none = const 0 : i64 %zero = const 0.0 : f32 %n = dim N "
+    ": i64"
+    "    %sum = for %k = 0 to %n step 1 carry (%s = %none) { %v = load %x[%k] : f32 %more = gt %v, %zero : bool"
+    "      %add = select %more, %one, %none : i64 %t = add %s, %add : i64 yield %t } : i64"
+    "    store %c[0], %sum } }"
+    "kernel @fill cpu (N in 0..8, T in 0..8 data) (%y: f32 global[T] out) {"
+    "  %t = dim T : i64"
+    "  for %i = 0 to %t step 1 parallel { %a = cast %t : f32 store %y[%i], %a } }"
+    "kernel @pad cpu (N in 0..8, T in 0..8 data) (%x: f32 global[T] in, %y: f32 global[N] out) {"
+    "  %n = dim N : i64 "
+    "  for %i = 0 to %n step 1 parallel { %t = dim T : i64 %left = sub %t, %i : i64"
+    "    %a = load %x[%i] bound [%left] : f32<1> store %y[%i], %a } }"
+    "plan @p (N in 0..8, T in 0..8 data) (%x: f32 global[N] input \"x\", %y: f32 global[N] output \"y\") {"
+    "  %c = alloc {offset = 0} : i64 workspace[1] align 64"
+    "  launch @count (N = N, T = T) (%x, %c)"
+    "  %t = read_dim %c[0] {dim = T, most = N} : i64"
+    "  %h = alloc {offset = 64} : f32 workspace[T] align 64"
+    "  launch @fill (N = N, T = T) (%h)"
+    "  launch @pad (N = N, T = T) (%h, %y)"
+    "}";
+
+static bool run_reading(session *s, const char *text, int64_t n, float *x, float *y)
+{
+    const kmodule *m = parse_valid(s, text);
+    int64_t dims[] = {n, 8}; /* what is given for a dim that is read does not matter */
+    kbinding params[] = {{x, (uint64_t)n * 4}, {y, (uint64_t)n * 4}};
+    return kinterp_run(kmodule_find(m, "p"), dims, params, NULL, s->a, s->d, NULL);
+}
+
+static void test_read_dim(void **state)
+{
+    (void)state;
+    session s = session_new();
+    float y[8];
+    for (int64_t n = 0; n <= 8; n++)
+        for (int positive = 0; positive <= n; positive++) {
+            float x[8] = {0};
+            for (int i = 0; i < positive; i++) x[n - 1 - i] = 1;
+            if (!run_reading(&s, reading, n, x, y)) fail_msg("%s", session_messages(&s));
+            for (int i = 0; i < n; i++) assert_true(y[i] == (i < positive ? (float)positive : 0));
+        }
+    expect_silence(&s);
+    session_free(&s);
+}
+
+static void test_read_dim_faults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *old, *with, *message;
+    } cases[] = {
+        {"most = N}", "most = min(N, 2)}", "a dim of 3, which is not in 0..2"},
+        {"select %more, %one, %none", "sub %none, %one", "a dim of -5, which is not in 0..5"},
+        {"  launch @count (N = N, T = T) (%x, %c)", "", "reads %c where nothing has been written"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        session s = session_new();
+        float x[5] = {1, 0, 1, 0, 1}, y[5];
+        if (run_reading(&s, substitute(&s, reading, cases[i].old, cases[i].with), 5, x, y))
+            fail_msg("'%s' went unseen", cases[i].with);
+        expect_message(&s, cases[i].message);
+        session_free(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_floats),
@@ -528,6 +597,8 @@ int main(void)
                                        cmocka_unit_test(test_check),
                                        cmocka_unit_test(test_limits),
                                        cmocka_unit_test(test_plan),
-                                       cmocka_unit_test(test_plan_faults)};
+                                       cmocka_unit_test(test_plan_faults),
+                                       cmocka_unit_test(test_read_dim),
+                                       cmocka_unit_test(test_read_dim_faults)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

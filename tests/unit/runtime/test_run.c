@@ -512,11 +512,12 @@ static void complain(void *const *bufs, const int64_t *d, void *scratch, struct 
 }
 
 static const struct rt_fault_source inner_faults[] = {{1, 0, NULL}, {2, -1, "order"}};
-static const struct rt_launch inner_launch = {{"k", "", "a.tfx", 7, 9}, complain, inner_faults, 2};
+static const struct rt_launch inner_launch = {{"k", "", "a.tfx", 7, 9}, complain, NULL, inner_faults, 2};
 
 static int32_t inner_plan(struct rt_call *call)
 {
-    return call->launch(call, &inner_launch, call->inputs, call->dims, 1);
+    struct rt_work work = {.launch = &inner_launch, .bufs = call->inputs, .dims = call->dims, .tasks = 1};
+    return call->launch(call, &work, 1);
 }
 
 static void fault_in_an_intermediate(void **state)

@@ -19,6 +19,13 @@ enum {
 };
 static volatile float sink;
 
+static int32_t launch(struct rt_call *call, const struct rt_launch *l, void *const *bufs, const int64_t *dims,
+                      int64_t tasks)
+{
+    struct rt_work work = {.launch = l, .bufs = bufs, .dims = dims, .tasks = tasks};
+    return call->launch(call, &work, 1);
+}
+
 #define CONST_AXIS(n) {#n, n, n, n, -1, -1}
 #define DIM_AXIS(name, lo, hi) {#name, -1, lo, hi, TOY_##name, -1}
 
@@ -88,8 +95,8 @@ static void twice(void *const *bufs, const int64_t *d, void *scratch, struct rt_
 
 static const struct rt_fault_source gather_faults[] = {{0, 0, NULL}};
 static const struct rt_launch embed_launches[] = {
-    {{"toy_gather", "embeddings", "toy.tfx", 3, 11}, gather, gather_faults, 1},
-    {{"toy_twice", "", "toy.tfx", 4, 10}, twice, NULL, 0},
+    {{"toy_gather", "embeddings", "toy.tfx", 3, 11}, gather, NULL, gather_faults, 1},
+    {{"toy_twice", "", "toy.tfx", 4, 10}, twice, NULL, NULL, 0},
 };
 
 static int32_t embed_plan(struct rt_call *call)
@@ -101,10 +108,10 @@ static int32_t embed_plan(struct rt_call *call)
         void *volatile p = malloc(10);
         free(p);
     }
-    int32_t s = call->launch(call, &embed_launches[0], bufs, extents, d[TOY_B]);
+    int32_t s = launch(call, &embed_launches[0], bufs, extents, d[TOY_B]);
     if (s) return s;
     void *bufs2[] = {call->workspace, call->outputs[0]};
-    return call->launch(call, &embed_launches[1], bufs2, extents, d[TOY_B] * d[TOY_S]);
+    return launch(call, &embed_launches[1], bufs2, extents, d[TOY_B] * d[TOY_S]);
 }
 
 static int64_t embed_buffers(const int64_t *d)
@@ -145,14 +152,14 @@ static void window(void *const *bufs, const int64_t *d, void *scratch, struct rt
     memcpy(bufs[4], &n, sizeof n);
 }
 
-static const struct rt_launch window_launches[] = {{{"toy_window", "window", "toy.tfx", 10, 3}, window, NULL, 0}};
+static const struct rt_launch window_launches[] = {{{"toy_window", "window", "toy.tfx", 10, 3}, window, NULL, NULL, 0}};
 
 static int32_t window_plan(struct rt_call *call)
 {
     const int64_t *d = call->dims;
     void *bufs[] = {call->inputs[0], call->inputs[1], call->inputs[2], call->outputs[0], call->outputs[1]};
     int64_t extents[] = {d[TOY_S], d[TOY_M], d[TOY_P]};
-    return call->launch(call, &window_launches[0], bufs, extents, 1);
+    return launch(call, &window_launches[0], bufs, extents, 1);
 }
 
 static int64_t none(const int64_t *d)
@@ -173,12 +180,12 @@ static void copy(void *const *bufs, const int64_t *d, void *scratch, struct rt_f
         memcpy((float *)bufs[1] + begin, (const float *)bufs[0] + begin, (size_t)(end - begin) * sizeof(float));
 }
 
-static const struct rt_launch ident_launches[] = {{{"toy_copy", "", "toy.tfx", 15, 3}, copy, NULL, 0}};
+static const struct rt_launch ident_launches[] = {{{"toy_copy", "", "toy.tfx", 15, 3}, copy, NULL, NULL, 0}};
 
 static int32_t ident_plan(struct rt_call *call)
 {
     void *bufs[] = {call->inputs[0], call->outputs[0]};
-    return call->launch(call, &ident_launches[0], bufs, call->dims, call->dims[TOY_B] * call->dims[TOY_S] * 3);
+    return launch(call, &ident_launches[0], bufs, call->dims, call->dims[TOY_B] * call->dims[TOY_S] * 3);
 }
 
 /* ---- the model ---- */

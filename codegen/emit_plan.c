@@ -143,7 +143,7 @@ static void emit_launch_work(emitter *e, const kop *op)
     for (uint32_t i = 0; i < op->n_operands; i++)
         LLVMBuildStore(e->b, cg_buffer(e, op->operands[i]), nth(e, m->ptr, bufs, i));
     for (uint32_t i = 0; i < n_dims; i++) LLVMBuildStore(e->b, cg_dim(e, op->launch_dims[i]), nth(e, m->i64, dims, i));
-    LLVMValueRef count = LLVMGetNamedFunction(m->mod, arena_printf(m->a, "tasks.%s", callee->name));
+    LLVMValueRef count = LLVMGetNamedFunction(m->mod, emit_symbol(m, "tasks", callee->name));
     LLVMValueRef row = cg_const_i64(m, (int64_t)(s->n_launches * sizeof(struct rt_launch)));
     LLVMValueRef work = cg_offset_const(e, s->works, (int64_t)(s->n_works * sizeof(struct rt_work)));
     store_field(e, work, offsetof(struct rt_work, launch),

@@ -14,7 +14,6 @@
 #include "codegen/lower_matmul.h"
 
 #define SUM_RUN 384
-#define TALL 16 /* rows times panels of a tile whose step is code enough */
 
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
@@ -57,12 +56,6 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row, int height, k
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
-/* How many steps a loop's round has: enough multiply-adds to hide the loop, and no more code than that takes. */
-static int unrolled(const matmul *mm, int height)
-{
-    return height * mm->pieces >= TALL ? MATMUL_STEPS / 4 : MATMUL_STEPS;
-}
-
 /* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
 static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *from,
                      kvalue **acc)
@@ -80,7 +73,7 @@ static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx 
         kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
         prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
         kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
-        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), unrolled(mm, height), acc);
+        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
@@ -247,7 +240,7 @@ void matmul_blocks(kernel *k, matmul *mm, matmul_block *body, void *arg)
             kb_for(b, kidx_const(0), kidx_const(equal ? mm->depth : before), mm->s.depth, KMAP_SERIAL, 1, NULL, 0);
         kvalue *lo = b->block->args[0];
         mm->not_first = kb_map2(b, KOP_GT, lo, kb_i64(b, 0));
-        mm->more = kb_map2(b, KOP_LT, lo, kb_i64(b, before));
+        if (equal) mm->more = kb_map2(b, KOP_LT, lo, kb_i64(b, before));
         matmul_one_block(k, mm, kidx_value(lo), mm->s.depth, equal ? BLOCK_ANY : BLOCK_BEFORE, body, arg);
         kb_for_end(b, loop, NULL, 0);
         if (equal) return;

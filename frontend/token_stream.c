@@ -126,9 +126,6 @@ static void report_left_open(parse_ctx *ctx)
 
 int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
 {
-    static const int closer[] = {[TOK_LPAREN - TOK_LPAREN] = TOK_RPAREN,
-                                 [TOK_LBRACKET - TOK_LPAREN] = TOK_RBRACKET,
-                                 [TOK_LBRACE - TOK_LPAREN] = TOK_RBRACE};
     if (!ctx->closing) {
         ctx->quiet = false;
         scan_token(val, at, ctx);
@@ -146,5 +143,5 @@ int fe_yylex(FE_YYSTYPE *val, span *at, parse_ctx *ctx)
     if (!--ctx->closing) return ctx->got.token;
     const parse_bracket b = ctx->open.data[--ctx->open.len];
     ctx->braces -= b.token == TOK_LBRACE;
-    return closer[b.token - TOK_LPAREN];
+    return b.token == TOK_LPAREN ? TOK_RPAREN : b.token == TOK_LBRACKET ? TOK_RBRACKET : TOK_RBRACE;
 }

@@ -147,7 +147,7 @@ for tokens in 0 5 16; do
 done
 "$tfxc" packed.tfx --emit=costs --dim=B=2 --dim=S=8 -o - 2>"$work/stderr" | cmp - "$work/16.json" >"$work/diff" && pass ||
     fail "costs without tokens" "not those of the most" "$work/diff"
-says "costs without packing" 1 "error: the entry takes no dim 'tokens'" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
+says "costs without packing" 1 "tfxc: error: the entry takes no dim 'tokens'" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
 
 # ---- machines ----
 "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=default -o - 2>"$work/stderr" | cmp - "$work/costs.json" >"$work/diff" && pass ||

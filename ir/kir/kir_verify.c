@@ -271,8 +271,9 @@ static void walk_blocks(kverifier *v, const kop *o)
 /* Some symbol of d is counted further down. */
 static bool is_counted_later(const kverifier *v, dim d)
 {
-    for (const kop *o = v->f->target == KTARGET_PLAN ? v->f->body->first : NULL; o; o = o->next) {
-        int32_t s = o->op == KOP_READ_DIM && !v->defined[o->results[0]->id] ? dim_is_symbol(v->f->dims, o->at.d) : -1;
+    for (uint32_t i = 0; i < v->reads.len; i++) {
+        const kop *o = v->reads.data[i];
+        int32_t s = v->defined[o->results[0]->id] ? -1 : dim_is_symbol(v->f->dims, o->at.d);
         if (s >= 0 && d != DIM_BAD && dim_uses(v->f->dims, d, (uint32_t)s)) return true;
     }
     return false;
@@ -382,6 +383,8 @@ bool kfunction_verify(const kfunction *f, diags *d)
     if (!graph_whole(&v)) return false;
     v.names = kvalue_names(f, v.a);
     v.defined = ARENA_ARRAY(v.a, bool, f->n_values);
+    if (f->target == KTARGET_PLAN)
+        kblock_foreach(op, f->body) if (op->op == KOP_READ_DIM) vec_push(v.a, &v.reads, op);
     check_function(&v);
     return v.ok;
 }

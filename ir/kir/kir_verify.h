@@ -24,6 +24,7 @@ typedef struct {
     uint32_t block_loops, nesting;
     int64_t stack_bytes;
     bool *defined;   /* by value id: in scope */
+    VEC(const kop *) reads; /* of dims, in a plan */
     ptrmap *callees; /* what stands before a plan; made at its first launch */
 } kverifier;
 

@@ -251,7 +251,7 @@ static void check_costs(lowered *l, uint32_t entry, const kfunction *plan, const
     klaunch_costs costs;
     double flops = 0, loaded = 0, stored = 0;
     if (!plan_cost(plan, dims, &m, l->a, &costs)) fail_msg("%s: no costs", what);
-    const struct rt_entry *e = l->model ? &rt_handle_of(l->model)->model->entries[entry] : NULL;
+    const struct rt_entry *e = l->model ? &rt_handle_of(l->model)->entries[entry] : NULL;
     vec_foreach (klaunch_cost, c, &costs) {
         if (!c->cost.exact) return;
         if (e) check_work(l, &e->launches[number_of(plan, c->launch)], c, dims, what);

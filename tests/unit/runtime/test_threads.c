@@ -106,13 +106,14 @@ static int64_t crowd_scratch(const int64_t *d)
 }
 
 static struct rt_entry crowd_entries[2][TOY_ENTRIES];
+static struct rt_variant crowd_variants[2];
 static struct rt_model crowd[2]; /* two models that compute the same */
 
 static int make_models(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        memcpy(crowd_entries[i], toy_model.entries, sizeof crowd_entries[i]);
+        memcpy(crowd_entries[i], toy_model.variants[0].entries, sizeof crowd_entries[i]);
         struct rt_entry *e = &crowd_entries[i][TOY_IDENT];
         *e = (struct rt_entry){.plan = crowd_plan,
                                .buffer_bytes = crowd_buffers,
@@ -122,7 +123,9 @@ static int make_models(void **state)
                                .launches = launches,
                                .n_launches = 3};
         crowd[i] = toy_model;
-        crowd[i].entries = crowd_entries[i];
+        crowd_variants[i] = toy_model.variants[0];
+        crowd_variants[i].entries = crowd_entries[i];
+        crowd[i].variants = &crowd_variants[i];
     }
     work_of_task = RT_POOL_GRAIN / 8;
     return 0;

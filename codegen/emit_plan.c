@@ -11,11 +11,11 @@
 
 struct plan_state {
     const plan_layout *layout;
-    const bool *ends;              /* by launch: a region ends with it */
-    uint32_t *param_of, *number;   /* by value id: 1 + the parameter; by parameter: which input or output it is */
-    bool in_parts;                 /* launches, addresses and dims only: these are computed where they are needed */
-    VEC(uint32_t) set;             /* ids of the values that this part has computed */
-    uint32_t n_launches;           /* emitted so far */
+    const bool *ends;            /* by launch: a region ends with it */
+    uint32_t *param_of, *number; /* by value id: 1 + the parameter; by parameter: which input or output it is */
+    bool in_parts;               /* launches, addresses and dims only: these are computed where they are needed */
+    VEC(uint32_t) set;           /* ids of the values that this part has computed */
+    uint32_t n_launches;         /* emitted so far */
     uint32_t most_works, most_bufs, most_dims; /* of a region */
     LLVMValueRef works, bufs, dims;            /* arrays on the stack, as long as the longest region needs */
     uint32_t n_works, n_bufs, n_dims;          /* how much of them this region has filled */
@@ -298,16 +298,15 @@ static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *s
 /* Between launches there is nothing but addresses and dims of the call. */
 static bool has_parts(const kfunction *f)
 {
-    kblock_foreach(op, f->body)
-        if (op->op != KOP_LAUNCH && op->op != KOP_ALLOC && !(kop_row(op->op)->props & K_PURE)) return false;
+    kblock_foreach(op, f->body) if (op->op != KOP_LAUNCH && op->op != KOP_ALLOC &&
+                                    !(kop_row(op->op)->props & K_PURE)) return false;
     return true;
 }
 
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
-    struct plan_state s = {
-        .layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f)};
+    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f)};
     longest most = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
     plan_foreach_launch(f, measure, &most);
     s.most_works = most.most_works;

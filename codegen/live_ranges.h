@@ -9,7 +9,8 @@
 /* What a buffer takes: a multiple of MEMORY_ALIGN. */
 dim planned_bytes(dim_ctx *c, const kbuffer *t);
 
-/* By symbol: the most that a dim can be which the plan counts while it runs, DIM_BAD for others. NULL: it counts none. */
+/* By symbol: the most that a dim can be which the plan counts while it runs, DIM_BAD for others. NULL: it counts none.
+ */
 const dim *counted_dims(const kfunction *f);
 /* d with counted dims at their most. */
 dim dim_at_most(dim_ctx *c, const dim *counted, dim d);

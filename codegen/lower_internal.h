@@ -24,7 +24,7 @@ typedef struct group {
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
     /* A matmul's kernel may compute its left operand as well, which is another group's result. */
     const struct matmul_pair *pair;
-    const struct group *inside;     /* the second matmul of a pair, whose kernel computes this group; else NULL */
+    const struct group *inside; /* the second matmul of a pair, whose kernel computes this group; else NULL */
     VEC(node *) members;
 } group;
 

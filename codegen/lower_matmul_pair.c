@@ -141,8 +141,7 @@ static kvalue *hidden_columns(kernel *k, pair *p, kvalue *lo)
 }
 
 /* The second matmul's sums over `len` of the hidden values, which begin at column `first`. */
-static void sums_over_block(kernel *k, pair *p, kvalue *w, kvalue *lo, kvalue *first, int64_t len,
-                            which_block which)
+static void sums_over_block(kernel *k, pair *p, kvalue *w, kvalue *lo, kvalue *first, int64_t len, which_block which)
 {
     matmul *b = &p->b;
     b->w = window(k, w, 1, lo, len);

@@ -7,7 +7,8 @@
  * The order decides how well this goes, and no order is best for all plans. Several are tried (the largest first, the
  * longest-lived first, program order), and the one stays whose sum comes closest to what is alive at once.
  *
- * A dim that the plan counts while it runs stands at its most: the workspace is an exact function of what is known before. */
+ * A dim that the plan counts while it runs stands at its most: the workspace is an exact function of what is known
+ * before. */
 #include "codegen/plan_memory.h"
 
 #include <assert.h>
@@ -323,7 +324,7 @@ typedef struct {
     dim_ctx *c;
     arena *a;
     most_bytes most;
-    ptrmap *seen; /* dims that were added */
+    ptrmap *seen;       /* dims that were added */
     const dim *counted; /* counted_dims */
 } maximum;
 

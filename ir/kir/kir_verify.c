@@ -383,8 +383,7 @@ bool kfunction_verify(const kfunction *f, diags *d)
     if (!graph_whole(&v)) return false;
     v.names = kvalue_names(f, v.a);
     v.defined = ARENA_ARRAY(v.a, bool, f->n_values);
-    if (f->target == KTARGET_PLAN)
-        kblock_foreach(op, f->body) if (op->op == KOP_READ_DIM) vec_push(v.a, &v.reads, op);
+    if (f->target == KTARGET_PLAN) kblock_foreach(op, f->body) if (op->op == KOP_READ_DIM) vec_push(v.a, &v.reads, op);
     check_function(&v);
     return v.ok;
 }

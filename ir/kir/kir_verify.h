@@ -23,9 +23,9 @@ typedef struct {
     kagent agent; /* on KLEVEL_AGENT */
     uint32_t block_loops, nesting;
     int64_t stack_bytes;
-    bool *defined;   /* by value id: in scope */
+    bool *defined;          /* by value id: in scope */
     VEC(const kop *) reads; /* of dims, in a plan */
-    ptrmap *callees; /* what stands before a plan; made at its first launch */
+    ptrmap *callees;        /* what stands before a plan; made at its first launch */
 } kverifier;
 
 /* Always false. The message is followed by the op as text. */

@@ -462,10 +462,10 @@ static void test_pairs_are_found(void **state)
     static const struct {
         const char *function;
         uint32_t together, alone;
-    } want[] = {{"feed_forward", 1, 2}, {"primes", 1, 2}, {"gated", 1, 2},          {"gate_from_memory", 1, 2},
-                {"deep", 1, 2},         {"narrow", 1, 2}, {"narrow_between", 1, 2}, {"double", 1, 2},
-                {"fixed", 1, 0},        {"chain", 1, 3},  {"read_twice", 0, 2},     {"also_result", 0, 2},
-                {"turned", 0, 2},       {"placed", 0, 2}, {"part_of_rows", 0, 2},   {"part_of_columns", 0, 2},
+    } want[] = {{"feed_forward", 1, 2}, {"primes", 1, 2},    {"gated", 1, 2},           {"gate_from_memory", 1, 2},
+                {"deep", 1, 2},         {"narrow", 1, 2},    {"narrow_between", 1, 2},  {"double", 1, 2},
+                {"fixed", 1, 0},        {"chain", 1, 3},     {"read_twice", 0, 2},      {"also_result", 0, 2},
+                {"turned", 0, 2},       {"placed", 0, 2},    {"part_of_rows", 0, 2},    {"part_of_columns", 0, 2},
                 {"named", 0, 2},        {"read_late", 1, 2}, {"residual_of_rows", 1, 2}};
     arena *a = arena_new(NULL, NULL);
     machine m = small_machine(a, 256, 16);

@@ -175,7 +175,7 @@ class Running(Case):
         same = tfx.Model(MODELS / "digits.so", variant=model.variant)
         np.testing.assert_array_equal(same.run(pixels=IMAGES[:2])["logits"], self.logits(IMAGES[:2]))
         message = f"options: the model has no variant 'z80', only '{model.variant}'"
-        self.refuses(tfx.Status.ARGUMENT, message, tfx.Model, MODELS / "digits.so", None, "z80")
+        self.refuses(tfx.Status.ARGUMENT, message, tfx.Model, MODELS / "digits.so", variant="z80")
 
     def test_weights_of_their_own(self):
         outside = tfx.Model(MODELS / "digits_outside.so", weights=MODELS / "digits.tfxw")

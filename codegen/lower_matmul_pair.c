@@ -183,11 +183,6 @@ static void pair_task(kernel *k, pair *p, const row_tiles *tiles, kvalue *task, 
     kb_for_end(b, loop, NULL, 0);
 }
 
-static int64_t ceil_to(int64_t v, int64_t step)
-{
-    return (v + step - 1) / step * step;
-}
-
 static void one_kernel(lowering *lw, const group *second)
 {
     dim_ctx *dc = lw->m->dims;

@@ -6,11 +6,6 @@
 #define PAIR_TASKS 16
 #define PAIR_TILES 8
 
-static int64_t ceil_to(int64_t v, int64_t step)
-{
-    return (v + step - 1) / step * step;
-}
-
 static int64_t within(int64_t v, int64_t least, int64_t most)
 {
     return v < least ? least : v > most ? most : v;

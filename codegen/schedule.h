@@ -35,6 +35,12 @@ typedef struct {
     const char *kernel; /* who asks, for --tune */
 } matmul_shape;
 
+/* The least multiple of `step` that is not below v. */
+static inline int64_t ceil_to(int64_t v, int64_t step)
+{
+    return (v + step - 1) / step * step;
+}
+
 matmul_schedule matmul_schedule_by_rule(const lower_target *target, const matmul_shape *shape);
 /* What target->tuned says of the shape (tuned.c), else by rule. */
 matmul_schedule matmul_schedule_for(const lower_target *target, const matmul_shape *shape);

@@ -5,8 +5,17 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "runtime/rt_abi.h"
+
+/* Nanoseconds of a clock that only goes forward. */
+static inline int64_t rt_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 /* ---- messages (rt_text.c) ---- */
 

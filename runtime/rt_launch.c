@@ -6,7 +6,6 @@
 #include "runtime/rt_internal.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 #define MOST_UNITS ((int64_t)1 << 20) /* of a launch */
 
@@ -179,22 +178,15 @@ static int32_t run_region(struct rt_call *call, struct rt_handle *h, struct rt_w
     return may_fail ? check_faults(call, h, may_fail) : TFX_OK;
 }
 
-static int64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int32_t rt_launch(struct rt_call *call, struct rt_work *works, int64_t n)
 {
     struct rt_handle *h = rt_handle_of(call->model);
     if (!h->profile) return run_region(call, h, works, n);
     /* Timed apart, one after the other. */
     for (int64_t i = 0; i < n; i++) {
-        int64_t start = now();
+        int64_t start = rt_now();
         int32_t s = run_region(call, h, &works[i], 1);
-        h->profile(h->profile_ctx, &works[i].launch->info, works[i].tasks, now() - start);
+        h->profile(h->profile_ctx, &works[i].launch->info, works[i].tasks, rt_now() - start);
         if (s) return s;
     }
     return TFX_OK;

@@ -22,7 +22,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -68,13 +67,6 @@ struct rt_pool {
     _Atomic uint32_t waiting; /* it sleeps */
     struct worker workers[];
 };
-
-static int64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static inline void relax(void)
 {
@@ -152,7 +144,7 @@ static void take_units(struct rt_pool *p, struct worker *w)
 /* Until there are units, or the pool has nothing to wait for, or time is up. */
 static void spin_for_work(struct rt_pool *p, struct worker *w)
 {
-    for (int64_t until = now() + p->spin_ns; now() < until;)
+    for (int64_t until = rt_now() + p->spin_ns; rt_now() < until;)
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(&w->range, memory_order_relaxed)) return;
             if (atomic_load_explicit(&p->phase, memory_order_relaxed) != RUNNING) return;
@@ -199,7 +191,7 @@ static bool is_alone(struct rt_pool *p)
 static void wait_for_others(struct rt_pool *p, uint32_t units)
 {
     if (atomic_load_explicit(&p->done, memory_order_acquire) == units) return;
-    for (int64_t until = now() + p->spin_ns; now() < until;)
+    for (int64_t until = rt_now() + p->spin_ns; rt_now() < until;)
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(&p->done, memory_order_acquire) == units) return;
             relax();

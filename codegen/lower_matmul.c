@@ -14,6 +14,7 @@
 #include "codegen/lower_matmul.h"
 
 #define SUM_RUN 384
+#define TAILS_FROM 50 /* narrower tiles for the last columns where whole ones add a part in so many, or more */
 
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
@@ -161,8 +162,7 @@ static void halves_tile(kernel *k, const matmul *mm, kvalue *row0, int piece, kv
     }
     t.at[0] = kidx_value(row0);
     t.at[1] = kidx_plus(kb_map2(b, KOP_DIV, mm->col, kb_i64(b, 2)), piece * MATMUL_HALF);
-    /* A tile of several panels may end behind the last one. */
-    t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
+    t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_value(kb_map2(b, KOP_SUB, kb_i64(b, mm->n / 2), kidx_as_value(k, t.at[1])));
     store_result(k, mm, &t);
 }
@@ -176,7 +176,7 @@ static void piece_store(kernel *k, const matmul *mm, kvalue *row0, int rows, int
     t.known[0].tile = kb_cast(b, sums, mm->root->result->ty.dt);
     t.at[0] = kidx_value(row0);
     t.at[1] = kidx_plus(mm->col, p * mm->width);
-    t.cols_bounded = mm->n % (mm->pieces * mm->width) != 0;
+    t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
     store_result(k, mm, &t);
 }
@@ -257,40 +257,80 @@ static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int hei
     mm->each = kb_map2(b, KOP_DIV, kb_map2(b, KOP_ADD, mm->rows, kb_i64(b, MATMUL_STEPS * height - 1)), mm->rows);
 }
 
-/* Opens a loop over the columns of a task, `cols` at a time. */
-static kop *columns_begin(kernel *k, matmul *mm, int cols)
+/* The columns of the tile: `cols` from `col` on, of `end` in the matmul. */
+static void set_columns(kernel *k, matmul *mm, kvalue *col, int cols, int64_t end)
 {
     kbuilder *b = &k->b;
     mm->width = cols < MATMUL_PANEL ? cols : MATMUL_PANEL;
     mm->pieces = cols / mm->width;
-    kvalue *end = mm->col_end ? kb_map2(b, KOP_ADD, mm->col_end, kb_i64(b, cols - 1)) : kb_i64(b, mm->n + cols - 1);
-    kvalue *units = kb_map2(b, KOP_DIV, kb_map2(b, KOP_SUB, end, mm->col_first), kb_i64(b, cols));
-    if (!mm->col_end) units = kb_map2(b, KOP_MIN, units, kb_i64(b, mm->s.group / cols));
-    kop *loop = kb_for(b, kidx_const(0), kidx_value(units), 1, KMAP_SERIAL, 1, NULL, 0);
-    mm->col = kb_map2(b, KOP_ADD, mm->col_first, kb_map2(b, KOP_MUL, b->block->args[0], kb_i64(b, cols)));
+    mm->beyond = end % cols != 0;
+    mm->col = col;
     kvalue *panel = kb_i64(b, MATMUL_PANEL);
-    mm->panel[0] = kb_map2(b, KOP_DIV, mm->col, panel);
-    mm->part = cols < MATMUL_PANEL ? kidx_value(kb_map2(b, KOP_MOD, mm->col, panel)) : kidx_const(0);
+    mm->panel[0] = kb_map2(b, KOP_DIV, col, panel);
+    mm->part = cols < MATMUL_PANEL ? kidx_value(kb_map2(b, KOP_MOD, col, panel)) : kidx_const(0);
     /* The last tile may lack its second panel: what is read instead is not stored. */
     kvalue *last = kb_i64(b, (mm->n - 1) / MATMUL_PANEL);
     for (int p = 1; p < mm->pieces; p++)
         mm->panel[p] = kb_map2(b, KOP_MIN, kb_map2(b, KOP_ADD, mm->panel[0], kb_i64(b, p)), last);
+}
+
+/* Opens a loop over the columns of a task that are before `end`, `cols` at a time. */
+static kop *columns_begin(kernel *k, matmul *mm, int cols, int64_t end)
+{
+    kbuilder *b = &k->b;
+    kvalue *before = kb_i64(b, end + cols - 1), *each = kb_i64(b, cols);
+    if (mm->col_end) before = kb_map2(b, KOP_ADD, mm->col_end, kb_i64(b, cols - 1));
+    kvalue *units = kb_map2(b, KOP_DIV, kb_map2(b, KOP_SUB, before, mm->col_first), each);
+    if (!mm->col_end) units = kb_map2(b, KOP_MIN, units, kb_i64(b, mm->s.group / cols));
+    kop *loop = kb_for(b, kidx_const(0), kidx_value(units), 1, KMAP_SERIAL, 1, NULL, 0);
+    set_columns(k, mm, kb_map2(b, KOP_ADD, mm->col_first, kb_map2(b, KOP_MUL, b->block->args[0], each)), cols, end);
     return loop;
+}
+
+/* Half a vector, where vectors have 16 elements: one of 8 takes half the time on processors that split these. */
+static int narrowest(const matmul *mm)
+{
+    return mm->s.cols / 2 < MATMUL_HALF ? mm->s.cols / 2 : MATMUL_HALF;
+}
+
+/* The last columns get tiles of their own, as narrow as will do, where whole tiles would add much to the work. Returns
+ * how many columns are before them. */
+static int64_t columns_of_whole_tiles(const matmul *mm)
+{
+    int64_t rest = mm->n % mm->s.cols, missing = rest ? mm->s.cols - rest : 0;
+    bool apart = !mm->half && !mm->col_end && missing >= narrowest(mm) && missing * TAILS_FROM > mm->n;
+    return apart ? mm->n - rest : mm->n;
 }
 
 void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 {
+    kbuilder *b = &k->b;
     const tile_range *r = range;
-    kop *loop = columns_begin(k, mm, mm->s.cols);
-    for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
-    kb_for_end(&k->b, loop, NULL, 0);
+    int64_t at = columns_of_whole_tiles(mm);
+    if (at > 0) {
+        kop *loop = columns_begin(k, mm, mm->s.cols, at);
+        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        kb_for_end(b, loop, NULL, 0);
+    }
+    if (at == mm->n) return;
+    kvalue *end = kb_map2(b, KOP_ADD, mm->col_first, kb_i64(b, mm->s.group));
+    kop *last = kb_if(b, kb_map2(b, KOP_GE, end, kb_i64(b, mm->n)));
+    for (int cols = mm->s.cols / 2; at < mm->n; cols /= 2) {
+        /* The next width takes what is left, unless that is more than it has. */
+        bool taken = cols == narrowest(mm) || mm->n - at > cols / 2;
+        if (!taken) continue;
+        set_columns(k, mm, kb_i64(b, at), cols, mm->n - at < cols ? mm->n : at + cols);
+        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        at += cols;
+    }
+    kb_if_end(b, last, NULL, 0);
 }
 
 /* A block for few rows, which are all there are: MATMUL_WIDE columns a tile. */
 static void wide_block(kernel *k, matmul *mm, void *arg)
 {
     const int *rows = arg;
-    kop *loop = columns_begin(k, mm, MATMUL_WIDE);
+    kop *loop = columns_begin(k, mm, MATMUL_WIDE, mm->n);
     matmul_tile(k, mm, kb_i64(&k->b, 0), *rows);
     kb_for_end(&k->b, loop, NULL, 0);
 }

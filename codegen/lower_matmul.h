@@ -51,7 +51,8 @@ typedef struct {
     /* Columns of the tile: `pieces` runs of `width`, each in a panel of its own. */
     int pieces, width;
     kvalue *col, *panel[MATMUL_PIECES];
-    kidx part; /* where in the panel */
+    kidx part;   /* where in the panel */
+    bool beyond; /* some of them may be behind the last one */
     /* The block of K. */
     kidx lo;
     int64_t len;

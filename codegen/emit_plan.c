@@ -13,8 +13,8 @@ struct plan_state {
     const plan_layout *layout;
     const bool *ends;            /* by launch: a region ends with it */
     uint32_t *param_of, *number; /* by value id: 1 + the parameter; by parameter: which input or output it is */
-    bool in_parts;               /* launches, addresses and dims only: these are computed where they are needed */
-    VEC(uint32_t) set;           /* ids of the values that this part has computed */
+    bool in_parts;               /* addresses and dims are computed where they are needed */
+    VEC(uint32_t) set;           /* ids of the values that have been, and are at hand */
     uint32_t n_launches;         /* emitted so far */
     uint32_t most_works, most_bufs, most_dims; /* of a region */
     LLVMValueRef works, bufs, dims;            /* arrays on the stack, as long as the longest region needs */
@@ -97,6 +97,12 @@ static void bind_param(emitter *e, const kvalue *v)
     cg_set(e, v, (cg_value){.v = one, .rows = 1, .cols = 1, .lanes = 1, .chunks = 1});
 }
 
+/* An address or a number. */
+static bool is_computed(const kop *op)
+{
+    return op->op == KOP_ALLOC || kop_row(op->op)->props & K_PURE;
+}
+
 /* Addresses and dims are computed in each part of the plan that needs them, when it does. */
 static void need(emitter *e, const kvalue *v)
 {
@@ -108,7 +114,11 @@ static void need(emitter *e, const kvalue *v)
         return;
     }
     kop *op = v->def;
-    assert(op && (kop_row(op->op)->props & K_PURE || op->op == KOP_ALLOC));
+    assert(op && (op->op == KOP_READ_DIM || is_computed(op)));
+    if (op->op == KOP_READ_DIM) {
+        cg_set_affine(e, v, cg_dim(e, op->at.d), 0);
+        return;
+    }
     for (uint32_t i = 0; i < op->n_operands; i++) need(e, op->operands[i]);
     for (int i = 0; i < op->n_mem; i++) {
         need(e, op->mem[i].buf);
@@ -128,6 +138,14 @@ static LLVMValueRef nth(emitter *e, LLVMTypeRef t, LLVMValueRef table, uint32_t 
 static void store_field(emitter *e, LLVMValueRef work, size_t offset, LLVMValueRef v)
 {
     LLVMBuildStore(e->b, v, cg_offset_const(e, work, (int64_t)offset));
+}
+
+/* Values from the given one on have to be computed again. */
+static void forget(emitter *e, uint32_t from)
+{
+    struct plan_state *s = e->plan;
+    for (uint32_t i = from; i < s->set.len; i++) e->values[s->set.data[i]] = (cg_value){0};
+    s->set.len = from;
 }
 
 /* Fills in the struct rt_work of a launch. */
@@ -248,6 +266,50 @@ static void begin_launches(emitter *e, struct plan_state *s)
     e->workspace = call_field(e, offsetof(struct rt_call, workspace));
 }
 
+static void emit_step(emitter *e, kop *op);
+
+/* What one side computes is not at hand behind it. */
+static void emit_branch(emitter *e, kop *op)
+{
+    struct plan_state *s = e->plan;
+    need(e, op->operands[0]);
+    LLVMBasicBlockRef side[2] = {emit_new_block(e, "then"), emit_new_block(e, "else")},
+                      join = emit_new_block(e, "endif");
+    LLVMBuildCondBr(e->b, cg_scalar(e, op->operands[0]), side[0], side[1]);
+    for (uint32_t i = 0; i < op->n_blocks; i++) {
+        uint32_t before = s->set.len;
+        emit_to(e, side[i]);
+        kblock_foreach(o, op->blocks[i]) emit_step(e, o);
+        forget(e, before);
+        emit_br(e, join);
+    }
+    emit_to(e, join);
+}
+
+/* The count is kept in the table of dims, where further parts find it. */
+static void emit_count(emitter *e, kop *op)
+{
+    need(e, op->mem[0].buf);
+    for (int k = 0; k < op->mem[0].n_idx; k++) need(e, op->mem[0].idx[k].v);
+    emit_cpu_read_dim(e, op);
+    int32_t symbol = dim_is_symbol(e->f->dims, op->at.d);
+    LLVMValueRef table = call_field(e, offsetof(struct rt_call, dims));
+    LLVMBuildStore(e->b, cg_dim(e, op->at.d), nth(e, e->m->i64, table, e->plan->layout->symbol_index[symbol]));
+    vec_push(e->m->a, &e->plan->set, op->results[0]->id);
+}
+
+/* What a plan does, one after the other. */
+static emit_fn *const steps[KOP_COUNT] = {
+    [KOP_LAUNCH] = emit_cpu_launch, [KOP_IF] = emit_branch, [KOP_READ_DIM] = emit_count};
+
+static void emit_step(emitter *e, kop *op)
+{
+    if (!steps[op->op]) return;
+    e->at = op;
+    debug_at(e, op->source);
+    steps[op->op](e, op);
+}
+
 /* A function of the launches from *at on, as many as a part has and its last region needs. */
 static LLVMValueRef emit_part(emit_module *m, const kfunction *f, const char *symbol, cg_value *values,
                               struct plan_state *s, kop **at)
@@ -256,28 +318,21 @@ static LLVMValueRef emit_part(emit_module *m, const kfunction *f, const char *sy
     LLVMValueRef fn = begin_function(&e, m, f, symbol, values, s);
     begin_launches(&e, s);
     uint32_t end = s->n_launches + PART_LAUNCHES;
-    for (; *at && (s->n_launches < end || !s->ends[s->n_launches - 1]); *at = (*at)->next) {
-        if ((*at)->op != KOP_LAUNCH) continue;
-        e.at = *at;
-        debug_at(&e, (*at)->source);
-        emit_cpu_launch(&e, *at);
-    }
+    for (; *at && (s->n_launches < end || !s->ends[s->n_launches - 1]); *at = (*at)->next) emit_step(&e, *at);
     end_function(&e, s);
-    vec_foreach (uint32_t, id, &s->set) values[*id] = (cg_value){0};
-    s->set.len = 0;
+    forget(&e, 0);
     return fn;
 }
 
 /* A function that calls the parts in turn. */
-static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *symbol, struct plan_state *s)
+static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *symbol, struct plan_state *s,
+                               uint32_t launches)
 {
     VEC(LLVMValueRef) parts = {0};
     cg_value *values = ARENA_ARRAY(m->a, cg_value, f->n_values);
     kop *at = f->body->first;
-    uint32_t launches = 0;
     unsigned kind = LLVMGetEnumAttributeKindForName("noinline", strlen("noinline"));
     LLVMAttributeRef alone = LLVMCreateEnumAttribute(m->ctx, kind, 0); /* else -O3 makes one function of them */
-    kblock_foreach(op, f->body) launches += op->op == KOP_LAUNCH;
     if (launches <= PART_LAUNCHES) return emit_part(m, f, symbol, values, s, &at);
     while (s->n_launches < launches) {
         LLVMValueRef part = emit_part(m, f, arena_printf(m->a, "%s.%u", symbol, parts.len), values, s, &at);
@@ -295,18 +350,22 @@ static LLVMValueRef emit_parts(emit_module *m, const kfunction *f, const char *s
     return fn;
 }
 
-/* Between launches there is nothing but addresses and dims of the call. */
-static bool has_parts(const kfunction *f)
+/* Nothing but addresses and dims goes from one step to the next. */
+static bool has_parts(const kblock *b)
 {
-    kblock_foreach(op, f->body) if (op->op != KOP_LAUNCH && op->op != KOP_ALLOC &&
-                                    !(kop_row(op->op)->props & K_PURE)) return false;
+    kblock_foreach(op, b)
+    {
+        if ((!steps[op->op] && !is_computed(op)) || (op->op == KOP_IF && op->n_results)) return false;
+        for (uint32_t i = 0; i < op->n_blocks; i++)
+            if (!has_parts(op->blocks[i])) return false;
+    }
     return true;
 }
 
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
-    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f)};
+    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f->body)};
     longest most = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
     plan_foreach_launch(f, measure, &most);
     s.most_works = most.most_works;
@@ -319,7 +378,7 @@ LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, c
         s.param_of[f->params.data[i].v->id] = i + 1;
         s.number[i] = n[f->params.data[i].role]++;
     }
-    if (s.in_parts) return emit_parts(m, f, symbol, &s);
+    if (s.in_parts) return emit_parts(m, f, symbol, &s, most.n);
     emitter e;
     LLVMValueRef fn = begin_function(&e, m, f, symbol, ARENA_ARRAY(m->a, cg_value, f->n_values), &s);
     begin_launches(&e, &s);

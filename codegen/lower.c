@@ -143,6 +143,11 @@ static bool can_be_compiled(lowering *lw)
     return ok;
 }
 
+static void free_kernels(void *memory)
+{
+    arena_free(memory);
+}
+
 kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target)
 {
     uint32_t before = diags_errors(d);
@@ -150,6 +155,8 @@ kmodule *lower_module(module *m, arena *a, diags *d, const lower_target *target)
     lowering lw = {.m = m, .a = a, .d = d, .target = *target};
     if (!lw.target.machine) lw.target.machine = &typical;
     lw.km = kmodule_new(a, m->names, m->sources, m->name);
+    lw.kernel_memory = arena_within(a);
+    arena_on_free(a, free_kernels, lw.kernel_memory);
     lw.kernels = ptrmap_new(a);
     if (!can_be_compiled(&lw)) return NULL;
     for (uint32_t i = 0; i < m->functions.len; i++) lower_function(&lw, m->functions.data[i]);

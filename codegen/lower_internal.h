@@ -47,6 +47,7 @@ typedef struct {
     uint32_t *last_read;    /* by value id of a base: the turn of the last kernel that reads it */
     constant_set constants; /* of the plan's weights */
     VEC(stored_constants) weights; /* by their numbers */
+    arena *kernel_memory;          /* kernels and nothing else: those that are shared are taken back */
     ptrmap *kernels;               /* hash -> list of kernels, for sharing */
     uint32_t n_names;
 } lowering;
@@ -106,7 +107,8 @@ bool contraction_has_halves(lowering *lw, const node *n);
 /* ---- kernels (lower_kernel.c) ---- */
 typedef struct {
     lowering *lw;
-    kfunction *f;
+    arena_mark before; /* in the memory of kernels */
+    kfunction *f;      /* in a module of its own until it is known to be new */
     kbuilder b;
     VEC(kvalue *) args; /* the plan's buffers, one per parameter */
     VEC(struct bound_buffer {

@@ -58,11 +58,13 @@ kernel kernel_begin(lowering *lw, const char *family, const node *at)
 {
     kernel k = {.lw = lw, .at = user_place(lw, at)};
     k.path = at->in && *at->in->path ? at->in->path : NULL;
-    const char *name = arena_printf(lw->a, "%s_%u", family, lw->n_names++);
-    k.f = kfunction_new(lw->km, intern_z(lw->km->names, name), KTARGET_CPU);
+    arena *a = lw->kernel_memory;
+    k.before = arena_here(a);
+    const char *name = arena_printf(a, "%s_%u", family, lw->n_names++);
+    k.f = kfunction_new(kmodule_new(a, lw->km->names, lw->km->sources, NULL), name, KTARGET_CPU);
     k.f->dims = lw->m->dims;
-    vec_push(lw->km->a, &k.f->sources, k.at);
-    for (uint32_t i = 0; i < at->n_sources; i++) vec_push(lw->km->a, &k.f->sources, at->sources[i]);
+    vec_push(a, &k.f->sources, k.at);
+    for (uint32_t i = 0; i < at->n_sources; i++) vec_push(a, &k.f->sources, at->sources[i]);
     k.b = (kbuilder){.f = k.f, .block = k.f->body, .at = k.at};
     return k;
 }
@@ -129,8 +131,8 @@ kvalue *kernel_bind_buffer(kernel *k, kvalue *buf, dim offset, uint32_t rank, co
     if (bound) return bound;
     kbuffer plan_ty = ty;
     plan_ty.space = buf->ty.buf.space;
-    vec_push(k->lw->a, &k->bound, ((struct bound_buffer){buf, offset, k->args.len}));
-    vec_push(k->lw->a, &k->args, plan_view(k->lw, buf, offset, plan_ty));
+    vec_push(k->lw->kernel_memory, &k->bound, ((struct bound_buffer){buf, offset, k->args.len}));
+    vec_push(k->lw->kernel_memory, &k->args, plan_view(k->lw, buf, offset, plan_ty));
     return kparam_add(k->f, NULL, ty, KPARAM_BUFFER, mode);
 }
 
@@ -143,13 +145,13 @@ kvalue *kernel_bind(kernel *k, value *base, dim offset, uint32_t rank, const dim
 kvalue *kernel_bind_constant(kernel *k, const cexpr *e, const char *path, uint32_t rank, const dim *shape)
 {
     kbuffer ty = kbuffer_dense(e->dt, KSPACE_GLOBAL, rank, shape);
-    vec_push(k->lw->a, &k->args, stored_constant(k->lw, e, path, ty));
+    vec_push(k->lw->kernel_memory, &k->args, stored_constant(k->lw, e, path, ty));
     return kparam_add(k->f, NULL, ty, KPARAM_BUFFER, KACCESS_IN);
 }
 
 typedef VEC(kfunction *) kernel_list;
 
-/* The kernel that stands for f: an equal earlier one (f is then dropped), or f itself. */
+/* The kernel that stands for f: an equal earlier one, or f itself, which becomes part of the module. */
 static kfunction *shared_kernel(lowering *lw, kfunction *f)
 {
     const void *key = (const void *)(uintptr_t)(kfunction_hash(f) | 1);
@@ -158,13 +160,10 @@ static kfunction *shared_kernel(lowering *lw, kfunction *f)
         same = ARENA_NEW(lw->a, kernel_list);
         ptrmap_set(lw->kernels, key, same);
     }
-    for (uint32_t i = 0; i < same->len; i++) {
-        if (!kfunction_equal(same->data[i], f)) continue;
-        assert(vec_last(&lw->km->functions) == f);
-        kmodule_drop_last(lw->km);
-        return same->data[i];
-    }
+    for (uint32_t i = 0; i < same->len; i++)
+        if (kfunction_equal(f, same->data[i])) return same->data[i];
     vec_push(lw->a, same, f);
+    kmodule_take(lw->km, f);
     return f;
 }
 
@@ -174,8 +173,9 @@ void kernel_end(kernel *k)
     dim_ctx *dc = lw->m->dims;
     kfunction *f = shared_kernel(lw, k->f);
     uint32_t n = dim_symbol_count(dc);
-    dim *dims = ARENA_ARRAY(lw->a, dim, n);
+    dim *dims = ARENA_ARRAY(lw->kernel_memory, dim, n);
     for (uint32_t i = 0; i < n; i++) dims[i] = dim_find(dc, dim_symbol_at(dc, i)->name);
     lw->pb.at = k->at;
     kb_launch(&lw->pb, f, k->args.data, dims)->at.path = k->path;
+    if (f != k->f) arena_back_to(lw->kernel_memory, k->before);
 }

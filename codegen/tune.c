@@ -30,18 +30,6 @@ typedef struct {
     codegen_jit *jit;
 } variant;
 
-static void out_of_memory(void *arg)
-{
-    arena_out_of_memory(arg);
-}
-
-static arena *arena_within(arena *a)
-{
-    arena *s = arena_new(out_of_memory, a);
-    if (!s) arena_out_of_memory(a);
-    return s;
-}
-
 /* ---- what there is to choose from ---- */
 
 static void choose(tuned_shape *s, matmul_schedule c)

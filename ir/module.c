@@ -57,7 +57,7 @@ function **module_walk(const module *m, arena *a, uint32_t *n)
     function **all = ARENA_ARRAY(a, function *, m->functions.len + m->bodies.len);
     uint32_t len = m->functions.len;
     if (len) memcpy(all, m->functions.data, len * sizeof *all);
-    for (uint32_t i = 0; i < len; i++)
+    for (uint32_t i = 0; i < len && m->bodies.len; i++)
         function_foreach (x, all[i]) {
             function *body = node_body(x);
             if (body && body->scan == x) all[len++] = body;

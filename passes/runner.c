@@ -317,7 +317,7 @@ static bool run_one(runner *r, const pass_info *p, uint32_t step, uint32_t steps
     arena *scratch = arena_new(out_of_memory, r->m->a);
     if (!scratch) arena_out_of_memory(r->m->a);
     pass_ctx ctx = {.session = s, .pass = p, .scratch = scratch, .d = s->d, .rules = rules, .n_rules = n_rules};
-    run_record record = {.pass = p, .nodes_before = count_nodes(r->m)};
+    run_record record = {.pass = p, .nodes_before = o->time_passes ? count_nodes(r->m) : 0};
     double start = now();
     /* What changes the model runs only where a rule asks for it. */
     bool asked = n_rules || p->numerics != NUMERICS_APPROXIMATE;
@@ -325,7 +325,7 @@ static bool run_one(runner *r, const pass_info *p, uint32_t step, uint32_t steps
     record.changed |= n_rules > 0;
     record.seconds = now() - start;
     record.scratch = arena_bytes(scratch);
-    record.nodes_after = count_nodes(r->m);
+    record.nodes_after = o->time_passes ? count_nodes(r->m) : 0;
     vec_push(r->m->a, &r->records, record);
     arena_free(scratch);
 

@@ -89,7 +89,7 @@ struct rt_work {
     int64_t end;  /* units of this and of the works before it */
 };
 
-/* Runs one entry once. Everything in `call` is read-only for the plan. Returns 0, or at once what `launch` returned
+/* Runs one entry once. In `call` a plan changes nothing but dims that it counts. Returns 0, or at once what `launch` returned
  * when that is not 0. A plan uses memory of its stack only for the small arrays it passes to launch. */
 typedef int32_t rt_plan_fn(struct rt_call *call);
 
@@ -101,7 +101,7 @@ struct rt_call {
      * what another one reads or writes, and at most one has faults to report. Returns when all is done: 0 or a
      * status. `works` and what it points to need to live during the call only. */
     int32_t (*launch)(struct rt_call *call, struct rt_work *works, int64_t n);
-    const int64_t *dims;  /* the model's dims table: rt_model.info.n_dims values, all within their bounds */
+    int64_t *dims;        /* the model's dims table: rt_model.info.n_dims values, all within their bounds */
     void *const *inputs;  /* compact row-major data of the entry's inputs; may be null for a tensor without elements */
     void *const *outputs; /* the same of its outputs */
     uint8_t *workspace;   /* rt_entry.buffer_bytes(dims) bytes, aligned to 64 */

@@ -53,17 +53,52 @@ arena *arena_new(arena_oom_fn *oom, void *oom_arg)
     return a;
 }
 
-void arena_free(arena *a)
+/* Frees the chunks of a list up to `end`, which it returns. */
+static chunk *free_chunks(arena *a, chunk *c, chunk *end)
 {
-    if (!a) return;
-    for (hook *h = a->hooks; h; h = h->next) h->fn(h->arg);
-    for (chunk *c = a->current; c;) {
+    while (c != end) {
         chunk *next = c->next;
+        a->taken -= c->size + sizeof *c;
         UNPOISON(c->bytes, c->size);
         free(c);
         c = next;
     }
+    return end;
+}
+
+void arena_free(arena *a)
+{
+    if (!a) return;
+    for (hook *h = a->hooks; h; h = h->next) h->fn(h->arg);
+    free_chunks(a, a->current, NULL);
     free(a);
+}
+
+arena *arena_within(arena *outer)
+{
+    arena *a = arena_new(outer->oom, outer->oom_arg);
+    if (!a) arena_out_of_memory(outer);
+    return a;
+}
+
+/* Chunks of one request go behind the current one, the others before it: what is younger than a mark is before its
+ * chunk, or between that and the one that was behind it. */
+arena_mark arena_here(const arena *a)
+{
+    chunk *c = a->current;
+    return c ? (arena_mark){c, c->next, c->used} : (arena_mark){0};
+}
+
+void arena_back_to(arena *a, arena_mark m)
+{
+    chunk *c = a->current = free_chunks(a, a->current, m.chunk);
+    if (!c) return;
+    c->next = free_chunks(a, c->next, m.behind);
+    assert(m.used <= c->used);
+    UNPOISON(c->bytes + m.used, c->used - m.used);
+    memset(c->bytes + m.used, 0, c->used - m.used);
+    POISON(c->bytes + m.used, c->used - m.used);
+    c->used = m.used;
 }
 
 void arena_on_free(arena *a, void (*fn)(void *arg), void *arg)

@@ -1,7 +1,7 @@
 /* Arenas: memory that is freed all at once.
  *
  * Two lifetimes exist in the compiler: the compilation's arena (source text, AST, IR) and a pass's arena
- * (side tables, worklists). Nothing allocated here is freed on its own.
+ * (side tables, worklists). Nothing allocated here is freed on its own; what was allocated last can be taken back.
  *
  * Exhaustion: allocation never returns NULL. When the system has no memory left, the arena calls its
  * `oom` handler, which must not return (the driver's handler jumps to its clean-up and exits with a status). */
@@ -19,6 +19,8 @@ typedef void arena_oom_fn(void *arg);
 
 /* A new arena, or NULL when even its header cannot be allocated. `oom` NULL means abort(). */
 arena *arena_new(arena_oom_fn *oom, void *oom_arg);
+/* A new arena that runs out of memory as `outer` does, to be freed on its own. */
+arena *arena_within(arena *outer);
 void arena_free(arena *a); /* NULL is allowed */
 /* Calls fn(arg) when the arena is freed, the last one asked for first: for what must not outlive it, however the
  * compilation ends (temporary files). */
@@ -29,6 +31,16 @@ void *arena_alloc(arena *a, size_t size, size_t align);
 /* At most `bytes` from the system in all; what would go over is out of memory. For bounded and fault-injecting runs. */
 void arena_limit(arena *a, size_t bytes);
 size_t arena_bytes(const arena *a); /* bytes taken from the system, for --time-passes */
+
+/* A place in the order of allocation. */
+typedef struct {
+    void *chunk, *behind;
+    size_t used;
+} arena_mark;
+arena_mark arena_here(const arena *a);
+/* Frees all that was allocated since the mark was taken, when nothing has asked to be called since. */
+void arena_back_to(arena *a, arena_mark m);
+
 /* The handler of `a`, for growable things that live outside an arena. Does not return. */
 _Noreturn void arena_out_of_memory(arena *a);
 

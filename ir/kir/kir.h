@@ -237,7 +237,7 @@ void kops_print_reference(strbuf *out); /* the tables as a page of docs/ */
 kmodule *kmodule_new(arena *a, interner *names, source_set *sources, const char *name);
 kfunction *kfunction_new(kmodule *m, const char *name, ktarget target);
 kfunction *kmodule_find(const kmodule *m, const char *name); /* NULL when there is none */
-void kmodule_drop_last(kmodule *m);                          /* forgets the function that was made last */
+void kmodule_take(kmodule *m, kfunction *f);                 /* f of another module moves to the end of m */
 kvalue *kparam_add(kfunction *f, const char *name, kbuffer ty, kparam_role role, kaccess_mode mode);
 
 ktile ktile_scalar(dtype dt);

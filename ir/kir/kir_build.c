@@ -34,12 +34,10 @@ kfunction *kmodule_find(const kmodule *m, const char *name)
     return ptrmap_get(x->by_name, intern_z(m->names, name));
 }
 
-void kmodule_drop_last(kmodule *m)
+void kmodule_take(kmodule *m, kfunction *f)
 {
-    const kfunction *f = vec_pop(&m->functions);
-    if (m->index->n <= m->functions.len) return;
-    m->index->n = m->functions.len;
-    if (ptrmap_get(m->index->by_name, f->name) == f) ptrmap_set(m->index->by_name, f->name, NULL);
+    f->m = m;
+    vec_push(m->a, &m->functions, f);
 }
 
 kvalue *kparam_add(kfunction *f, const char *name, kbuffer ty, kparam_role role, kaccess_mode mode)

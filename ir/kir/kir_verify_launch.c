@@ -67,13 +67,13 @@ static bool check_argument(kverifier *v, const kop *o, const kfunction *callee, 
     if (need == DIM_BAD) return kverify_error(v, o, "the bytes of argument %u (%s) do not fit in 64 bits", i, name);
     if (need != have && !dim_le(v->f->dims, need, have) && refuted_le(v, need, have, &where))
         return kverify_error(v, o, "argument %u (%s) is too small at %s bytes", i, name, where);
-    const kvalue *root = kbuffer_root(o->operands[i]);
-    const kparam *p = kfunction_param(v->f, root);
-    if (p && p->mode == KACCESS_IN && k->mode != KACCESS_IN)
+    if (k->mode == KACCESS_IN) return true;
+    const kparam *p = kfunction_param(v->f, kbuffer_root(o->operands[i]));
+    if (p && p->mode == KACCESS_IN)
         return kverify_error(v, o, "the kernel writes argument %u (%s), which is not the plan's to write", i, name);
     /* Kernels are compiled for arguments that do not overlap where one is written. */
     for (uint32_t n = 0; n < o->n_operands; n++)
-        if (n != i && k->mode != KACCESS_IN && o->operands[n] == o->operands[i])
+        if (n != i && o->operands[n] == o->operands[i])
             return kverify_error(v, o, "argument %u (%s) is written and also passed as argument %u", i, name, n);
     return true;
 }

@@ -98,7 +98,7 @@ const kvalue *kbuffer_root(const kvalue *b)
 
 const kparam *kfunction_param(const kfunction *f, const kvalue *b)
 {
-    for (uint32_t i = 0; i < f->params.len; i++)
+    for (uint32_t i = 0; i < f->params.len && !b->def && !b->arg_of; i++)
         if (f->params.data[i].v == b) return &f->params.data[i];
     return NULL;
 }

@@ -162,6 +162,53 @@ static void test_hooks(void **state)
     arena_free(NULL);
 }
 
+/* Goes back over small requests, chunks that were full and chunks of one request, from everywhere in a chunk: what stood
+ * before the mark stands, what is taken then is zero, and no memory is lost. */
+static void test_back_to_a_mark(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 40, 700, 5000, 40000, 3 << 20};
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    arena *a = arena_new(NULL, NULL);
+    arena_mark start = arena_here(a);
+    VEC(char *) kept = {0};
+    arena *b = arena_new(NULL, NULL); /* of the list */
+    uint32_t random = 1;
+    for (int round = 0; round < 200; round++) {
+        arena_mark m = arena_here(a);
+        size_t before = arena_bytes(a);
+        for (int i = 0; i < 30; i++) {
+            random = random * 1664525 + 1013904223;
+            size_t n = sizes[(random >> 16) % SIZES];
+            unsigned char *p = arena_alloc(a, n, (size_t)1 << (random >> 28) % 7);
+            for (size_t k = 0; k < n; k++)
+                if (p[k]) fail_msg("round %d: byte %zu of %zu is not zero", round, k, n);
+            memset(p, 0xff, n);
+        }
+        arena_back_to(a, m);
+        assert_int_equal(arena_bytes(a), before);
+        vec_push(b, &kept, arena_printf(a, "%d%*d", round, round * 10, round));
+    }
+    for (uint32_t i = 0; i < kept.len; i++)
+        assert_string_equal(kept.data[i], arena_printf(b, "%u%*u", i, (int)i * 10, i));
+    arena_back_to(a, start);
+    assert_int_equal(arena_bytes(a), 0);
+    assert_non_null(arena_alloc(a, 100, 8));
+    arena_free(a);
+    arena_free(b);
+}
+
+static void test_within(void **state)
+{
+    (void)state;
+    exhaustion e = {.calls = 0};
+    arena *outer = arena_new(jump, &e), *inner = arena_within(outer);
+    arena_limit(inner, 1000);
+    assert_exhausts(&e, arena_alloc(inner, 100000, 1));
+    arena_free(inner);
+    arena_free(outer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +219,8 @@ int main(void)
         cmocka_unit_test(test_printf),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_hooks),
+        cmocka_unit_test(test_back_to_a_mark),
+        cmocka_unit_test(test_within),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

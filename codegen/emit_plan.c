@@ -365,7 +365,8 @@ static bool has_parts(const kblock *b)
 LLVMValueRef emit_plan(emit_module *m, const kfunction *f, const char *symbol, const plan_layout *l)
 {
     assert(f->target == KTARGET_PLAN);
-    struct plan_state s = {.layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f->body)};
+    struct plan_state s = {
+        .layout = l, .ends = plan_region_ends(f, RT_REGION_WORKS, m->a), .in_parts = has_parts(f->body)};
     longest most = {.k = f->m, .ends = s.ends, .most_works = 1, .most_bufs = 1, .most_dims = 1};
     plan_foreach_launch(f, measure, &most);
     s.most_works = most.most_works;

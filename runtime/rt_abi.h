@@ -89,8 +89,8 @@ struct rt_work {
     int64_t end;  /* units of this and of the works before it */
 };
 
-/* Runs one entry once. In `call` a plan changes nothing but dims that it counts. Returns 0, or at once what `launch` returned
- * when that is not 0. A plan uses memory of its stack only for the small arrays it passes to launch. */
+/* Runs one entry once. In `call` a plan changes nothing but dims that it counts. Returns 0, or at once what `launch`
+ * returned when that is not 0. A plan uses memory of its stack only for the small arrays it passes to launch. */
 typedef int32_t rt_plan_fn(struct rt_call *call);
 
 #define RT_REGION_WORKS 16

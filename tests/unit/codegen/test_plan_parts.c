@@ -11,33 +11,32 @@
 
 enum { MOST = 48 };
 
-static const char kernels[] =
-    "module \"long\"\n"
-    "kernel @half cpu (N in 0..48) (%x: f32 global[N] in, %y: f32 global[N] out) {\n"
-    "  %n = dim N : i64\n"
-    "  %c = const 0.5 : f32\n"
-    "  for %i = 0 to %n step 1 parallel {\n"
-    "    %v = load %x[%i] : f32\n"
-    "    %h = mul %v, %c : f32\n"
-    "    store %y[%i], %h\n"
-    "  }\n"
-    "}\n"
-    "kernel @more cpu (N in 0..48) (%x: f32 global[N] in, %y: f32 global[N] out) {\n"
-    "  %n = dim N : i64\n"
-    "  %c = const 3.0 : f32\n"
-    "  for %i = 0 to %n step 1 parallel {\n"
-    "    %v = load %x[%i] : f32\n"
-    "    %s = add %v, %c : f32\n"
-    "    store %y[%i], %s\n"
-    "  }\n"
-    "}\n"
-    "kernel @count cpu (N in 0..48) (%x: f32 global[N] in, %c: i64 global[1] out) {\n"
-    "  %n = dim N : i64\n"
-    "  %three = const 3 : i64\n"
-    "  %left = mod %n, %three : i64\n"
-    "  %rest = sub %n, %left : i64\n"
-    "  for %i = 0 to 1 step 1 parallel { store %c[%i], %rest }\n"
-    "}\n";
+static const char kernels[] = "module \"long\"\n"
+                              "kernel @half cpu (N in 0..48) (%x: f32 global[N] in, %y: f32 global[N] out) {\n"
+                              "  %n = dim N : i64\n"
+                              "  %c = const 0.5 : f32\n"
+                              "  for %i = 0 to %n step 1 parallel {\n"
+                              "    %v = load %x[%i] : f32\n"
+                              "    %h = mul %v, %c : f32\n"
+                              "    store %y[%i], %h\n"
+                              "  }\n"
+                              "}\n"
+                              "kernel @more cpu (N in 0..48) (%x: f32 global[N] in, %y: f32 global[N] out) {\n"
+                              "  %n = dim N : i64\n"
+                              "  %c = const 3.0 : f32\n"
+                              "  for %i = 0 to %n step 1 parallel {\n"
+                              "    %v = load %x[%i] : f32\n"
+                              "    %s = add %v, %c : f32\n"
+                              "    store %y[%i], %s\n"
+                              "  }\n"
+                              "}\n"
+                              "kernel @count cpu (N in 0..48) (%x: f32 global[N] in, %c: i64 global[1] out) {\n"
+                              "  %n = dim N : i64\n"
+                              "  %three = const 3 : i64\n"
+                              "  %left = mod %n, %three : i64\n"
+                              "  %rest = sub %n, %left : i64\n"
+                              "  for %i = 0 to 1 step 1 parallel { store %c[%i], %rest }\n"
+                              "}\n";
 
 /* Rounds of which each works in one of several ways. A view is first read on one side of a branch, then on the other,
  * then behind it. From the middle on, how many elements there are is counted. */
@@ -45,13 +44,15 @@ static const char *long_plan(session *s, int rounds, bool with_result)
 {
     strbuf b = strbuf_new(s->a);
     strbuf_adds(&b, kernels);
-    strbuf_adds(&b, "plan @main (N in 1..48, T in 0..48 data) (%x: f32 global[N] input \"x\", %y: f32 global[N] output \"y\") {\n"
-                    "  %a = alloc {offset = 0} : f32 workspace[48] align 64\n"
-                    "  %b = alloc {offset = 256} : f32 workspace[48] align 64\n"
-                    "  %counted = alloc {offset = 512} : i64 workspace[1] align 64\n"
-                    "  %n = dim N : i64\n"
-                    "  launch @half (N = N) (%x, %a)\n"
-                    "  launch @more (N = N) (%x, %b)\n");
+    strbuf_adds(
+        &b,
+        "plan @main (N in 1..48, T in 0..48 data) (%x: f32 global[N] input \"x\", %y: f32 global[N] output \"y\") {\n"
+        "  %a = alloc {offset = 0} : f32 workspace[48] align 64\n"
+        "  %b = alloc {offset = 256} : f32 workspace[48] align 64\n"
+        "  %counted = alloc {offset = 512} : i64 workspace[1] align 64\n"
+        "  %n = dim N : i64\n"
+        "  launch @half (N = N) (%x, %a)\n"
+        "  launch @more (N = N) (%x, %b)\n");
     const char *size = "N", *number = "%n";
     for (int i = 0; i < rounds; i++) {
         if (i == rounds / 2) {
@@ -60,21 +61,21 @@ static const char *long_plan(session *s, int rounds, bool with_result)
             size = "T";
             number = "%t";
         }
-        strbuf_addf(&b,
-                    "  %%c%d = const %d : i64\n"
-                    "  %%many%d = gt %s, %%c%d : bool\n"
-                    "  %%v%d = view %%a[0] : f32 workspace[48]\n"
-                    "  %%w%d = view %%b[0] : f32 workspace[48]\n"
-                    "  if %%many%d {\n"
-                    "    launch @half (N = %s) (%%v%d, %%w%d)\n"
-                    "  } else {\n"
-                    "    launch @more (N = %s) (%%v%d, %%w%d)\n"
-                    "    %%few%d = gt %%c%d, %%n : bool\n"
-                    "    if %%few%d { launch @more (N = %s) (%%w%d, %%v%d) } else { launch @half (N = %s) (%%w%d, %%v%d) }\n"
-                    "  }\n"
-                    "  launch @more (N = %s) (%%w%d, %%v%d)\n",
-                    i, i % MOST, i, number, i, i, i, i, size, i, i, size, i, i, i, i, i, size, i, i, size, i, i,
-                    size, i, i);
+        strbuf_addf(
+            &b,
+            "  %%c%d = const %d : i64\n"
+            "  %%many%d = gt %s, %%c%d : bool\n"
+            "  %%v%d = view %%a[0] : f32 workspace[48]\n"
+            "  %%w%d = view %%b[0] : f32 workspace[48]\n"
+            "  if %%many%d {\n"
+            "    launch @half (N = %s) (%%v%d, %%w%d)\n"
+            "  } else {\n"
+            "    launch @more (N = %s) (%%v%d, %%w%d)\n"
+            "    %%few%d = gt %%c%d, %%n : bool\n"
+            "    if %%few%d { launch @more (N = %s) (%%w%d, %%v%d) } else { launch @half (N = %s) (%%w%d, %%v%d) }\n"
+            "  }\n"
+            "  launch @more (N = %s) (%%w%d, %%v%d)\n",
+            i, i % MOST, i, number, i, i, i, i, size, i, i, size, i, i, i, i, i, size, i, i, size, i, i, size, i, i);
     }
     if (with_result)
         strbuf_adds(&b, "  %chosen = if %many0 { yield %c0 } else { yield %n } : i64\n"
@@ -90,7 +91,8 @@ static char directory[] = "/tmp/tfxc-parts-XXXXXX";
 static const char *emit(session *s, kmodule *m, codegen_kind kind)
 {
     kfunction *plan = kmodule_find(m, "main");
-    codegen_tensor t[2] = {{"x", NULL, DT_F32, 1, {dim_find(plan->dims, "N")}}, {"y", NULL, DT_F32, 1, {dim_find(plan->dims, "N")}}};
+    codegen_tensor t[2] = {{"x", NULL, DT_F32, 1, {dim_find(plan->dims, "N")}},
+                           {"y", NULL, DT_F32, 1, {dim_find(plan->dims, "N")}}};
     uint32_t first = 0;
     codegen_entry e = {.name = "main",
                        .inputs = t,

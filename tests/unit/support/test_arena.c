@@ -162,8 +162,8 @@ static void test_hooks(void **state)
     arena_free(NULL);
 }
 
-/* Goes back over small requests, chunks that were full and chunks of one request, from everywhere in a chunk: what stood
- * before the mark stands, what is taken then is zero, and no memory is lost. */
+/* Goes back over small requests, chunks that were full and chunks of one request, from everywhere in a chunk: what
+ * stood before the mark stands, what is taken then is zero, and no memory is lost. */
 static void test_back_to_a_mark(void **state)
 {
     (void)state;

@@ -14,7 +14,7 @@ struct plan_state {
     const bool *ends;            /* by launch: a region ends with it */
     uint32_t *param_of, *number; /* by value id: 1 + the parameter; by parameter: which input or output it is */
     bool in_parts;               /* addresses and dims are computed where they are needed */
-    VEC(uint32_t) set;           /* ids of the values that have been, and are at hand */
+    VEC(uint32_t) set;           /* ids of the values that are at hand, in the order they were computed in */
     uint32_t n_launches;         /* emitted so far */
     uint32_t most_works, most_bufs, most_dims; /* of a region */
     LLVMValueRef works, bufs, dims;            /* arrays on the stack, as long as the longest region needs */
@@ -140,7 +140,7 @@ static void store_field(emitter *e, LLVMValueRef work, size_t offset, LLVMValueR
     LLVMBuildStore(e->b, v, cg_offset_const(e, work, (int64_t)offset));
 }
 
-/* Values from the given one on have to be computed again. */
+/* The values computed after the first `from` are no longer at hand. */
 static void forget(emitter *e, uint32_t from)
 {
     struct plan_state *s = e->plan;

@@ -101,7 +101,8 @@ struct rt_call {
      * what another one reads or writes, and at most one has faults to report. Returns when all is done: 0 or a
      * status. `works` and what it points to need to live during the call only. */
     int32_t (*launch)(struct rt_call *call, struct rt_work *works, int64_t n);
-    int64_t *dims;        /* the model's dims table: rt_model.info.n_dims values, all within their bounds */
+    int64_t *dims; /* the model's dims table: rt_model.info.n_dims values, all within their bounds; what the plan counts
+                    * is kept here */
     void *const *inputs;  /* compact row-major data of the entry's inputs; may be null for a tensor without elements */
     void *const *outputs; /* the same of its outputs */
     uint8_t *workspace;   /* rt_entry.buffer_bytes(dims) bytes, aligned to 64 */

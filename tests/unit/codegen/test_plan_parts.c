@@ -47,16 +47,18 @@ static const char *long_plan(session *s, int rounds, bool with_result)
     strbuf_adds(
         &b,
         "plan @main (N in 1..48, T in 0..48 data) (%x: f32 global[N] input \"x\", %y: f32 global[N] output \"y\") {\n"
-        "  %a = alloc {offset = 0} : f32 workspace[48] align 64\n"
-        "  %b = alloc {offset = 256} : f32 workspace[48] align 64\n"
+        "  %a = alloc {offset = 0} : f32 workspace[64] align 64\n"
+        "  %b = alloc {offset = 256} : f32 workspace[64] align 64\n"
         "  %counted = alloc {offset = 512} : i64 workspace[1] align 64\n"
+        "  %a0 = view %a[8] : f32 workspace[48]\n"
+        "  %b0 = view %b[8] : f32 workspace[48]\n"
         "  %n = dim N : i64\n"
-        "  launch @half (N = N) (%x, %a)\n"
-        "  launch @more (N = N) (%x, %b)\n");
+        "  launch @half (N = N) (%x, %a0)\n"
+        "  launch @more (N = N) (%x, %b0)\n");
     const char *size = "N", *number = "%n";
     for (int i = 0; i < rounds; i++) {
         if (i == rounds / 2) {
-            strbuf_adds(&b, "  launch @count (N = N) (%a, %counted)\n"
+            strbuf_adds(&b, "  launch @count (N = N) (%a0, %counted)\n"
                             "  %t = read_dim %counted[0] {dim = T, most = N} : i64\n");
             size = "T";
             number = "%t";
@@ -65,8 +67,8 @@ static const char *long_plan(session *s, int rounds, bool with_result)
             &b,
             "  %%c%d = const %d : i64\n"
             "  %%many%d = gt %s, %%c%d : bool\n"
-            "  %%v%d = view %%a[0] : f32 workspace[48]\n"
-            "  %%w%d = view %%b[0] : f32 workspace[48]\n"
+            "  %%v%d = view %%a[8] : f32 workspace[48]\n"
+            "  %%w%d = view %%b[8] : f32 workspace[48]\n"
             "  if %%many%d {\n"
             "    launch @half (N = %s) (%%v%d, %%w%d)\n"
             "  } else {\n"
@@ -80,8 +82,8 @@ static const char *long_plan(session *s, int rounds, bool with_result)
     if (with_result)
         strbuf_adds(&b, "  %chosen = if %many0 { yield %c0 } else { yield %n } : i64\n"
                         "  %more = gt %chosen, %c1 : bool\n"
-                        "  if %more { launch @half (N = N) (%a, %y) } else { launch @more (N = N) (%a, %y) }\n");
-    else strbuf_adds(&b, "  launch @half (N = N) (%a, %y)\n");
+                        "  if %more { launch @half (N = N) (%a0, %y) } else { launch @more (N = N) (%a0, %y) }\n");
+    else strbuf_adds(&b, "  launch @half (N = N) (%a0, %y)\n");
     strbuf_adds(&b, "}\n");
     return b.s;
 }

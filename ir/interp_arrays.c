@@ -51,7 +51,7 @@ static bool fail(diags *d, const char *path, const char *why)
 /* For messages of npy.h, which begin with the path. */
 static bool fail_npy(diags *d, const char *why)
 {
-    diag_in_file(diag_error(d, NOWHERE, "%s", why), "tfxc");
+    diag_error(d, NOWHERE, "%s", why);
     return false;
 }
 

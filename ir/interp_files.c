@@ -19,9 +19,7 @@ typedef struct {
 
 static bool fail(const run *r, const char *fmt, const char *what)
 {
-    diag *g = diag_error(r->d, NOWHERE, fmt, what);
-    diag_in_file(g, "tfxc");
-    diag_code(g, "usage");
+    diag_usage(r->d, fmt, what);
     return false;
 }
 
@@ -29,9 +27,7 @@ static bool fail(const run *r, const char *fmt, const char *what)
 
 static bool unknown(const run *r, const char *fmt, const char *name, const char *const *known, uint32_t n)
 {
-    diag *g = diag_error(r->d, NOWHERE, fmt, name);
-    diag_in_file(g, "tfxc");
-    diag_code(g, "usage");
+    diag *g = diag_usage(r->d, fmt, name);
     const char *near = suggest(name, known, n);
     if (near) diag_hint(g, "did you mean '%s'?", near);
     return false;

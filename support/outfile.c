@@ -1,4 +1,4 @@
-#include "codegen/outfile.h"
+#include "support/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,4 +166,13 @@ bool outfile_make_directories(arena *a, diags *d, const char *path)
         if (mkdir(dir.path, 0777) && errno != EEXIST) return fail(&dir, "write", errno);
     }
     return true;
+}
+
+bool outfile_write_text(arena *a, diags *d, const char *path, const strbuf *text)
+{
+    outfile f;
+    bool ok =
+        outfile_open(&f, a, d, path, "", OUTFILE_TEXT) && outfile_write(&f, text->s, text->len) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
 }

@@ -12,8 +12,7 @@ static bool describe(const targets_wanted *w, const char *cpu, arena *a, interne
     *on = machine_default(a, t->name, 8 * t->vector_bytes, t->registers);
     if (t->native) machine_take_caches(a, on);
     if (w->machine && !machine_parse(a, names, d, w->machine, on)) return false;
-    if (w->remarks)
-        diag_add(d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
+    if (w->remarks) diag_add(d, DIAG_REMARK, (span){0, 0}, "kernels are scheduled for '%s' (%s)", on->name, on->source);
     if (on->vector_bits == 8 * t->vector_bytes && on->vector_registers == t->registers) return true;
     diag *g = diag_warning(d, (span){0, 0}, "this machine is not the target");
     diag_in_file(g, w->machine->name);

@@ -32,8 +32,8 @@ typedef struct {
     const char *input;        /* the first */
 
     /* As given; NULL: not given. */
-    const char *output, *external_weights, *prefix, *depfile, *linker, *sysroot, *model, *weights, *machine,
-        *calibrate, *tuned, *tune, *interpret, *format;
+    const char *output, *external_weights, *prefix, *depfile, *linker, *sysroot, *model, *weights, *machine, *calibrate,
+        *tuned, *tune, *interpret, *format;
     const char *multiversion; /* "": the processors that are known for the target */
     bool separate_matmuls, print_blocks, json;
     codegen_options target;

@@ -68,10 +68,7 @@ bool options_choose_job(options *o, arena *a, diags *d)
         return false;
     }
     if (o->inputs.len) o->input = o->inputs.data[0];
-    o->job = o->format         ? JOB_FORMAT
-             : o->print_blocks ? JOB_PRINT_BLOCKS
-             : o->calibrate    ? JOB_CALIBRATE
-                               : JOB_INTERPRET;
+    o->job = o->format ? JOB_FORMAT : o->print_blocks ? JOB_PRINT_BLOCKS : o->calibrate ? JOB_CALIBRATE : JOB_INTERPRET;
     return !emits || choose_output(o, a, d);
 }
 
@@ -84,8 +81,7 @@ static bool complete_calibration(options *o, arena *a, diags *d)
                         : o->target.cpu && strcmp(o->target.cpu, "native") != 0 ? "-mcpu"
                                                                                 : NULL;
     if (o->input) diag_usage(d, "--calibrate-machine compiles nothing: '%s' is left over", o->input);
-    if (other)
-        diag_usage(d, "--calibrate-machine measures the machine that it runs on: %s does not go with it", other);
+    if (other) diag_usage(d, "--calibrate-machine measures the machine that it runs on: %s does not go with it", other);
     if (!*o->calibrate && !(o->calibrate = machine_calibrated_path(a)))
         diag_usage(d, "no home directory to keep a machine in: say --calibrate-machine=FILE");
     return o->calibrate && !o->input && !other;

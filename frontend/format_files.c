@@ -36,8 +36,10 @@ static bool format_one(ast_session *s, source_set *sources, const char *input, b
     bool standard = !strcmp(input, "-");
     /* Through a link it is what the link leads to that is rewritten. */
     char *path = standard ? NULL : realpath(input, NULL);
-    const source_file *f =
-        diag_read(s->diags, standard ? "standard input" : input, standard ? "/dev/stdin" : path ? path : input);
+    const source_file *f = diag_read(s->diags, standard ? "standard input" : input,
+                                     standard ? "/dev/stdin"
+                                     : path   ? path
+                                              : input);
     free(path);
     strbuf text = strbuf_new(s->arena);
     if (!f || !format_file(s, sources, f, &text)) return false;

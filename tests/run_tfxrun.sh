@@ -46,6 +46,29 @@ check "range of nothing" 2 "tfxrun: error: --range needs --random" toy.so --rang
 check "no such model" 3 "tfxrun: error: none.so: cannot open shared object file: No such file or directory" none.so
 printf 'int x;' >no_model.c && ${CC:-cc} -shared -fPIC no_model.c -o no_model.so
 check "no model" 3 "tfxrun: error: no_model.so: not a model of tfxc (it lacks the symbol tfx_model_v1)" no_model.so
+
+# Models of other versions of tfx.h, here version 2, tfx_api of 88 bytes, tfx_info of 128.
+version() { # NAME VERSION API_SIZE INFO_SIZE
+    ${CC:-cc} -shared -fPIC -I"$root" -DVERSION="$2" -DAPI_SIZE="$3" -DINFO_SIZE="$4" "$root/tests/embed/other_version.c" -o "$1.so"
+}
+older="the model is older than this program:"
+version first 1 88 0
+version short 2 80 128
+version shorter 2 88 112
+version next 3 88 128
+for how in "" --describe; do
+    check "older interface $how" 3 "tfxrun: error: first.so: $older the version of its interface is 1, expected 2; compile it again" first.so $how
+    check "shorter table $how" 3 "tfxrun: error: short.so: $older the size of its tfx_api is 80, expected 88; compile it again" short.so $how
+    check "shorter description $how" 3 "tfxrun: error: shorter.so: $older the size of its tfx_info is 112, expected 128; compile it again" shorter.so $how
+    check "newer interface $how" 3 "tfxrun: error: next.so: the model is newer than this program: the version of its interface is 3, expected 2; \
+build the program with the tfx.h and libtfx.a of the tfxc that compiled the model" next.so $how
+done
+# A longer table and description of the same version serve: here 96 bytes and 136.
+LC_ALL=C sed -e 's/\x02\x00\x00\x00\x58\x00\x00\x00/\x02\x00\x00\x00\x60\x00\x00\x00/' \
+    -e 's/\x80\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00/\x88\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00/' toy.so >longer.so
+[ "$(cmp -l toy.so longer.so | wc -l)" = 2 ] || { echo "FAILED: the toy's sizes are not where they were expected"; failures=$((failures + 1)); }
+check "longer" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" longer.so --describe
+
 size=$(stat -c %s toy.so)
 for n in 100 4096 $((size / 2)) $((size - 1)); do
     head -c $n toy.so >cut.so

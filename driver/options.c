@@ -155,6 +155,7 @@ static const flag_row rows[] = {
 #define INTO(field) .into = offsetof(options, field)
 #define FLAG_GROUP(title) {.help = title},
 #define FLAG_TEXT(name, form, with, field, what) {name, form, what, with, INTO(field)},
+#define FLAG_LAST(name, form, with, field, what) {name, form, what, with, INTO(field), .each = true},
 #define FLAG_READ(name, form, with, function, what) {name, form, what, with, .read = read_##function},
 #define FLAG_EACH(name, form, with, function, what) {name, form, what, with, .read = read_##function, .each = true},
 #define FLAG_SWITCH(name, with, field, what) {name, "", what, with, INTO(field), .each = true},
@@ -163,6 +164,7 @@ static const flag_row rows[] = {
 #undef INTO
 #undef FLAG_GROUP
 #undef FLAG_TEXT
+#undef FLAG_LAST
 #undef FLAG_READ
 #undef FLAG_EACH
 #undef FLAG_SWITCH
@@ -229,7 +231,10 @@ static bool unknown_flag(reader *r, const char *arg)
     uint32_t n = 0;
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].flag) names[n++] = rows[i].flag;
-    const char *near = suggest(arena_strndup(r->a, arg, strcspn(arg, "=")), names, n), *text;
+    size_t length = strcspn(arg, "=");
+    bool processor = !strncmp(arg, "-march", 6) || !strncmp(arg, "-mtune", 6); /* of other compilers */
+    const char *near = processor ? "-mcpu" : length > 2 ? suggest(arena_strndup(r->a, arg, length), names, n) : NULL;
+    const char *text;
     diag *g = diag_usage(r->d, "unknown flag '%s'", arg);
     if (near) diag_hint(g, "did you mean '%s%s'?", near, find_flag(near, &text)->value);
     else diag_hint(g, "tfxc --help lists the flags");

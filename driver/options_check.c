@@ -68,6 +68,12 @@ bool options_choose_job(options *o, arena *a, diags *d)
         return false;
     }
     if (o->inputs.len) o->input = o->inputs.data[0];
+    size_t stem = o->input ? strlen(files_stem(a, o->input)) : 0;
+    if (emits && o->input && !strcmp(o->input + stem, ".safetensors")) {
+        diag *g = diag_usage(d, "'%s' holds weights, and what is compiled is a program, MODEL.tfx", o->input);
+        diag_hint(g, "the program names its weights; --weights=%s takes these instead", o->input);
+        return false;
+    }
     o->job = o->format ? JOB_FORMAT : o->print_blocks ? JOB_PRINT_BLOCKS : o->calibrate ? JOB_CALIBRATE : JOB_INTERPRET;
     return !emits || choose_output(o, a, d);
 }

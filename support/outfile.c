@@ -13,6 +13,8 @@ static bool fail(outfile *f, const char *what, int error)
         diag *g = diag_error(f->d, (span){0, 0}, "cannot %s: %s", what, strerror(error));
         diag_in_file(g, f->path);
         diag_code(g, "cannot-write");
+        const char *slash = strrchr(f->path, '/');
+        if (error == ENOENT && slash) diag_hint(g, "there is no directory '%.*s'", (int)(slash - f->path), f->path);
     }
     f->failed = true;
     return false;

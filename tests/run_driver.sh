@@ -57,11 +57,19 @@ says "unknown flag" 2 "tfxc: error: unknown flag '--emti=tir'
   hint: did you mean '--emit=KIND'?" a.tfx -o x.so --emti=tir
 says "unknown flag of a pass" 2 "tfxc: error: unknown flag '--print-afer-all'
   hint: did you mean '--print-after-all'?" a.tfx -o x.so --print-afer-all
+says "another compiler's flag" 2 "tfxc: error: unknown flag '-march=native'
+  hint: did you mean '-mcpu=NAME'?" a.tfx -o x.so -march=native
+says "one letter" 2 "tfxc: error: unknown flag '-c'
+  hint: tfxc --help lists the flags" a.tfx -o x.so -c
+says "weights as the program" 2 "tfxc: error: 'model.safetensors' holds weights, and what is compiled is a program, MODEL.tfx
+  hint: the program names its weights; --weights=model.safetensors takes these instead" model.safetensors -o x.so
 says "flag unlike any" 2 "tfxc: error: unknown flag '--frobnicate'
   hint: tfxc --help lists the flags" a.tfx -o x.so --frobnicate
 says "value apart from its flag" 0 "" a.tfx --emit nothing -mcpu znver4 -mattr -avx512bf16 -O 1
 says "a flag instead of a value" 2 "tfxc: error: --weights needs a value: FILE" a.tfx --weights --emit=nothing
 says "given twice" 2 "tfxc: error: -o is given twice: 'x.so' and 'y.so'" a.tfx -o x.so -o y.so
+says "given twice, the last counts" 1 "tfxc: error: unknown processor 'none' for aarch64
+  hint: tfxc --print-targets lists them" a.tfx -o x.s -mcpu=znver4 --target=x86_64-linux-gnu --target=aarch64-linux-gnu -mcpu=none
 says "given twice, alike" 0 "" a.tfx --emit=nothing --emit=nothing -O2 -O2
 says "one pass after the other" 0 "" a.tfx --emit=nothing --skip-pass=dce --skip-pass=cse --remarks --remarks
 says "no seed" 2 "tfxc: error: 'x1' is no seed for random weights" a.tfx --emit=nothing --weights=random:x1
@@ -137,7 +145,8 @@ printf 'import "../c.tfx" as c\nblock twice(x: T[...]) -> T[...] { return c.same
 printf 'block same(x: T[...]) -> T[...] { return x }\n' >c.tfx
 says "an import as output" 1 "tfxc: error: the output './sub/../c.tfx' would replace what is read" deps.tfx --weights=random --emit=tir -o ./sub/../c.tfx
 says "an import as depfile" 1 "tfxc: error: the output 'c.tfx' would replace what is read" deps.tfx --weights=random -o x.o --depfile=c.tfx
-says "no depfile without its output" 1 "no/x.o: error: cannot write: No such file or directory" deps.tfx --weights=random -o no/x.o --depfile=x.d
+says "no depfile without its output" 1 "no/x.o: error: cannot write: No such file or directory
+  hint: there is no directory 'no'" deps.tfx --weights=random -o no/x.o --depfile=x.d
 # reads NAME FILES ARGUMENTS...: the depfile names exactly these files, and is all that is left beside the output
 reads() {
     local name=$1 files=$2 f out=${out:-$work/x.o}
@@ -162,12 +171,15 @@ out=$work/x.kir reads "depfile: kernels" "k.kir" k.kir
 
 # ---- costs ----
 printf 'model m(x: f32[B, 64]) -> y: f32[B, 64]\n  where B <= 8\n{\n  return relu(x + 1)\n}\n' >cost.tfx
-says "costs without a dim" 1 "tfxc: error: dim 'B' has no --dim" cost.tfx --emit=costs -o -
-says "costs at no such dim" 1 "tfxc: error: the entry takes no dim 'C'" cost.tfx --emit=costs --dim=B=1 --dim=C=2 -o -
+says "costs without a dim" 1 "tfxc: error: dim 'B' has no --dim
+  hint: say --dim=B=N" cost.tfx --emit=costs -o -
+says "costs at no such dim" 1 "tfxc: error: the entry takes no dim 'C'
+  note: known: B" cost.tfx --emit=costs --dim=B=1 --dim=C=2 -o -
 says "costs beyond a bound" 1 "tfxc: error: dim 'B' is out of bounds, from the settings
   expected: 1 <= B <= 8
        got: B = 9" cost.tfx --emit=costs --dim=B=9 -o -
-says "costs of no such entry" 1 "tfxc: error: the model has no entry 'n'" cost.tfx --emit=costs --entry=n --dim=B=1 -o -
+says "costs of no such entry" 1 "tfxc: error: the model has no entry 'n'
+  note: known: m" cost.tfx --emit=costs --entry=n --dim=B=1 -o -
 says "costs of kernels alone" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as costs" k.kir --emit=costs -o -
 says "dims without costs" 2 "tfxc: error: --dim does not go with --emit=kir
   note: it goes with --emit=costs, --interpret and --tune" cost.tfx --emit=kir --dim=B=1 -o -
@@ -188,7 +200,8 @@ for tokens in 0 5 16; do
 done
 "$tfxc" packed.tfx --emit=costs --dim=B=2 --dim=S=8 -o - 2>"$work/stderr" | cmp - "$work/16.json" >"$work/diff" && pass ||
     fail "costs without tokens" "not those of the most" "$work/diff"
-says "costs without packing" 1 "tfxc: error: the entry takes no dim 'tokens'" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
+says "costs without packing" 1 "tfxc: error: the entry takes no dim 'tokens'
+  note: known: B, S" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
 
 # ---- machines ----
 "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=default -o - 2>"$work/stderr" | cmp - "$work/costs.json" >"$work/diff" && pass ||
@@ -242,7 +255,8 @@ says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no suc
 tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - --tuned=other.schedules --run-pass=dce --remarks
 says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules
 says "no such schedules" 1 "none.schedules: error: No such file or directory" tune.tfx --weights=random --emit=kir -o - --tuned=none.schedules
-says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim" tune.tfx --weights=random --tune
+says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim
+  hint: say --dim=B=N" tune.tfx --weights=random --tune
 says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune --target=aarch64-linux-gnu
 says "tuning and interpreting" 2 "tfxc: error: --tune does not go with --interpret" tune.tfx --weights=random --tune --interpret=kir
 says "tuning kernels alone" 1 "tfxc: error: --tune is for models, and 'k.kir' holds kernels alone" k.kir --tune
@@ -274,7 +288,8 @@ says "one of several" 0 "" two.tfx --emit=nothing --model=n
 says "directory as output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=so
 says "directory as text output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=tir
 for kind in so o a ll s tir kir h; do
-    says "no such directory ($kind)" 1 "no/x.$kind: error: cannot write: No such file or directory" a.tfx -o no/x.$kind
+    says "no such directory ($kind)" 1 "no/x.$kind: error: cannot write: No such file or directory
+  hint: there is no directory 'no'" a.tfx -o no/x.$kind
     says "a file as a directory ($kind)" 1 "a.tfx/x.$kind: error: cannot write: Not a directory" a.tfx -o a.tfx/x.$kind
 done
 mkdir m.h
@@ -494,7 +509,8 @@ says "input without its file" 2 "tfxc: error: --input needs NAME=FILE, or a FILE
 says "input for nothing" 2 "tfxc: error: --input does not go with --emit=so
   note: it goes with --interpret" a.tfx -o x.so --input=x=x.npy
 for ir in tir kir; do
-    says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input" a.tfx --interpret=$ir
+    says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input
+  hint: say --input=x=FILE.npy" a.tfx --interpret=$ir
     says "$ir: no such input" 1 "tfxc: error: the model has no input 'xx'
   hint: did you mean 'x'?" a.tfx --interpret=$ir --input=xx=x.npy
     says "$ir: no such output" 1 "tfxc: error: the model has no output 'yy'
@@ -523,7 +539,8 @@ func @put() -> (k: f32[4]) {
   return %2
 }
 TIR
-says "dim left out" 1 "tfxc: error: dim 'P' has no --dim, and no input shows it" cache.tir --interpret=tir
+says "dim left out" 1 "tfxc: error: dim 'P' has no --dim, and no input shows it
+  hint: say --dim=P=N" cache.tir --interpret=tir
 says "dim that the entry lacks" 1 "tfxc: error: the entry takes no dim 'PP'
   hint: did you mean 'P'?" cache.tir --interpret=tir --dim=P=0 --dim=PP=1
 says "dim out of bounds" 1 "tfxc: error: dim 'P' is out of bounds, from the settings

@@ -32,13 +32,18 @@ npy() {
 }
 
 check "no arguments" 2 "tfxrun: error: which model? usage: tfxrun MODEL.so [options]; tfxrun --help says more"
+check "unlike any option" 2 "tfxrun: error: unknown option '-x'
+  hint: tfxrun --help lists the options" toy.so -x
+check "given twice, once only" 2 "tfxrun: error: --entry is given twice" toy.so --entry embed --entry=embed
+check "described and run" 2 "tfxrun: error: --describe runs nothing: --bench does not go with it" toy.so --describe --bench
+check "tolerance of nothing" 2 "tfxrun: error: --rtol and --atol need --expect" toy.so --random 1 --rtol 1
 check "unknown option" 2 "tfxrun: error: unknown option '--inptu'
   hint: did you mean '--input'?" toy.so --inptu=a
 check "value missing" 2 "tfxrun: error: --dim needs a value: NAME=N" toy.so --dim
 check "value not wanted" 2 "tfxrun: error: --bench takes no value, got '3'" toy.so --bench=3
 check "two models" 2 "tfxrun: error: one model at a time: got 'toy.so' and 'b.so'" toy.so b.so
 check "not a number" 2 "tfxrun: error: --repeats: expected a whole number from 1 to 1000000000, got '1x'" toy.so --bench --repeats 1x
-check "tolerance" 2 "tfxrun: error: --rtol: expected a number that is not negative, got '-1'" toy.so --rtol -1
+check "tolerance" 2 "tfxrun: error: --rtol: expected a number that is not negative, got '-1'" toy.so --expect a.npy --rtol -1
 check "no name" 2 "tfxrun: error: --dim: expected NAME=VALUE, got '3'" toy.so --dim 3
 check "empty file" 2 "tfxrun: error: --input: expected NAME=FILE (or a FILE with all of them), got 'a='" toy.so --input a=
 check "warm-up of nothing" 2 "tfxrun: error: --warmup and --repeats need --bench or --profile" toy.so --warmup 1
@@ -108,7 +113,8 @@ check "input missing" 2 "tfxrun: error: input 'ids' is missing
 check "no such input" 2 "tfxrun: error: the model has no input 'idz'
   hint: did you mean 'ids'?" toy.so --input idz=a.npy
 check "no such file" 3 "tfxrun: error: a.npy: No such file or directory" toy.so --input ids=a.npy
-check "no such dim" 2 "tfxrun: error: entry 'embed' has no dim 'Q'" toy.so --dim Q=1
+check "no such dim" 2 "tfxrun: error: entry 'embed' has no dim 'Q'
+  hint: --describe shows its dims" toy.so --dim Q=1
 check "dim that is no number" 2 "tfxrun: error: --dim B: expected a whole number, got 'x'" toy.so --dim B=x
 check "dim too large" 4 "tfxrun: error: dim 'S': expected 0..16, got 17" toy.so --random 1 --dim S=17
 check "dim not a multiple" 4 "tfxrun: error: dim 'M': expected a multiple of 8, got 9" toy.so --entry window --random 1 --dim M=9
@@ -162,7 +168,14 @@ check "another array of an archive" 2 "tfxrun: error: all.npz has several arrays
 check "two outputs in a .npy" 2 "tfxrun: error: z.npy: 2 outputs need an .npz" $w --output z.npy
 check "no such output" 2 "tfxrun: error: the model has no output 'y'
   hint: its outputs are: z: f32[S + P], n: i32[]" $w --output y=y.npy
-check "cannot write" 3 "tfxrun: error: no/z.npy: No such file or directory" $w --output z=no/z.npy
+check "cannot write all of them" 3 "tfxrun: error: no/all.npz: cannot write: No such file or directory" $w --output no/all.npz
+sum=$(cat ids.npy toy.so two.npz | cksum)
+for read in ids.npy ./ids.npy toy.so; do
+    check "output over $read" 2 "tfxrun: error: --output: '$read' would replace what is read" toy.so --input ids=ids.npy --output emb=$read
+done
+check "output over what is expected" 2 "tfxrun: error: --output: 'two.npz' would replace what is read" $w --expect two.npz --output two.npz
+[ "$(cat ids.npy toy.so two.npz | cksum)" = "$sum" ] || { echo "FAILED: what is read was replaced"; failures=$((failures + 1)); }
+check "cannot write" 3 "tfxrun: error: no/z.npy: cannot write: No such file or directory" $w --output z=no/z.npy
 check "no such expectation" 2 "tfxrun: error: the model has no output 'q'
   hint: its outputs are: z: f32[S + P], n: i32[]" $w --expect q=z.npy
 check "nothing to expect" 2 "tfxrun: error: --expect: z.npy has nothing that an output is called like" $w --expect z.npy

@@ -103,10 +103,10 @@ says "format and run" 2 "tfxc: error: --interpret does not go with --format
 says "format somewhere" 2 "tfxc: error: -o does not go with --format" a.tfx --format -o b.tfx
 says "format some other way" 2 "tfxc: error: --format takes check or nothing, not 'no'" a.tfx --format=no
 says "blocks of weights" 2 "tfxc: error: --weights does not go with --print-blocks" --print-blocks --weights=w
-says "two mistakes" 2 "tfxc: error: --prefix does not go with --emit=kir
-  note: it goes with --emit=so, --emit=o, --emit=a, --emit=ll, --emit=s and --emit=h
+says "two mistakes" 2 "tfxc: error: --external-weights does not go with --emit=kir
+  note: it goes with --emit=so, --emit=o and --emit=a
 tfxc: error: --state does not go with --emit=kir
-  note: it goes with --interpret" a.tfx -o x.kir --state=s.npz --prefix=p
+  note: it goes with --interpret" a.tfx -o x.kir --state=s.npz --external-weights=w
 says "several processors of kernel IR" 2 "tfxc: error: --multiversion does not go with --emit=kir" a.tfx -o x.kir --multiversion
 
 # ---- what is written ----

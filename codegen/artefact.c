@@ -4,11 +4,11 @@
 #include "codegen/elf_object.h"
 #include "codegen/header.h"
 #include "codegen/link.h"
-#include "codegen/outfile.h"
 #include "codegen/plan_memory.h"
 #include "codegen/rt_tables.h"
 #include "codegen/target.h"
 #include "support/embedded.h"
+#include "support/outfile.h"
 
 #include <assert.h>
 #include <llvm-c/BitReader.h>

@@ -2,6 +2,7 @@
  * Samples of all of them are taken in turn, so that a change of the clock or a noisy neighbour meets each alike, and
  * the median is kept: a ceiling is what is there most of the time. */
 #include "codegen/calibrate.h"
+#include "support/outfile.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -140,8 +141,7 @@ static bool prepare(calibration *c, const machine *m)
     c->memory = mmap(NULL, far, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (c->memory == MAP_FAILED) {
         c->memory = NULL;
-        diag *g = diag_error(c->d, (span){0, 0}, "no memory to measure with: %s", strerror(errno));
-        diag_in_file(g, "tfxc");
+        diag_error(c->d, (span){0, 0}, "no memory to measure with: %s", strerror(errno));
         return false;
     }
     memset(c->memory, 1, far); /* small floats; an untouched page would be the one page of zeros */
@@ -215,8 +215,9 @@ static void take(machine *m, double samples[CEILINGS][ROUNDS], strbuf *report)
                     widest * 100);
 }
 
-bool machine_calibrate(machine *m, const codegen_options *o, arena *a, interner *names, source_set *sources, diags *d,
-                       strbuf *report)
+/* Replaces the rates in *m, which has this machine's vectors and cache sizes, by measured ones. */
+static bool calibrate(machine *m, const codegen_options *o, arena *a, interner *names, source_set *sources, diags *d,
+                      strbuf *report)
 {
     calibration c = {.a = a, .d = d};
     double samples[CEILINGS][ROUNDS];
@@ -228,4 +229,19 @@ bool machine_calibrate(machine *m, const codegen_options *o, arena *a, interner 
     if (c.memory) munmap(c.memory, c.memory_bytes);
     codegen_jit_free(c.jit);
     return ok;
+}
+
+bool calibrate_to(const char *path, const codegen_options *o, arena *a, interner *names, source_set *sources, diags *d,
+                  strbuf *report)
+{
+    codegen_target t;
+    const char *kept = machine_calibrated_path(a);
+    if (!codegen_target_describe(o, a, d, &t)) return false;
+    if (kept && !strcmp(kept, path) && !outfile_make_directories(a, d, kept)) return false;
+    machine m = machine_default(a, t.name, 8 * t.vector_bytes, t.registers);
+    machine_take_caches(a, &m);
+    if (!calibrate(&m, o, a, names, sources, d, report)) return false;
+    strbuf text = strbuf_new(a);
+    machine_print(&m, &text);
+    return outfile_write_text(a, d, path, &text);
 }

@@ -5,11 +5,12 @@
 #include "codegen/codegen.h"
 #include "ir/machine.h"
 
-/* Replaces the rates in *m, which has this machine's vectors and cache sizes, by measured ones: medians of samples
+/* Writes to `path` ("-": standard output) a description of this machine whose rates were measured: medians of samples
  * taken in turn over a few seconds, in processor time of the thread. Rates of what kernels have no instruction for keep
- * their ratio to f32's; what the runtime takes for a launch stays. `report` gets a table with the spread of each. False
- * with diagnostics; *m is then unchanged. */
-bool machine_calibrate(machine *m, const codegen_options *o, arena *a, interner *names, source_set *sources, diags *d,
-                       strbuf *report);
+ * their ratio to f32's; what the runtime takes for a launch stays. The directories of the place where tfxc keeps such a
+ * description are made. `report` gets a table with the spread of each rate. False with diagnostics; nothing is then
+ * written. */
+bool calibrate_to(const char *path, const codegen_options *o, arena *a, interner *names, source_set *sources, diags *d,
+                  strbuf *report);
 
 #endif

@@ -2,6 +2,7 @@
 #include "codegen/header.h"
 
 #include "codegen/header_names.h"
+#include "runtime/tfx.h"
 
 #include <inttypes.h>
 
@@ -387,8 +388,12 @@ void header_write(const codegen_model *m, const char *prefix, bool external_weig
     for (uint32_t i = 0; i < m->n_entries; i++) write_entry(&w, i);
 
     write_intro(&w, out);
-    strbuf_addf(out, "#ifndef %s\n#define %s\n\n%s\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", guard, guard,
-                tfx_h);
+    strbuf_addf(out, "#ifndef %s\n#define %s\n\n%s\n", guard, guard, tfx_h);
+    strbuf_addf(out,
+                "#if TFX_ABI_VERSION != %d\n#error \"another version of tfx.h was included before; compile the models "
+                "of a program with one tfxc\"\n#endif\n\n",
+                TFX_ABI_VERSION);
+    strbuf_adds(out, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     strbuf_add(out, body.s, body.len);
     strbuf_adds(out, "\n#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }

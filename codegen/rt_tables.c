@@ -245,22 +245,22 @@ static LLVMValueRef info_struct(tables *t, const codegen_target *targets, uint32
         entries[i] = entry_info_row(t, e);
         if (e->n_inputs + e->n_outputs > most) most = e->n_inputs + e->n_outputs;
     }
-    LLVMValueRef fields[] = {text(t, model->name),
+    LLVMValueRef fields[] = {i32(t, sizeof(tfx_info)),
+                             i32(t, model->n_entries),
+                             i32(t, dim_symbol_count(model->dims)),
+                             i32(t, n),
+                             text(t, model->name),
                              text(t, model->doc),
                              text(t, model->source ? model->source : ""),
                              text(t, model->compiler),
                              text(t, target_text(t->m->a, targets, n)),
                              array_of(t, "entry_infos", entries, model->n_entries),
                              dim_table(t),
-                             i32(t, model->n_entries),
-                             i32(t, dim_symbol_count(model->dims)),
+                             variant_infos(t, targets, n),
                              i64(t, (int64_t)t->weights->bytes),
                              LLVMConstNull(LLVMArrayType2(t->m->i8, 32)),
                              i32(t, external),
-                             i32(t, most),
-                             variant_infos(t, targets, n),
-                             i32(t, n),
-                             i32(t, 0)};
+                             i32(t, most)};
     return c_struct(t, fields, 16);
 }
 

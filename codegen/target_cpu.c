@@ -1,5 +1,6 @@
 /* Native targets: names resolved, features found out, LLVM's target machine. */
 #include "codegen/emit.h"
+#include "codegen/ptx.h"
 #include "codegen/target.h"
 #include "support/embedded.h"
 
@@ -39,11 +40,11 @@ static const char *take_message(arena *a, char *message)
     return s;
 }
 
-static bool refuse(diags *d, const char *fmt, const char *triple, const char *note)
+static bool refuse(diags *d, const char *fmt, const char *triple, const char *hint)
 {
     diag *g = diag_error(d, (span){0, 0}, fmt, triple);
     diag_code(g, "target");
-    if (note) diag_note(g, "%s", note);
+    if (hint) diag_hint(g, "%s", hint);
     return false;
 }
 
@@ -106,7 +107,9 @@ static target_arch find_triple(const codegen_options *o, arena *a, diags *d, con
     *triple = take_message(a, o->triple ? LLVMNormalizeTargetTriple(o->triple) : LLVMGetDefaultTargetTriple());
     target_arch arch = arch_of(*triple);
     if (arch != ARCH_OTHER && strstr(*triple, "linux")) return arch;
-    refuse(d, "no code generator for target '%s'", *triple, "targets are x86_64, aarch64 and riscv64 with Linux");
+    const char *hint = arch == ARCH_OTHER ? "tfxc --print-targets lists the targets"
+                                          : arena_printf(a, "say --target=%s-linux-gnu", arch_rows[arch].name);
+    refuse(d, "no code generator for target '%s'", *triple, hint);
     return ARCH_OTHER;
 }
 
@@ -129,7 +132,8 @@ bool codegen_target_describe(const codegen_options *o, arena *a, diags *d, codeg
     bool is_host = arch == arch_of(host), native = o->cpu && !strcmp(o->cpu, "native");
     *out = (codegen_target){.triple = triple, .native = native || (!o->cpu && is_host), .is_host = is_host};
     if (out->native && !is_host)
-        return refuse(d, "processor 'native' needs this machine's own architecture, not '%s'", triple, NULL);
+        return refuse(d, "processor 'native' needs this machine's own architecture, not '%s'", triple,
+                      "name a processor with -mcpu=; tfxc --print-targets lists them");
     if (!resolve_cpu(o, arch, a, d, out)) return false;
     /* This machine's own list is complete; what flags and names add implies more. */
     out->required = out->native && !o->features ? target_features_listed(arch, out->features)
@@ -205,6 +209,12 @@ void codegen_print_targets(strbuf *out)
         if (row->versions) strbuf_addf(out, "; with --multiversion: %s", row->versions);
         strbuf_addc(out, '\n');
     }
+    name_list l = {.out = out};
+    strbuf_adds(out, "\nGPU kernels as PTX (.kir files only)\n");
+    l.line = out->len;
+    strbuf_adds(out, "  -mcpu=");
+    for (uint32_t i = 0; codegen_ptx_processor(i); i++) print_name(&l, codegen_ptx_processor(i));
+    strbuf_adds(out, "\n  -mattr= +ptx83 and other versions of PTX\n");
 }
 
 /* ---- attributes of functions ---- */

@@ -47,12 +47,14 @@ target_arch arch_of(const char *triple)
 
 /* ---- names ---- */
 
-static void unknown(diags *d, const char *what, const char *name, const char *const *known, uint32_t n)
+static void unknown(diags *d, const char *what, const char *name, target_arch arch, const char *const *known,
+                    uint32_t n)
 {
-    diag *g = diag_error(d, (span){0, 0}, "unknown %s '%s'", what, name);
+    diag *g = diag_error(d, (span){0, 0}, "unknown %s '%s' for %s", what, name, arch_rows[arch].name);
     diag_code(g, "target");
     const char *near = suggest(name, known, n);
-    if (near) diag_hint(g, "did you mean '%s'?", near);
+    if (near) diag_hint(g, "did you mean '%s'? tfxc --print-targets lists them all", near);
+    else diag_hint(g, "tfxc --print-targets lists them");
 }
 
 const cpu_name *target_cpu_find(target_arch arch, const char *name, arena *a, diags *d)
@@ -64,7 +66,7 @@ const cpu_name *target_cpu_find(target_arch arch, const char *name, arena *a, di
         if (!strcmp(cpu_names[i].name, name)) return &cpu_names[i];
         known[n++] = cpu_names[i].name;
     }
-    unknown(d, "processor", name, known, n);
+    unknown(d, "processor", name, arch, known, n);
     return NULL;
 }
 
@@ -82,6 +84,12 @@ bool target_features_check(target_arch arch, const char *list, arena *a, diags *
     for (const char *s = list;; s++) {
         size_t n = strcspn(s, ",");
         const char *name = arena_strndup(a, s, n);
+        if (!*name) {
+            diag *g = diag_error(d, (span){0, 0}, "a processor feature is left out in '%s'", list);
+            diag_code(g, "target");
+            diag_hint(g, "a list is written +avx512f,-fma");
+            return false;
+        }
         if (*name != '+' && *name != '-') {
             diag *g = diag_error(d, (span){0, 0}, "processor feature '%s' has neither '+' nor '-'", name);
             diag_code(g, "target");
@@ -91,7 +99,7 @@ bool target_features_check(target_arch arch, const char *list, arena *a, diags *
         bool found = false;
         for (int i = 0; i < row->n_features; i++) found |= !strcmp(known[i], name + 1);
         if (!found) {
-            unknown(d, "processor feature", name + 1, known, (uint32_t)row->n_features);
+            unknown(d, "processor feature", name + 1, arch, known, (uint32_t)row->n_features);
             return false;
         }
         s += n;

@@ -49,7 +49,9 @@ static const ptx_processor *find_processor(const char *name, diags *d)
     }
     diag *g = diag_error(d, (span){0, 0}, "unknown GPU processor '%s'", name);
     const char *near = suggest(name, known, n);
-    if (near) diag_hint(g, "did you mean '%s'?", near);
+    if (near) diag_hint(g, "did you mean '%s'? tfxc --print-targets lists them all", near);
+    else diag_hint(g, "tfxc --print-targets lists them");
+    diag_code(g, "target");
     return NULL;
 }
 
@@ -60,6 +62,7 @@ static bool check_features(const char *list, diags *d)
         size_t n = strcspn(s, ","), digits = n > 4 ? strspn(s + 4, "0123456789") : 0;
         if (strncmp(s, "+ptx", 4) != 0 || !digits || digits + 4 != n) {
             diag *g = diag_error(d, (span){0, 0}, "unknown GPU feature '%.*s'", (int)n, s);
+            diag_code(g, "target");
             diag_note(g, "features of GPUs are PTX versions, as '+ptx83'");
             return false;
         }

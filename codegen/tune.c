@@ -232,7 +232,7 @@ static bool set_stage(const tuning *t, const kfunction *f, stage *s)
     s->memory = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (s->memory == MAP_FAILED) {
         s->memory = NULL;
-        diag_in_file(diag_error(t->d, (span){0, 0}, "no memory to tune with: %s", strerror(errno)), "tfxc");
+        diag_error(t->d, (span){0, 0}, "no memory to tune with: %s", strerror(errno));
         return false;
     }
     uint8_t *at = s->memory;

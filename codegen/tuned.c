@@ -9,6 +9,13 @@
 
 /* ---- the table ---- */
 
+tuned *tuned_new(arena *a)
+{
+    tuned *t = ARENA_NEW(a, tuned);
+    t->a = a;
+    return t;
+}
+
 bool matmul_shape_equal(const matmul_shape *x, const matmul_shape *y)
 {
     return x->weights == y->weights && x->sums == y->sums && x->n == y->n && x->k == y->k;
@@ -156,8 +163,7 @@ static bool parse_line(text *t, tuned *out)
 
 tuned *tuned_parse(arena *a, interner *names, diags *d, const source_file *f)
 {
-    tuned *out = ARENA_NEW(a, tuned);
-    out->a = a;
+    tuned *out = tuned_new(a);
     text t = text_new(a, names, d, f);
     t.code = "schedule";
     int64_t version;

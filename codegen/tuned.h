@@ -32,6 +32,7 @@ typedef struct tuned {
     VEC(tuned_use) uses; /* of the last lowering */
 } tuned;
 
+tuned *tuned_new(arena *a);                                                              /* without lines */
 bool matmul_shape_equal(const matmul_shape *x, const matmul_shape *y);                   /* kernels aside */
 tuned_line *tuned_find(tuned *t, const matmul_shape *s, int vector_bits, int registers); /* NULL: none */
 /* Puts a line in, in the place of one with the same key. */

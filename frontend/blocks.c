@@ -124,7 +124,7 @@ static void print_block(printer *r, const ast_decl *d)
     if (r->out->len > before) strbuf_addc(r->out, '\n');
 }
 
-bool blocks_print(ast_session *s, const source_file *file, strbuf *out)
+static bool print_file(ast_session *s, const source_file *file, strbuf *out)
 {
     parse_pieces pieces = {0};
     parse_ctx ctx = {.pieces = &pieces};
@@ -143,7 +143,8 @@ bool blocks_print(ast_session *s, const source_file *file, strbuf *out)
     return true;
 }
 
-const source_file *blocks_library_file(source_set *sources, const char *path)
+/* A file of the standard library by its import path; NULL when there is none. */
+static const source_file *library_file(source_set *sources, const char *path)
 {
     for (size_t i = 0; i < std_file_count; i++)
         if (strcmp(std_files[i].name, path) == 0)
@@ -151,7 +152,7 @@ const source_file *blocks_library_file(source_set *sources, const char *path)
     return NULL;
 }
 
-bool blocks_print_library(ast_session *s, source_set *sources, strbuf *out)
+static bool print_library(ast_session *s, source_set *sources, strbuf *out)
 {
     static const char prelude[] = "std/prelude.tfx";
     bool ok = true;
@@ -163,10 +164,20 @@ bool blocks_print_library(ast_session *s, source_set *sources, strbuf *out)
     for (int turn = 0; turn < 2; turn++) /* the prelude comes first */
         for (size_t i = 0; i < std_file_count; i++) {
             const char *name = std_files[i].name;
-            const source_file *f =
-                (strcmp(name, prelude) == 0) == (turn == 0) ? blocks_library_file(sources, name) : NULL;
-            if (f) ok = blocks_print(s, f, out) && ok;
+            const source_file *f = (strcmp(name, prelude) == 0) == (turn == 0) ? library_file(sources, name) : NULL;
+            if (f) ok = print_file(s, f, out) && ok;
         }
     while (out->len > 1 && out->s[out->len - 2] == '\n') out->s[--out->len] = 0; /* one newline at the end */
+    return ok;
+}
+
+bool blocks_print(ast_session *s, source_set *sources, const char *const *paths, uint32_t n, strbuf *out)
+{
+    bool ok = n > 0 || print_library(s, sources, out);
+    for (uint32_t i = 0; i < n; i++) {
+        const source_file *f = library_file(sources, paths[i]);
+        if (!f) f = diag_read(s->diags, paths[i], paths[i]);
+        ok = f && print_file(s, f, out) && ok;
+    }
     return ok;
 }

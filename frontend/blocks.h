@@ -4,14 +4,9 @@
 
 #include "frontend/ast.h"
 
-/* Appends the blocks of one file as Markdown: signature, documentation, parameters, promised points. False when the
- * file has syntax errors, which are in the diags. */
-bool blocks_print(ast_session *s, const source_file *file, strbuf *out);
-
-/* The same of the whole standard library, with a title: docs/stdlib.md. */
-bool blocks_print_library(ast_session *s, source_set *sources, strbuf *out);
-
-/* The text of a file of the standard library, by its import path; NULL when there is none. */
-const source_file *blocks_library_file(source_set *sources, const char *path);
+/* Appends the blocks of these files as Markdown: signature, documentation, parameters, promised points. A path is one
+ * of the standard library ("std/bert.tfx") or of a file on disk. Without paths the whole standard library, with a
+ * title: docs/stdlib.md. False after errors. */
+bool blocks_print(ast_session *s, source_set *sources, const char *const *paths, uint32_t n, strbuf *out);
 
 #endif

@@ -11,4 +11,8 @@
  * diags: it has syntax errors, or would grow over AST_MAX_FILE. `sources` is what the file is in. */
 bool format_file(ast_session *s, source_set *sources, const source_file *file, strbuf *out);
 
+/* Rewrites each file in its place ("-": standard input to standard output); with `check` only says, by an error, what
+ * it would change. False after errors. */
+bool format_files(ast_session *s, source_set *sources, const char *const *paths, uint32_t n, bool check);
+
 #endif

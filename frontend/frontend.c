@@ -66,18 +66,6 @@ static sema_program *elaborate(const frontend_session *s, const source_file *fil
     return sema_run(&so, ast_parse(&as, file));
 }
 
-static const source_file *read_root(const frontend_session *s, const char *path)
-{
-    const char *why;
-    const source_file *file = source_read(s->sources, path, path, &why);
-    if (!file) {
-        diag *g = diag_error(s->diags, (span){0}, "%s", why);
-        diag_in_file(g, path);
-        diag_code(g, "cannot-read");
-    }
-    return file;
-}
-
 static bool compile(const frontend_session *s, const source_file *file, const frontend_options *o, frontend_result *out)
 {
     sema_program *p = elaborate(s, file, o, out);
@@ -89,7 +77,7 @@ static bool compile(const frontend_session *s, const source_file *file, const fr
 bool frontend_compile(const frontend_session *s, const char *path, const frontend_options *o, frontend_result *out)
 {
     *out = (frontend_result){0};
-    const source_file *file = read_root(s, path);
+    const source_file *file = diag_read(s->diags, path, path);
     return file && compile(s, file, o, out);
 }
 

@@ -615,6 +615,16 @@ static bool need_list(sema *s, const args *a, uint32_t i)
     return false;
 }
 
+/* Sizes beside `axis` differ only where one of them is 1. */
+static bool only_ones_differ(sema *s, const sema_type *t, const sema_type *u, uint32_t axis)
+{
+    dim one = dim_const(s->dims, 1);
+    bool all = t->dt == u->dt && t->rank == u->rank;
+    for (uint32_t k = 0; all && k < t->rank; k++)
+        all = k == axis || t->shape[k] == one || u->shape[k] == one || sema_dims_fit(s, t->shape[k], u->shape[k]);
+    return all;
+}
+
 static value builtin_concat(sema *s, args *a)
 {
     if (!need_list(s, a, 0)) return sema_error_value();
@@ -639,6 +649,9 @@ static value builtin_concat(sema *s, args *a)
             diag *g = sema_error(s, a->at[0], "wrong-type", "the parts differ in more than axis %u", axis);
             diag_line(g, "first", "%s", sema_type_text(s, &t));
             diag_line(g, arena_printf(s->a, "part %u", i + 1), "%s", sema_type_text(s, u));
+            if (only_ones_differ(s, &t, u, axis))
+                diag_hint(g,
+                          "an axis of size 1 does not stretch here; this repeats one: [b: B, i: 1, d: D | x[0, i, d]]");
             return sema_error_value();
         }
         t.shape[axis] = dim_add(s->dims, t.shape[axis], u->shape[axis]);

@@ -385,6 +385,17 @@ static bool bind_args(sema *s, frame *f, const ast_sig *sig, const char *callee,
 
 /* ---- results ---- */
 
+/* Whether `got` is `want` with further axes of size 1, as reductions leave them. */
+static bool has_ones_left(sema *s, const sema_type *got, const sema_type *want)
+{
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < got->rank; i++) {
+        if (k < want->rank && sema_dims_equal(s, want->shape[k], got->shape[i])) k++;
+        else if (got->shape[i] != dim_const(s->dims, 1)) return false;
+    }
+    return k == want->rank && got->rank > want->rank;
+}
+
 static bool check_result(sema *s, const ast_result *r, value *v, span at, const char *name)
 {
     if (is_compile_time_type(&r->type)) {
@@ -416,6 +427,8 @@ static bool check_result(sema *s, const ast_result *r, value *v, span at, const 
     diag_got(g, "%s", sema_value_text(s, v));
     if (!differ && left != DIM_BAD) sema_explain_dims(s, g, left, right, false);
     else if (v->kind == V_TENSOR && v->node->ty.dt != want.dt) hint_dtype(s, g, want.dt, v, at);
+    else if (v->kind == V_TENSOR && has_ones_left(s, &v->node->ty, &want))
+        diag_hint(g, "an axis of size 1 is left: keep = false in a reduction drops it, and so does an index, x[:, 0]");
     return false;
 }
 

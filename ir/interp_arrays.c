@@ -51,7 +51,7 @@ static bool fail(diags *d, const char *path, const char *why)
 /* For messages of npy.h, which begin with the path. */
 static bool fail_npy(diags *d, const char *why)
 {
-    diag_in_file(diag_error(d, NOWHERE, "%s", why), "tfxc");
+    diag_error(d, NOWHERE, "%s", why);
     return false;
 }
 
@@ -114,7 +114,7 @@ bool states_write(const char *path, const module *m, const interp_states *s, are
         if (!tensor_to_array(a, s->of[i], m->states.data[i]->path, &arrays[i]))
             ok = fail(d, path, "a state's element type has no .npy form");
     if (ok && !npz_write(temporary, arrays, s->n, why, room))
-        ok = fail(d, path, arena_printf(a, "cannot write: %s", why + named)); /* the user knows no temporary name */
+        ok = fail(d, path, why + named); /* the user knows no temporary name */
     for (uint32_t i = 0; i < s->n; i++) npy_free(&arrays[i]);
     if (ok && rename(temporary, path) != 0) {
         ok = fail(d, path, arena_printf(a, "cannot write: %s", strerror(errno)));

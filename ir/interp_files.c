@@ -19,9 +19,7 @@ typedef struct {
 
 static bool fail(const run *r, const char *fmt, const char *what)
 {
-    diag *g = diag_error(r->d, NOWHERE, fmt, what);
-    diag_in_file(g, "tfxc");
-    diag_code(g, "usage");
+    diag_usage(r->d, fmt, what);
     return false;
 }
 
@@ -29,11 +27,12 @@ static bool fail(const run *r, const char *fmt, const char *what)
 
 static bool unknown(const run *r, const char *fmt, const char *name, const char *const *known, uint32_t n)
 {
-    diag *g = diag_error(r->d, NOWHERE, fmt, name);
-    diag_in_file(g, "tfxc");
-    diag_code(g, "usage");
+    diag *g = diag_usage(r->d, fmt, name);
     const char *near = suggest(name, known, n);
+    strbuf all = strbuf_new(r->a);
+    for (uint32_t i = 0; i < n; i++) strbuf_addf(&all, "%s%s", i ? ", " : "", known[i]);
     if (near) diag_hint(g, "did you mean '%s'?", near);
+    else if (n) diag_note(g, "known: %s", all.s);
     return false;
 }
 
@@ -87,7 +86,8 @@ static bool read_array(const run *r, const char *name, const char **path, npy_ar
         npz_free(all, n);
         if (found) return true;
     }
-    return fail(r, "input '%s' has no --input", name);
+    diag_hint(diag_usage(r->d, "input '%s' has no --input", name), "say --input=%s=FILE.npy", name);
+    return false;
 }
 
 /* One tensor per argument of the entry. */
@@ -163,7 +163,9 @@ static bool take_dims(run *r)
             found = true;
         }
         if (found || counted) continue;
-        ok = fail(r, r->no_arrays ? "dim '%s' has no --dim" : "dim '%s' has no --dim, and no input shows it", name);
+        const char *where = r->no_arrays ? "" : ", and no input shows it";
+        diag_hint(diag_usage(r->d, "dim '%s' has no --dim%s", name, where), "say --dim=%s=N", name);
+        ok = false;
     }
     vec_foreach (const named_dim, d, &r->o->dims) {
         bool found = false;

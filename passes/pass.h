@@ -93,15 +93,14 @@ bool *policy_inside(const module *m, const policy_rule *r, arena *a);
 /* For every region by id: whether a rule `keep_exact` covers it. */
 bool *policy_kept_exact(const module *m, arena *a);
 
-/* ---- running (runner.c) ---- */
+/* ---- flags (flags.c) ---- */
 pass_options pass_options_default(void);
 typedef enum { FLAG_UNKNOWN, FLAG_TAKEN, FLAG_WRONG } flag_result;
-/* Reads one command-line argument: --print-after=a,b --print-after-all --verify-each --no-verify-each --roundtrip-each
- * --skip-pass=a,b --stop-after=a --run-pass=a,b --time-passes --remarks. FLAG_UNKNOWN: it is none of these; FLAG_WRONG:
- * it is, with a mistake that was added to d. Lists are kept in a. */
+/* Reads one command-line argument: "--flag" or "--flag=VALUE" of pass_flags.def. FLAG_UNKNOWN: it is none of these;
+ * FLAG_WRONG: it is, with a mistake that was added to d. Lists are kept in a. */
 flag_result pass_options_flag(pass_options *o, arena *a, diags *d, const char *arg);
-/* One line per flag for --help. */
-void pass_options_help(strbuf *out);
+
+/* ---- running (runner.c) ---- */
 
 /* Runs the pipeline, or the passes that --run-pass lists, on m. A module without functions is left as it is. */
 status passes_run(module *m, const pass_session *s);

@@ -18,7 +18,7 @@ static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fm
 
 static tfx_status refuse(const tfx_options *o, tfx_status status, const char *fmt, ...)
 {
-    if (o && o->size >= offsetof(tfx_options, variant) && o->message && o->message_bytes) {
+    if (o && o->size >= TFX_OPTIONS_LEAST && o->message && o->message_bytes) {
         va_list ap;
         va_start(ap, fmt);
         vsnprintf(o->message, o->message_bytes, fmt, ap);
@@ -58,6 +58,30 @@ static bool is_whole(const char *path, uint64_t *expected, uint64_t *got)
     return *got >= *expected;
 }
 
+static tfx_status refuse_older(const tfx_options *o, const char *path, const char *what, uint32_t got, size_t expected)
+{
+    return refuse(o, TFX_ERR_VERSION,
+                  "%s: the model is older than this program: %s is %u, expected %u; compile it again", path, what, got,
+                  (unsigned)expected);
+}
+
+/* Whether the model has what tfx.h says, or more. */
+static tfx_status check_version(const tfx_options *o, const char *path, const tfx_api *api)
+{
+    static const char version[] = "the version of its interface";
+    if (api->abi_version > TFX_ABI_VERSION)
+        return refuse(o, TFX_ERR_VERSION,
+                      "%s: the model is newer than this program: %s is %u, expected %u; build the program with the "
+                      "tfx.h and libtfx.a of the tfxc that compiled the model",
+                      path, version, api->abi_version, TFX_ABI_VERSION);
+    if (api->abi_version < TFX_ABI_VERSION) return refuse_older(o, path, version, api->abi_version, TFX_ABI_VERSION);
+    if (api->size < sizeof(tfx_api))
+        return refuse_older(o, path, "the size of its tfx_api", api->size, sizeof(tfx_api));
+    uint32_t size = api->info()->size;
+    return size >= sizeof(tfx_info) ? TFX_OK
+                                    : refuse_older(o, path, "the size of its tfx_info", size, sizeof(tfx_info));
+}
+
 tfx_status tfx_load(const char *path, const tfx_options *options, const tfx_api **api, void **library)
 {
     if (!api || !library) return refuse(options, TFX_ERR_ARGUMENT, "load: api or library is NULL");
@@ -82,15 +106,14 @@ tfx_status tfx_load(const char *path, const tfx_options *options, const tfx_api 
     void *symbol = dlsym(loaded, TFX_MODEL_SYMBOL);
     memcpy(&find, &symbol, sizeof find); /* ISO C has no conversion from object to function pointers */
     const tfx_api *found = find ? find() : NULL;
-    if (found && found->abi_version == TFX_ABI_VERSION && found->size >= sizeof(tfx_api)) {
+    tfx_status s = found ? check_version(options, path, found)
+                         : refuse(options, TFX_ERR_LOAD, "%s: not a model of tfxc (it lacks the symbol %s)", path,
+                                  TFX_MODEL_SYMBOL);
+    if (s == TFX_OK) {
         *api = found;
         *library = loaded;
         return TFX_OK;
     }
-    tfx_status s = !found ? refuse(options, TFX_ERR_LOAD, "%s: not a model of tfxc (it lacks the symbol %s)", path,
-                                   TFX_MODEL_SYMBOL)
-                          : refuse(options, TFX_ERR_VERSION, "%s: expected interface version %u, got %u", path,
-                                   TFX_ABI_VERSION, found->abi_version);
     dlclose(loaded);
     return s;
 }

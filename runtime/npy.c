@@ -373,7 +373,7 @@ bool npy_close(FILE *f, const char *path, bool ok, char *err, size_t size)
     }
     if (ok) return true;
     if (regular) remove(path);
-    return failed(err, size, "%s: %s", path, strerror(error));
+    return failed(err, size, "%s: cannot write: %s", path, strerror(error));
 }
 
 bool npy_write(const char *path, const npy_array *a, char *err, size_t size)
@@ -384,7 +384,7 @@ bool npy_write(const char *path, const npy_array *a, char *err, size_t size)
     FILE *f = fopen(path, "wb");
     if (!f) {
         free(head);
-        return failed(err, size, "%s: %s", path, strerror(errno));
+        return failed(err, size, "%s: cannot write: %s", path, strerror(errno));
     }
     bool ok = fwrite(head, 1, n, f) == n && fwrite(a->data, 1, a->bytes, f) == a->bytes;
     free(head);

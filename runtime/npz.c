@@ -448,7 +448,7 @@ bool npz_write(const char *path, const npy_array *arrays, size_t n, char *err, s
     }
     FILE *f = fopen(path, "wb");
     if (!f) {
-        failed(err, size, "%s: %s", path, strerror(errno));
+        failed(err, size, "%s: cannot write: %s", path, strerror(errno));
         goto refused;
     }
     uint64_t at = 0;

@@ -4,24 +4,24 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* The first version's options. */
-#define OPTIONS_LEAST offsetof(tfx_options, variant)
-
 /* Options as this version knows them. A caller built against an older tfx.h passes a shorter structure; one built
  * against a newer one may pass a longer one, as long as what this version does not know is zero. */
 static bool read_options(const tfx_options *given, tfx_options *o, struct rt_text *why)
 {
     *o = (tfx_options)TFX_OPTIONS_INIT;
     if (!given) return true;
-    if (given->size < OPTIONS_LEAST) {
-        rt_text_add(why, "options: size is %u, expected at least %u: start from TFX_OPTIONS_INIT", given->size,
-                    (unsigned)OPTIONS_LEAST);
+    if (given->size < TFX_OPTIONS_LEAST) {
+        rt_text_add(why,
+                    "options: size is %u, expected at least %u: start from TFX_OPTIONS_INIT, with the tfx.h of the "
+                    "tfxc that compiled the model",
+                    given->size, (unsigned)TFX_OPTIONS_LEAST);
         return false;
     }
     const unsigned char *bytes = (const unsigned char *)given;
     for (size_t i = sizeof *o; i < given->size; i++)
         if (bytes[i]) {
-            rt_text_add(why, "options: set something that this model's version of tfx.h does not have");
+            rt_text_add(why, "options: set something that the model, which is older than the program, does not have; "
+                             "compile it again");
             return false;
         }
     memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
@@ -107,7 +107,7 @@ static tfx_status find_workspace(struct rt_handle *h, const tfx_options *o)
 tfx_status rt_open(const struct rt_model *m, const tfx_api *api, const tfx_options *options, tfx_model **out)
 {
     struct rt_text why;
-    bool readable = options && options->size >= OPTIONS_LEAST;
+    bool readable = options && options->size >= TFX_OPTIONS_LEAST;
     rt_text_start(&why, readable ? options->message : NULL, readable ? options->message_bytes : 0);
     if (!out) {
         rt_text_add(&why, "open: out is NULL");

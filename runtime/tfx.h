@@ -32,8 +32,11 @@
 extern "C" {
 #endif
 
-/* Changes whenever a structure or function of this file changes incompatibly. */
-#define TFX_ABI_VERSION 1
+/* The version of this interface. It stays while the interface only grows: tfx_api, tfx_info and tfx_options, which
+ * begin with their size, get members at their end, and enumerations get values. Whatever else changes here changes the
+ * version. So a model serves programs that were built with the tfx.h of its compiler or with an older one of the same
+ * version; others are refused with TFX_ERR_VERSION, by tfx_open or, in the case of options, by the model itself. */
+#define TFX_ABI_VERSION 2
 
 /* What a call came to. After anything but TFX_OK (and TFX_ERR_BUSY) tfx_error has a message. */
 typedef enum tfx_status {
@@ -148,22 +151,23 @@ typedef struct tfx_variant_info {
     uint32_t reserved;
 } tfx_variant_info;
 
+/* May grow at its end. */
 typedef struct tfx_info {
-    const char *name; /* the model's name */
+    uint32_t size; /* sizeof(tfx_info) of the model */
+    uint32_t n_entries, n_dims;
+    uint32_t n_variants; /* at least 1 */
+    const char *name;    /* the model's name */
     const char *doc;
     const char *source;   /* the .tfx file that it was compiled from, as named then; for messages only */
     const char *compiler; /* "tfxc 0.1.0" */
     const char *target;   /* triple and processor: "x86_64-unknown-linux-gnu znver4" */
     const tfx_entry_info *entries;
-    const tfx_dim_info *dims; /* all dims of the model; an array of dim values has this order and length */
-    uint32_t n_entries, n_dims;
+    const tfx_dim_info *dims;         /* all dims of the model; an array of dim values has this order and length */
+    const tfx_variant_info *variants; /* the processors that it was compiled for, the preferred one first */
     uint64_t weight_bytes;            /* 0: the model has none */
     uint8_t weight_id[32];            /* identity of the weights' contents */
     uint32_t weights_external;        /* 1: open needs tfx_options.weights_path */
     uint32_t max_tensors;             /* the most inputs plus outputs that any entry has */
-    const tfx_variant_info *variants; /* the processors that it was compiled for, the preferred one first */
-    uint32_t n_variants;              /* at least 1 */
-    uint32_t reserved;
 } tfx_info;
 
 /* ---- opening ---- */
@@ -190,7 +194,8 @@ typedef void tfx_parallel_for_fn(void *ctx, int64_t n_tasks, tfx_task_fn *fn, vo
 
 #define TFX_ALL_PROCESSORS 0xffffffffu /* as tfx_options.threads: as many as the thread that opens may use */
 
-/* Start from TFX_OPTIONS_INIT and set what is needed. Everything pointed to is borrowed: workspace and parallel_ctx
+/* Start from TFX_OPTIONS_INIT and set what is needed. May grow at its end, where zero means what was before; a model
+ * refuses what is set there that it does not know. Everything pointed to is borrowed: workspace and parallel_ctx
  * until close, the rest during open only. */
 typedef struct tfx_options {
     uint32_t size;        /* sizeof(tfx_options) */
@@ -228,6 +233,7 @@ typedef struct tfx_options {
     /* The name of the variant to run (tfx_info.variants). NULL: the best that this machine can run. */
     const char *variant;
 } tfx_options;
+#define TFX_OPTIONS_LEAST (offsetof(tfx_options, variant) + sizeof(const char *)) /* in all of TFX_ABI_VERSION */
 #define TFX_OPTIONS_INIT {sizeof(tfx_options), 0, 1, 0, NULL, NULL, NULL, 0, NULL, NULL, 0, NULL}
 
 /* ---- running ---- */
@@ -253,6 +259,7 @@ typedef struct tfx_kernel_info {
 typedef void tfx_profile_fn(void *ctx, const tfx_kernel_info *kernel, int64_t tasks, int64_t ns);
 
 /* ---- the functions of a model, as a table. PREFIX_open, PREFIX_run ... of model.h are these same functions. ---- */
+/* May grow at its end. The two numbers stand first in every version: they can be read whatever the version is. */
 typedef struct tfx_model tfx_model;
 typedef struct tfx_api tfx_api;
 struct tfx_api {
@@ -306,7 +313,9 @@ struct tfx_model {
     void (*unload)(void *library);
 };
 
-/* A loadable model exports this one name beside its own prefix, a function that returns its table. */
+/* A loadable model exports this one name beside its own prefix, a function that returns its table; the name is the same
+ * in every version. Who does without the loader library looks at abi_version and size of the table, then at size of
+ * the info, before anything else. */
 #define TFX_MODEL_SYMBOL "tfx_model_v1"
 typedef const tfx_api *tfx_model_v1_fn(void);
 

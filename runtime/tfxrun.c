@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What to do with a model whose inputs are ready; the first problem ends it, but a difference is only remembered. */
 static int work(session *s, const options *o, json *j)
@@ -52,32 +53,43 @@ static int run(const options *o, tfx_model *m, int64_t load_ns)
     return o->json ? end_json(&j, status) : status;
 }
 
-/* A model that has not been compiled. */
-static void hint_source(const char *path)
+/* Whether both are one file that is there. */
+static bool same_file(const char *x, const char *y)
 {
-    const char *dot = strrchr(path, '.');
-    bool source = dot && (!strcmp(dot, ".tfx") || !strcmp(dot, ".tir"));
-    if (source) hint("compile it first: tfxc %s -o %.*s.so", path, (int)(dot - path), path);
-    else if (dot && (!strcmp(dot, ".o") || !strcmp(dot, ".a")))
-        hint("it is linked into a program; what tfxrun opens is made by -o %.*s.so", (int)(dot - path), path);
+    struct stat s, t;
+    return stat(x, &s) == 0 && stat(y, &t) == 0 && S_ISREG(s.st_mode) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+}
+
+/* The file that takes an output, among those that are read: a run must not destroy what it came from. */
+static bool is_read(const options *o, const char *path)
+{
+    const named_list *const lists[] = {&o->inputs, &o->expects};
+    if (same_file(path, o->model) || (o->weights && same_file(path, o->weights))) return true;
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            if (same_file(path, lists[l]->items[i].value)) return true;
+    return false;
+}
+
+static int check_outputs(const options *o)
+{
+    for (size_t i = 0; i < o->outputs.n; i++) {
+        if (!is_read(o, o->outputs.items[i].value)) continue;
+        complain("--output: '%s' would replace what is read", o->outputs.items[i].value);
+        return RUN_USAGE;
+    }
+    return RUN_OK;
 }
 
 /* Needs neither the weights nor the processor that the model was compiled for. */
 static int describe(const options *o)
 {
-    char message[1024];
-    tfx_options to = TFX_OPTIONS_INIT;
-    to.message = message;
-    to.message_bytes = sizeof message;
     const tfx_api *api;
     void *library;
-    if (tfx_load(o->model, &to, &api, &library) != TFX_OK) {
-        complain("%s", message);
-        hint_source(o->model);
-        return RUN_FILE;
-    }
     int64_t *dims;
-    int status = describe_dims(api, &o->dims, &dims);
+    int status = model_load(o, &api, &library);
+    if (status) return status;
+    status = describe_dims(api, &o->dims, &dims);
     if (!status && o->json) {
         json j = {.f = stdout};
         json_open(&j, NULL, '{');
@@ -93,24 +105,10 @@ static int describe(const options *o)
 
 static int open_and_run(const options *o)
 {
-    char message[1024];
-    tfx_options to = TFX_OPTIONS_INIT;
-    to.message = message;
-    to.message_bytes = sizeof message;
-    to.weights_path = o->weights;
-    to.threads = o->threads;
-    to.variant = o->variant;
     tfx_model *m;
-    int status = RUN_FILE;
     int64_t start = now_ns();
-    tfx_status opened = tfx_open(o->model, &to, &m);
-    if (opened == TFX_OK) {
-        status = run(o, m, now_ns() - start);
-    } else {
-        complain("%s", message);
-        hint_source(o->model);
-        if (opened == TFX_ERR_WEIGHTS && !o->weights) hint("give --weights FILE");
-    }
+    int status = model_open(o, &m);
+    if (!status) status = run(o, m, now_ns() - start);
     tfx_close(m);
     return status;
 }
@@ -119,6 +117,7 @@ int main(int argc, char **argv)
 {
     options o;
     int status = options_read(argc, argv, &o);
+    if (!status && o.model) status = check_outputs(&o);
     if (!status && o.model) status = o.describe ? describe(&o) : open_and_run(&o);
     options_free(&o);
     if (fflush(stdout) != 0 && !status) complain("standard output cannot be written"), status = RUN_FILE;

@@ -73,6 +73,14 @@ int options_read(int argc, char **argv, options *o);
 void options_free(options *o);
 bool parse_int(const char *s, int64_t *v); /* the whole of s; false if it is no number or does not fit */
 
+/* ---- the model's file (tfxrun_open.c) ---- */
+
+/* The model that the options name, with their weights, threads and variant: for tfx_close, NULL where it fails. An exit
+ * status. */
+int model_open(const options *o, tfx_model **m);
+/* Its functions without a handle, which need no weights: until tfx_unload(*library). An exit status. */
+int model_load(const options *o, const tfx_api **api, void **library);
+
 /* ---- elements (tfxrun_values.c) ---- */
 
 /* Element i of compact storage as a double, and for integer types as int64_t (u64 beyond it wraps). */

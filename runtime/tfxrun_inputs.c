@@ -157,6 +157,7 @@ int read_dims(session *s, const named_list *list)
             complain("entry '%s' has no dim '%s'", s->e->name, list->items[i].name);
             const char *meant = nearest(list->items[i].name, names, n);
             if (meant) hint("did you mean '%s'?", meant);
+            else hint("--describe shows its dims");
             return RUN_USAGE;
         }
         if (!parse_int(list->items[i].value, &s->dims[s->e->dims[d]])) {

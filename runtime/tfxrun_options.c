@@ -137,35 +137,38 @@ SET(threads)
     return true;
 }
 
+enum { RUNS = 0, DESCRIBES = 1 /* goes with --describe */, EACH = 2 /* may be given several times */ };
 static const struct {
     const char *flag, *value, *help;
     bool (*set)(const char *flag, const char *s, options *o);
+    unsigned is;
 } flags[] = {
     {"--describe", NULL, "print what the model looks like, and run nothing; with --dim: the workspace there",
-     set_describe},
-    {"--entry", "NAME", "which entry to run (default: the first)", set_entry},
+     set_describe, DESCRIBES},
+    {"--entry", "NAME", "which entry to run (default: the first)", set_entry, RUNS},
     {"--input", "NAME=FILE",
-     "an input from a .npy, or from a member of an .npz;\nFILE.npz alone: all inputs it has by name", set_input},
-    {"--random", "SEED", "make up the inputs that no file gives: floats in -1..1, integers in 0..99", set_random},
-    {"--range", "NAME=LO..HI", "made-up values of that input are within LO..HI instead", set_range},
+     "an input from a .npy, or from a member of an .npz;\nFILE.npz alone: all inputs it has by name", set_input, EACH},
+    {"--random", "SEED", "make up the inputs that no file gives: floats in -1..1, integers in 0..99", set_random, RUNS},
+    {"--range", "NAME=LO..HI", "made-up values of that input are within LO..HI instead", set_range, EACH},
     {"--dim", "NAME=N", "a dim that no input shows, or the size of made-up inputs\n(default: the least above 0)",
-     set_dim},
-    {"--cast", NULL, "let values of an input file be rounded to the input's type", set_cast},
-    {"--output", "NAME=FILE", "write an output as .npy; FILE.npz alone: all outputs", set_output},
-    {"--expect", "NAME=FILE", "compare an output with a file; FILE alone: every output it has by name", set_expect},
+     set_dim, DESCRIBES | EACH},
+    {"--cast", NULL, "let values of an input file be rounded to the input's type", set_cast, RUNS},
+    {"--output", "NAME=FILE", "write an output as .npy; FILE.npz alone: all outputs", set_output, EACH},
+    {"--expect", "NAME=FILE", "compare an output with a file; FILE alone: every output it has by name", set_expect,
+     EACH},
     {"--rtol", "R", "tolerated: |got - expected| <= A + R * |expected| (default 1e-4;\noutputs of f16 and bf16: 1e-2)",
-     set_rtol},
-    {"--atol", "A", "(default 1e-5; outputs of f16 and bf16: 1e-3)", set_atol},
-    {"--bench", NULL, "time runs: median, 90th percentile, minimum; also the start, and memory", set_bench},
-    {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup},
-    {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats},
-    {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile},
-    {"--threads", "N", "threads that share a run (default 1)", set_threads},
-    {"--weights", "FILE", "the weights file of a model with external weights", set_weights},
+     set_rtol, RUNS},
+    {"--atol", "A", "(default 1e-5; outputs of f16 and bf16: 1e-3)", set_atol, RUNS},
+    {"--bench", NULL, "time runs: median, 90th percentile, minimum; also the start, and memory", set_bench, RUNS},
+    {"--warmup", "N", "runs before timing starts (default: 100 ms worth of them)", set_warmup, RUNS},
+    {"--repeats", "N", "timed runs (default: 1 s worth of them)", set_repeats, RUNS},
+    {"--profile", NULL, "time spent in each kernel, with its place in the source", set_profile, RUNS},
+    {"--threads", "N", "threads that share a run (default 1)", set_threads, RUNS},
+    {"--weights", "FILE", "the weights file of a model with external weights", set_weights, DESCRIBES},
     {"--variant", "NAME",
      "run the code for that processor (--describe lists them)\ninstead of the best that this machine can run",
-     set_variant},
-    {"--json", NULL, "print one JSON object instead of text", set_json},
+     set_variant, RUNS},
+    {"--json", NULL, "print one JSON object instead of text", set_json, DESCRIBES},
 };
 #define N_FLAGS (sizeof flags / sizeof *flags)
 
@@ -195,11 +198,12 @@ static int unknown_flag(const char *flag, size_t n)
     complain("unknown option '%.*s'", (int)n, flag);
     const char *meant = nearest(copy, names, N_FLAGS + 1);
     if (meant) hint("did you mean '%s'?", meant);
+    else hint("tfxrun --help lists the options");
     return RUN_USAGE;
 }
 
-/* One option at argv[*i]: --flag, --flag VALUE or --flag=VALUE. */
-static int read_flag(int argc, char **argv, int *i, options *o)
+/* One option at argv[*i]: --flag, --flag VALUE or --flag=VALUE. `given` is set at its row. */
+static int read_flag(int argc, char **argv, int *i, options *o, bool *given)
 {
     const char *arg = argv[*i], *eq = strchr(arg, '=');
     size_t n = eq ? (size_t)(eq - arg) : strlen(arg), f = 0;
@@ -217,10 +221,15 @@ static int read_flag(int argc, char **argv, int *i, options *o)
         }
         value = argv[++*i];
     }
+    if (given[f] && !(flags[f].is & EACH)) {
+        complain("%s is given twice", flags[f].flag);
+        return RUN_USAGE;
+    }
+    given[f] = true;
     return flags[f].set(flags[f].flag, value, o) ? RUN_OK : RUN_USAGE;
 }
 
-static int check_combination(const options *o)
+static int check_combination(const options *o, const bool *given)
 {
     if (!o->model) {
         complain("which model? usage: tfxrun MODEL.so [options]; tfxrun --help says more");
@@ -232,6 +241,15 @@ static int check_combination(const options *o)
     }
     if (o->ranges.n && !o->random) {
         complain("--range needs --random");
+        return RUN_USAGE;
+    }
+    if (!o->expects.n && (o->rtol >= 0 || o->atol >= 0)) {
+        complain("--rtol and --atol need --expect");
+        return RUN_USAGE;
+    }
+    for (size_t f = 0; f < N_FLAGS; f++) {
+        if (!o->describe || !given[f] || flags[f].is & DESCRIBES) continue;
+        complain("--describe runs nothing: %s does not go with it", flags[f].flag);
         return RUN_USAGE;
     }
     return RUN_OK;
@@ -251,6 +269,7 @@ int options_read(int argc, char **argv, options *o)
     }
     for (size_t i = 0; i < 5; i++) lists[i]->items = (named *)(void *)room + i * (size_t)argc;
     o->names = room + slots;
+    bool given[N_FLAGS] = {false};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
@@ -258,7 +277,7 @@ int options_read(int argc, char **argv, options *o)
             return RUN_OK;
         }
         int status = RUN_OK;
-        if (argv[i][0] == '-') status = read_flag(argc, argv, &i, o);
+        if (argv[i][0] == '-') status = read_flag(argc, argv, &i, o, given);
         else if (!o->model) o->model = argv[i];
         else {
             complain("one model at a time: got '%s' and '%s'", o->model, argv[i]);
@@ -266,7 +285,7 @@ int options_read(int argc, char **argv, options *o)
         }
         if (status) return status;
     }
-    return check_combination(o);
+    return check_combination(o, given);
 }
 
 void options_free(options *o)

@@ -109,6 +109,27 @@ diag *diag_warning(diags *d, span at, const char *fmt, ...)
     return g;
 }
 
+diag *diag_usage(diags *d, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    diag *g = add(d, DIAG_ERROR, (span){0, 0}, fmt, ap);
+    va_end(ap);
+    diag_code(g, "usage");
+    return g;
+}
+
+const source_file *diag_read(diags *d, const char *name, const char *path)
+{
+    const char *why;
+    const source_file *f = source_read(d->sources, name, path, &why);
+    if (f) return f;
+    diag *g = diag_error(d, (span){0, 0}, "%s", why);
+    diag_in_file(g, name);
+    diag_code(g, "cannot-read");
+    return NULL;
+}
+
 void diag_in_file(diag *g, const char *file)
 {
     g->file = arena_strndup(g->owner->a, file, strlen(file));
@@ -355,8 +376,8 @@ static void render_one(const diags *d, const diag *g, strbuf *out)
         uint32_t line, col;
         source_line_col(d->sources, g->at.begin, &line, &col);
         strbuf_addf(out, "%s:%u:%u: ", harmless(out->a, f->name), line, col);
-    } else if (g->file) {
-        strbuf_addf(out, "%s: ", harmless(out->a, g->file));
+    } else {
+        strbuf_addf(out, "%s: ", g->file ? harmless(out->a, g->file) : "tfxc");
     }
     strbuf_addf(out, "%s: ", severity_name[g->severity]);
     add_indented(out, g->message, 2);

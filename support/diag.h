@@ -21,12 +21,16 @@ typedef struct diags diags; /* the session's list */
 /* `limit`: after so many errors further ones are counted, not kept (0: 20). */
 diags *diags_new(arena *a, source_set *sources, uint32_t limit);
 
-/* `at` may be none (file-level messages: prefix `file` is printed instead when given by diag_in_file). The caret stands
- * at at.begin, tildes run to at.end on the first line. A located message that repeats an earlier one word for word (a
- * loop unrolled over layers) is neither counted nor shown. The result is never NULL. */
+/* `at` may be none: then the file that diag_in_file names stands in front, or "tfxc" where there is none. The caret
+ * stands at at.begin, tildes run to at.end on the first line. A located message that repeats an earlier one word for
+ * word (a loop unrolled over layers) is neither counted nor shown. The result is never NULL. */
 diag *diag_add(diags *d, diag_severity sev, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 diag *diag_error(diags *d, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 diag *diag_warning(diags *d, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* An error in what the command line asks for: without a place, of code "usage". */
+diag *diag_usage(diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* source_read of a file that must be there: NULL after an error of code "cannot-read". */
+const source_file *diag_read(diags *d, const char *name, const char *path);
 
 /* Location of a message without source text: "model.safetensors: error: ..." */
 void diag_in_file(diag *g, const char *file);

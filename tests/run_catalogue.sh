@@ -20,7 +20,7 @@ cut -d' ' -f1 "$work/table" | sort >"$work/codes"
 [ "$(grep -c '^DIAG_CODE' support/diag_codes.def)" = "$(wc -l <"$work/codes")" ] || fail "a row of diag_codes.def is not understood"
 
 # The codes in the source: the first string of sema_error and sema_warning, the last one of diag_code.
-for file in frontend/*.[cyl] ir/*.c ir/kir/*.c passes/*.c codegen/*.c tfxc.c; do
+for file in support/*.c frontend/*.[cyl] ir/*.c ir/kir/*.c passes/*.c codegen/*.c driver/*.c tfxc.c; do
     tr '\n' ' ' <"$file" | grep -oE '(sema_error|sema_warning|diag_code)\([^;]*;' |
         sed -nE 's/^sema_(error|warning)\([^"]*"([a-z-]+)",.*/\2/p; s/^diag_code\(.*"([a-z-]+)"\);$/\1/p'
 done | sort -u >"$work/used"

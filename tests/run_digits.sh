@@ -6,20 +6,7 @@ build=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() { # NAME COMMAND...: one test
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $name: $*"
-        sed 's/^/     /' "$work/log" | tail -40
-    fi
-}
+. "$root/tests/support/checks.sh"
 
 digits=$root/examples/digits
 check "compiles to a shared object" "$build/tfxc" "$digits/digits.tfx" -o "$work/digits.so"

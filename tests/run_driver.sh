@@ -45,24 +45,69 @@ cp "$root/tests/golden/kir/block_sparse_4x4.kir" k.kir
 mkdir dir
 
 # ---- arguments ----
-says "nothing" 2 "tfxc: error: no input file"
-says "no output" 2 "tfxc: error: no output: say -o FILE" a.tfx
-says "-o without a file" 2 "tfxc: error: -o needs a file" a.tfx -o
+says "nothing" 2 "tfxc: error: no input file
+  hint: usage: tfxc MODEL.tfx -o MODEL.so; tfxc --help lists the flags"
+says "no output" 2 "tfxc: error: no output
+  hint: say -o a.so" a.tfx
+says "no output, in a directory" 2 "tfxc: error: no output
+  hint: say -o ./in.d/a.kir" ./in.d/a.tfx --emit=kir
+says "-o without a file" 2 "tfxc: error: -o needs a value: FILE" a.tfx -o
 says "two inputs" 2 "tfxc: error: a second input file, 'b.tfx'" a.tfx b.tfx -o x.so
 says "unknown flag" 2 "tfxc: error: unknown flag '--emti=tir'
-  hint: did you mean '--emit='?" a.tfx -o x.so --emti=tir
+  hint: did you mean '--emit=KIND'?" a.tfx -o x.so --emti=tir
 says "unknown flag of a pass" 2 "tfxc: error: unknown flag '--print-afer-all'
   hint: did you mean '--print-after-all'?" a.tfx -o x.so --print-afer-all
+says "another compiler's flag" 2 "tfxc: error: unknown flag '-march=native'
+  hint: did you mean '-mcpu=NAME'?" a.tfx -o x.so -march=native
+says "one letter" 2 "tfxc: error: unknown flag '-c'
+  hint: tfxc --help lists the flags" a.tfx -o x.so -c
+says "weights as the program" 2 "tfxc: error: 'model.safetensors' holds weights, and what is compiled is a program, MODEL.tfx
+  hint: the program names its weights; --weights=model.safetensors takes these instead" model.safetensors -o x.so
 says "flag unlike any" 2 "tfxc: error: unknown flag '--frobnicate'
   hint: tfxc --help lists the flags" a.tfx -o x.so --frobnicate
-says "value apart from its flag" 2 "tfxc: error: unknown flag '-mcpu'
-  hint: did you mean '-mcpu='?
-tfxc: error: a second input file, 'znver4'" a.tfx -o x.so -mcpu znver4
-says "no value" 2 "tfxc: error: '--weights=' needs a value" a.tfx -o x.so --weights=
+says "value apart from its flag" 0 "" a.tfx --emit nothing -mcpu znver4 -mattr -avx512bf16 -O 1
+says "a flag instead of a value" 2 "tfxc: error: --weights needs a value: FILE" a.tfx --weights --emit=nothing
+says "given twice" 2 "tfxc: error: -o is given twice: 'x.so' and 'y.so'" a.tfx -o x.so -o y.so
+says "given twice, the last counts" 1 "tfxc: error: unknown processor 'none' for aarch64
+  hint: tfxc --print-targets lists them" a.tfx -o x.s -mcpu=znver4 --target=x86_64-linux-gnu --target=aarch64-linux-gnu -mcpu=none
+says "given twice, alike" 0 "" a.tfx --emit=nothing --emit=nothing -O2 -O2
+says "one pass after the other" 0 "" a.tfx --emit=nothing --skip-pass=dce --skip-pass=cse --remarks --remarks
+says "no seed" 2 "tfxc: error: 'x1' is no seed for random weights" a.tfx --emit=nothing --weights=random:x1
 says "optimisation level" 2 "tfxc: error: -O takes 0 to 3, not '4'" a.tfx -o x.so -O4
 says "form of diagnostics" 2 "tfxc: error: --diagnostics takes text or json, not 'xml'" a.tfx -o x.so --diagnostics=xml
-says "no such pass" 2 "error: --print-after: no pass is named 'dec'
+says "no such pass" 2 "tfxc: error: --print-after: no pass is named 'dec'
   hint: did you mean 'dce'?" a.tfx -o x.so --print-after=dec
+
+# Every flag, as --help shows it: what needs a value refuses to be without one, what takes none refuses one.
+flags=0
+while read -r flag; do
+    name=${flag%%[=[ ]*} value=${flag##*[=[ ]}
+    dashes=${name%%[a-zA-Z]*}
+    near=${dashes}q${name#"$dashes"}
+    [ ${#name} = 2 ] || says "near $flag" 2 "tfxc: error: unknown flag '$near'
+  hint: did you mean '$flag'?" a.tfx -o x.so "$near"
+    case $flag in
+        *\[=*) says "$flag" 2 "tfxc: error: $name needs a value: ${value%]}" a.tfx "$name=" ;;
+        *[=\ ]*) says "$flag" 2 "tfxc: error: $name needs a value: ${flag#*[= ]}" a.tfx "$name" ;;
+        *) says "$flag" 2 "tfxc: error: $name takes no value, got '1'" a.tfx "$name=1" ;;
+    esac
+    flags=$((flags + 1))
+done < <("$tfxc" --help | sed -nE 's/^  (-[^ ]+( [A-Z]+)?) .*/\1/p')
+[ $flags -gt 40 ] && pass || fail "the table of flags" "only $flags were found"
+
+# ---- what goes together ----
+says "-o of a run" 2 "tfxc: error: -o does not go with --interpret" a.tfx --interpret=tir -o x.so
+says "a kind of a run" 2 "tfxc: error: --emit does not go with --interpret" a.tfx --interpret=tir --emit=tir
+says "format and run" 2 "tfxc: error: --interpret does not go with --format
+  note: it goes with --interpret" a.tfx --format --interpret=tir
+says "format somewhere" 2 "tfxc: error: -o does not go with --format" a.tfx --format -o b.tfx
+says "format some other way" 2 "tfxc: error: --format takes check or nothing, not 'no'" a.tfx --format=no
+says "blocks of weights" 2 "tfxc: error: --weights does not go with --print-blocks" --print-blocks --weights=w
+says "two mistakes" 2 "tfxc: error: --external-weights does not go with --emit=kir
+  note: it goes with --emit=so, --emit=o and --emit=a
+tfxc: error: --state does not go with --emit=kir
+  note: it goes with --interpret" a.tfx -o x.kir --state=s.npz --external-weights=w
+says "several processors of kernel IR" 2 "tfxc: error: --multiversion does not go with --emit=kir" a.tfx -o x.kir --multiversion
 
 # ---- what is written ----
 extensions="  note: extensions that are known: .so .o .a .ll .s .tir .kir .ptx .h
@@ -75,20 +120,23 @@ says "standard output without a kind" 2 "tfxc: error: cannot tell from '-' what 
 $extensions" a.tfx -o -
 says "no such kind" 2 "tfxc: error: 'tri' is nothing that --emit can write
   hint: did you mean 'tir'?" a.tfx -o x --emit=tri
-says "two kinds" 2 "tfxc: error: 'x.so' and --emit=tir do not agree" a.tfx -o x.so --emit=tir
-says "kind without a file" 2 "tfxc: error: no output: say -o FILE" a.tfx --emit=so
+says "two kinds" 2 "tfxc: error: -o x.so and --emit=tir do not agree" a.tfx -o x.so --emit=tir
+says "kind without a file" 2 "tfxc: error: no output
+  hint: say -o a.so" a.tfx --emit=so
 for kind in so o a; do
     says "$kind to standard output" 2 "tfxc: error: standard output is for text; '$kind' needs a file" a.tfx -o - --emit=$kind
 done
-says "weights outside of text" 2 "tfxc: error: --external-weights goes with so, o and a, not with s" a.tfx -o x.s --external-weights=w
-says "model as PTX" 1 "tfxc: error: models are not compiled for GPUs yet" a.tfx -o x.ptx
+says "weights outside of text" 2 "tfxc: error: --external-weights does not go with --emit=s
+  note: it goes with --emit=so, --emit=o and --emit=a" a.tfx -o x.s --external-weights=w
+says "model as PTX" 1 "tfxc: error: models are not compiled for GPUs yet
+  hint: what can be written as ptx are the kernels of a .kir file" a.tfx -o x.ptx
 says "kernels as a model" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as so" k.kir -o x.so
-says "kernels interpreted" 1 "tfxc: error: --interpret runs models, and 'k.kir' holds kernels alone" k.kir --interpret=kir
+says "kernels interpreted" 1 "tfxc: error: --interpret is for models, and 'k.kir' holds kernels alone" k.kir --interpret=kir
 
 # ---- dependencies ----
 says "depfile of nothing" 2 "tfxc: error: --depfile=x.d needs an output file to make the rule for" a.tfx --emit=nothing --depfile=x.d
 says "depfile of standard output" 2 "tfxc: error: --depfile=x.d needs an output file to make the rule for" a.tfx --emit=tir -o - --depfile=x.d
-says "depfile of an interpretation" 2 "tfxc: error: --depfile is not for --interpret" a.tfx --interpret=tir --depfile=x.d
+says "depfile of an interpretation" 2 "tfxc: error: --depfile does not go with --interpret" a.tfx --interpret=tir --depfile=x.d
 says "depfile over the output" 1 "tfxc: error: 'x.o' is to be written twice" a.tfx -o x.o --depfile=x.o
 says "depfile that cannot be" 1 "dir: error: cannot write: Is a directory" a.tfx -o x.o --depfile=dir
 printf 'import "sub/b.tfx" as b\nmodel m(x: f32[B, 4]) -> y: f32[B, 2]\n  where B <= 8\n  weights "w.safetensors"\n{\n  return linear(b.twice(x), out = 2)\n}\n' >deps.tfx
@@ -97,7 +145,8 @@ printf 'import "../c.tfx" as c\nblock twice(x: T[...]) -> T[...] { return c.same
 printf 'block same(x: T[...]) -> T[...] { return x }\n' >c.tfx
 says "an import as output" 1 "tfxc: error: the output './sub/../c.tfx' would replace what is read" deps.tfx --weights=random --emit=tir -o ./sub/../c.tfx
 says "an import as depfile" 1 "tfxc: error: the output 'c.tfx' would replace what is read" deps.tfx --weights=random -o x.o --depfile=c.tfx
-says "no depfile without its output" 1 "no/x.o: error: cannot write: No such file or directory" deps.tfx --weights=random -o no/x.o --depfile=x.d
+says "no depfile without its output" 1 "no/x.o: error: cannot write: No such file or directory
+  hint: there is no directory 'no'" deps.tfx --weights=random -o no/x.o --depfile=x.d
 # reads NAME FILES ARGUMENTS...: the depfile names exactly these files, and is all that is left beside the output
 reads() {
     local name=$1 files=$2 f out=${out:-$work/x.o}
@@ -122,14 +171,18 @@ out=$work/x.kir reads "depfile: kernels" "k.kir" k.kir
 
 # ---- costs ----
 printf 'model m(x: f32[B, 64]) -> y: f32[B, 64]\n  where B <= 8\n{\n  return relu(x + 1)\n}\n' >cost.tfx
-says "costs without a dim" 1 "tfxc: error: dim 'B' has no --dim" cost.tfx --emit=costs -o -
-says "costs at no such dim" 1 "tfxc: error: the entry takes no dim 'C'" cost.tfx --emit=costs --dim=B=1 --dim=C=2 -o -
-says "costs beyond a bound" 1 "error: dim 'B' is out of bounds, from the settings
+says "costs without a dim" 1 "tfxc: error: dim 'B' has no --dim
+  hint: say --dim=B=N" cost.tfx --emit=costs -o -
+says "costs at no such dim" 1 "tfxc: error: the entry takes no dim 'C'
+  note: known: B" cost.tfx --emit=costs --dim=B=1 --dim=C=2 -o -
+says "costs beyond a bound" 1 "tfxc: error: dim 'B' is out of bounds, from the settings
   expected: 1 <= B <= 8
        got: B = 9" cost.tfx --emit=costs --dim=B=9 -o -
-says "costs of no such entry" 1 "tfxc: error: the model has no entry 'n'" cost.tfx --emit=costs --entry=n --dim=B=1 -o -
+says "costs of no such entry" 1 "tfxc: error: the model has no entry 'n'
+  note: known: m" cost.tfx --emit=costs --entry=n --dim=B=1 -o -
 says "costs of kernels alone" 1 "tfxc: error: kernels alone can be written as kir and ptx, not as costs" k.kir --emit=costs -o -
-says "dims without costs" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" cost.tfx --emit=kir --dim=B=1 -o -
+says "dims without costs" 2 "tfxc: error: --dim does not go with --emit=kir
+  note: it goes with --emit=costs, --interpret and --tune" cost.tfx --emit=kir --dim=B=1 -o -
 "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 -o "$work/costs.json" 2>"$work/stderr"
 if grep -q '"dims": {"B": 3}' "$work/costs.json" && grep -q '"file": "cost.tfx", "line": 4' "$work/costs.json" &&
     grep -q '"flops": 384, "bytes_read": 768, "bytes_written": 768, "weights_bytes": 0' "$work/costs.json" &&
@@ -138,7 +191,7 @@ else fail "costs" "not what was expected" "$work/costs.json"
 fi
 
 printf 'model p(x: f32[B, S, 32], m: bool[B, S]) -> y: f32[B, 32]\n  where B <= 4, S <= 8\n{\n  return mean_pool(multi_head_attention(x, x, x, heads = 4, mask = m), m)\n}\n' >packed.tfx
-says "costs of more tokens than there can be" 1 "error: dim 'tokens' is out of bounds, from the settings
+says "costs of more tokens than there can be" 1 "tfxc: error: dim 'tokens' is out of bounds, from the settings
   expected: 0 <= tokens <= 16
        got: tokens = 17" packed.tfx --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=17 -o -
 for tokens in 0 5 16; do
@@ -147,7 +200,8 @@ for tokens in 0 5 16; do
 done
 "$tfxc" packed.tfx --emit=costs --dim=B=2 --dim=S=8 -o - 2>"$work/stderr" | cmp - "$work/16.json" >"$work/diff" && pass ||
     fail "costs without tokens" "not those of the most" "$work/diff"
-says "costs without packing" 1 "tfxc: error: the entry takes no dim 'tokens'" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
+says "costs without packing" 1 "tfxc: error: the entry takes no dim 'tokens'
+  note: known: B, S" packed.tfx --skip-pass=remove_padding --emit=costs --dim=B=2 --dim=S=8 --dim=tokens=5 -o -
 
 # ---- machines ----
 "$tfxc" cost.tfx --emit=costs --dim=B=3 -mcpu=znver3 --machine=default -o - 2>"$work/stderr" | cmp - "$work/costs.json" >"$work/diff" && pass ||
@@ -192,7 +246,7 @@ printf 'model m(x: f32[B, 48]) -> y: f32[B, 40]\n  where B <= 64\n  weights "w.s
 printf 'schedules version 1\nmatmul weights f32 sums f32 n 40 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >my.schedules
 printf 'schedules version 1\nmatmul weights f32 sums f32 n 41 k 48 vectors 256 x 16 = rows 5 cols 8 wide 1 depth 24 chunk 2 group 32 level 0\n' >other.schedules
 kernels() { "$tfxc" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - "$@"; }
-if kernels --tuned=my.schedules | grep -q 'f32<5x8>' && ! kernels | grep -q 'f32<5x8>'; then pass
+if kernels --tuned=my.schedules | grep -q 'f32<5x8>' && ! kernels --tuned=my.schedules | grep -q 'f32<5x16>' && kernels | grep -q 'f32<5x16>'; then pass
 else fail "schedules" "are not used"
 fi
 says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no such matmul: this line is not used
@@ -201,9 +255,10 @@ says "schedules of nothing" 0 "other.schedules:2:1: remark: the model has no suc
 tfxc: remark: kernels are scheduled for 'znver3' (defaults for znver3)" tune.tfx --weights=random -mcpu=znver3 --emit=kir -o - --tuned=other.schedules --run-pass=dce --remarks
 says "schedules for others" 0 "" tune.tfx --weights=random -mcpu=znver4 --emit=kir -o - --tuned=other.schedules
 says "no such schedules" 1 "none.schedules: error: No such file or directory" tune.tfx --weights=random --emit=kir -o - --tuned=none.schedules
-says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim" tune.tfx --weights=random --tune
+says "tuning without a dim" 1 "tfxc: error: dim 'B' has no --dim
+  hint: say --dim=B=N" tune.tfx --weights=random --tune
 says "tuning for another machine" 1 "tfxc: error: --tune runs the kernels, and this machine cannot run those for 'generic'" tune.tfx --weights=random --dim=B=8 --tune --target=aarch64-linux-gnu
-says "tuning and interpreting" 2 "tfxc: error: --tune and --interpret are two things" tune.tfx --weights=random --tune --interpret=kir
+says "tuning and interpreting" 2 "tfxc: error: --tune does not go with --interpret" tune.tfx --weights=random --tune --interpret=kir
 says "tuning kernels alone" 1 "tfxc: error: --tune is for models, and 'k.kir' holds kernels alone" k.kir --tune
 says "tuning into the model" 1 "tfxc: error: the output 'tune.tfx' would replace what is read" tune.tfx --weights=random --dim=B=8 --tune=tune.tfx
 cp my.schedules "$work/mine.schedules" && sed -i 's/256 x 16/2048 x 8/; s/cols 8/cols 4/' "$work/mine.schedules"
@@ -233,7 +288,8 @@ says "one of several" 0 "" two.tfx --emit=nothing --model=n
 says "directory as output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=so
 says "directory as text output" 1 "dir: error: cannot write: Is a directory" a.tfx -o dir --emit=tir
 for kind in so o a ll s tir kir h; do
-    says "no such directory ($kind)" 1 "no/x.$kind: error: cannot write: No such file or directory" a.tfx -o no/x.$kind
+    says "no such directory ($kind)" 1 "no/x.$kind: error: cannot write: No such file or directory
+  hint: there is no directory 'no'" a.tfx -o no/x.$kind
     says "a file as a directory ($kind)" 1 "a.tfx/x.$kind: error: cannot write: Not a directory" a.tfx -o a.tfx/x.$kind
 done
 mkdir m.h
@@ -259,24 +315,34 @@ for kind in so o a; do # no file may grow beyond 4 blocks
     tfxc=./limited says "file size limit ($kind)" 1 "x.$kind: error: cannot write: File too large" a.tfx -o x.$kind
 done
 echo old >x.so
-says "an old output stays" 1 "error: cannot run the linker '/none': No such file or directory
+says "an old output stays" 1 "tfxc: error: cannot run the linker '/none': No such file or directory
   hint: install lld-$("$tfxc" a.tfx -o y.so --linker=/none 2>&1 | sed -n 's/.*lld-\([0-9]*\),.*/\1/p'), or name a linker with --linker=" a.tfx -o x.so --linker=/none
 rm x.so
 
 # ---- targets and linkers ----
-says "processor" 1 "error: unknown processor 'nonsense'" a.tfx -o x.so -mcpu=nonsense
-says "processor, nearly" 1 "error: unknown processor 'znver44'
-  hint: did you mean 'znver4'?" a.tfx -o x.so -mcpu=znver44
-says "target" 1 "error: no code generator for target 'nonsense'
-  note: targets are x86_64, aarch64 and riscv64 with Linux" a.tfx -o x.so --target=nonsense
-says "feature" 1 "error: unknown processor feature 'nonsense'" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+nonsense
-says "feature without sign" 1 "error: processor feature 'avx2' has neither '+' nor '-'
+says "processor" 1 "tfxc: error: unknown processor 'nonsense' for x86_64
+  hint: tfxc --print-targets lists them" a.tfx -o x.so -mcpu=nonsense
+says "processor, nearly" 1 "tfxc: error: unknown processor 'znver44' for x86_64
+  hint: did you mean 'znver4'? tfxc --print-targets lists them all" a.tfx -o x.so -mcpu=znver44
+says "target" 1 "tfxc: error: no code generator for target 'nonsense'
+  hint: tfxc --print-targets lists the targets" a.tfx -o x.so --target=nonsense
+says "half a target" 1 "tfxc: error: no code generator for target 'riscv64'
+  hint: say --target=riscv64-linux-gnu" a.tfx -o x.so --target=riscv64
+says "a processor of another target" 1 "tfxc: error: unknown processor 'znver4' for aarch64
+  hint: tfxc --print-targets lists them" a.tfx -o x.s --target=aarch64-linux-gnu -mcpu=znver4
+says "several processors, one unknown" 1 "tfxc: error: unknown processor 'x86-64-v33' for x86_64
+  hint: did you mean 'x86-64-v3'? tfxc --print-targets lists them all" a.tfx -o x.so --multiversion=x86-64-v33,x86-64
+says "a processor that is none of GPUs" 1 "tfxc: error: unknown GPU processor 'sm_990a'
+  hint: did you mean 'sm_90a'? tfxc --print-targets lists them all" k.kir -o x.ptx -mcpu=sm_990a
+says "feature" 1 "tfxc: error: unknown processor feature 'nonsense' for x86_64
+  hint: tfxc --print-targets lists them" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+nonsense
+says "feature without sign" 1 "tfxc: error: processor feature 'avx2' has neither '+' nor '-'
   hint: write '+avx2' to use it, '-avx2' to do without" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=avx2
-says "feature left out" 1 "error: processor feature '' has neither '+' nor '-'
-  hint: write '+' to use it, '-' to do without" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+avx2,
-says "linker that fails" 1 "error: the linker 'false' failed" a.tfx -o x.so --linker=false
+says "feature left out" 1 "tfxc: error: a processor feature is left out in '+avx2,'
+  hint: a list is written +avx512f,-fma" a.tfx -o x.so -mcpu=haswell --target=x86_64-linux-gnu -mattr=+avx2,
+says "linker that fails" 1 "tfxc: error: the linker 'false' failed" a.tfx -o x.so --linker=false
 printf '#!/bin/sh\necho one >&2\necho two\nexit 3\n' >linker && chmod +x linker
-says "linker that speaks" 1 "error: the linker './linker' failed
+says "linker that speaks" 1 "tfxc: error: the linker './linker' failed
   note: one
   note: two" a.tfx -o x.so --linker=./linker
 says "prefix" 1 "tfxc: error: '2a' cannot be the prefix of exported names: it does not begin with a letter or '_'
@@ -303,7 +369,7 @@ weights "$both" 40
 says "weights: right" 0 "" w.tfx --emit=nothing
 says "weights: other file missing" 1 "none: error: No such file or directory" w.tfx -o x.so --weights=none
 says "weights: a device" 1 "/dev/null: error: is not a regular file" w.tfx -o x.so --weights=/dev/null
-says "weights: seed" 1 "tfxc: error: 'x' is no seed for random weights" w.tfx -o x.so --weights=random:x
+says "weights: seed" 2 "tfxc: error: 'x' is no seed for random weights" w.tfx -o x.so --weights=random:x
 weights "$both" 39
 bad "data cut off" "tensor 'bias': its data ends at byte 40, the file has 39 bytes of data"
 weights "$both" 41
@@ -439,10 +505,12 @@ rm w.safetensors
 
 # ---- interpreters ----
 says "interpreter" 2 "tfxc: error: --interpret takes tir or kir, not 'x'" a.tfx --interpret=x
-says "input without its file" 2 "tfxc: error: --input needs NAME=FILE, or a FILE.npz" a.tfx --interpret=tir --input=x
-says "input for nothing" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" a.tfx -o x.so --input=x=x.npy
+says "input without its file" 2 "tfxc: error: --input needs NAME=FILE, or a FILE.npz, not 'x'" a.tfx --interpret=tir --input=x
+says "input for nothing" 2 "tfxc: error: --input does not go with --emit=so
+  note: it goes with --interpret" a.tfx -o x.so --input=x=x.npy
 for ir in tir kir; do
-    says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input" a.tfx --interpret=$ir
+    says "$ir: input left out" 1 "tfxc: error: input 'x' has no --input
+  hint: say --input=x=FILE.npy" a.tfx --interpret=$ir
     says "$ir: no such input" 1 "tfxc: error: the model has no input 'xx'
   hint: did you mean 'x'?" a.tfx --interpret=$ir --input=xx=x.npy
     says "$ir: no such output" 1 "tfxc: error: the model has no output 'yy'
@@ -455,7 +523,8 @@ for ir in tir kir; do
 done
 says "dim without its value" 2 "tfxc: error: --dim needs NAME=N, not 'P'" a.tfx --interpret=tir --dim=P
 says "dim that is no number" 2 "tfxc: error: --dim needs NAME=N, not 'P=x'" a.tfx --interpret=tir --dim=P=x
-says "dim for nothing" 2 "tfxc: error: --entry, --input, --save, --dim and --state are for --interpret" a.tfx -o x.so --dim=P=1
+says "dim for nothing" 2 "tfxc: error: --dim does not go with --emit=so
+  note: it goes with --emit=costs, --interpret and --tune" a.tfx -o x.so --dim=P=1
 says "state of a model without" 1 "tfxc: error: --state: the model has no states" a.tfx --interpret=tir --input=x=x.npy --state=s.npz
 cat >cache.tir <<'TIR'
 module cache
@@ -470,10 +539,11 @@ func @put() -> (k: f32[4]) {
   return %2
 }
 TIR
-says "dim left out" 1 "tfxc: error: dim 'P' has no --dim, and no input shows it" cache.tir --interpret=tir
+says "dim left out" 1 "tfxc: error: dim 'P' has no --dim, and no input shows it
+  hint: say --dim=P=N" cache.tir --interpret=tir
 says "dim that the entry lacks" 1 "tfxc: error: the entry takes no dim 'PP'
   hint: did you mean 'P'?" cache.tir --interpret=tir --dim=P=0 --dim=PP=1
-says "dim out of bounds" 1 "error: dim 'P' is out of bounds, from the settings
+says "dim out of bounds" 1 "tfxc: error: dim 'P' is out of bounds, from the settings
   expected: 0 <= P <= 3
        got: P = 4" cache.tir --interpret=tir --dim=P=4
 refusal="cache.tir:3:7: error: state 'k' cannot be compiled yet; --interpret=tir runs it
@@ -490,7 +560,7 @@ says "what has no kernels to interpret" 1 "$refusal" cache.tir --interpret=kir
 says "no directory for states" 1 "none/s.npz: error: cannot write: No such file or directory" cache.tir --interpret=tir --dim=P=0 \
     --state=none/s.npz
 says "a file that holds no states" 1 "tfxc: error: a.tfx: not a .npz file, or cut off: it has no end of archive record" cache.tir --interpret=tir --dim=P=0 --state=a.tfx
-says "states of a run that fails" 1 "error: dim 'P' is out of bounds, from the settings
+says "states of a run that fails" 1 "tfxc: error: dim 'P' is out of bounds, from the settings
   expected: 0 <= P <= 3
        got: P = 4" cache.tir --interpret=tir --dim=P=4 --state=s.npz
 # Two runs: each finds what the one before has left.

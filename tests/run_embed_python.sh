@@ -17,6 +17,10 @@ digits=$root/examples/digits/digits.tfx
     "$build/tfxc" "$digits" -o "$work/digits_outside.so" --external-weights="$work/digits.tfxw" &&
     "$build/tfxc" "$digits" -o "$work/other.so" --weights=random &&
     "$build/tfxc" "$root/tests/embed/small.tfx" -o "$work/small.so" --weights=random:3 &&
+    for version in "first 1 88 0" "short 2 80 128" "shorter 2 88 112" "next 3 88 128"; do
+        set -- $version && ${CC:-cc} -shared -fPIC -I"$root" -DVERSION="$2" -DAPI_SIZE="$3" -DINFO_SIZE="$4" \
+            "$root/tests/embed/other_version.c" -o "$work/$1.so" || exit 1
+    done &&
     echo 'int x;' | ${CC:-cc} -shared -fPIC -x c - -o "$work/no_model.so" || exit 1
 
 failures=0

@@ -126,10 +126,10 @@ left "the header's name" "'clean/d.h' is to be written twice" "$digits" -o clean
 cp "$root/examples/digits/model.safetensors" "$digits" .
 left "the weights that are read" "the output './model.safetensors' would replace what is read" digits.tfx -o clean/d.so --external-weights=./model.safetensors
 ok "and they are as they were" cmp model.safetensors "$root/examples/digits/model.safetensors"
-left "text holds no weights" "--external-weights goes with so, o and a, not with ll" "$digits" -o clean/d.ll --external-weights=clean/w
+left "text holds no weights" "--external-weights does not go with --emit=ll" "$digits" -o clean/d.ll --external-weights=clean/w
 printf 'model m(x: f32[B]) -> y: f32[B] where B <= 4 { return x + 1 }\n' >plain.tfx
 left "no weights to put there" "the model has no weights to be put there" plain.tfx -o clean/p.so --external-weights=clean/w
-left "no value" "'--external-weights=' needs a value" "$digits" -o clean/d.so --external-weights=
+left "no value" "--external-weights needs a value: FILE" "$digits" -o clean/d.so --external-weights=
 
 echo "external: $passed passed, $failed failed"
 [ "$failed" = 0 ]

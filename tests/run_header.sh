@@ -12,6 +12,13 @@ for header in tests/golden/codegen/*.h; do
     for std in c++11 c++20; do $cxx -std=$std $warn -fsyntax-only -x c++ "$header"; done
 done
 
+# Beside a tfx.h of another version a header does not compile.
+sed 's/^#define TFX_ABI_VERSION .*/#define TFX_ABI_VERSION 1/' runtime/tfx.h >"$tmp/tfx.h"
+printf '#include "%s"\n#include "tests/golden/codegen/toy.h"\n' "$tmp/tfx.h" >"$tmp/mixed.c"
+if $cc -I. -fsyntax-only "$tmp/mixed.c" 2>"$tmp/said" || ! grep -q 'another version of tfx.h was included before' "$tmp/said"; then
+    echo "headers of two versions go together:" && cat "$tmp/said" && exit 1
+fi
+
 # The program at the head of a header, as a file.
 program() { # HEADER
     awk '/^ \*\/$/ { exit } sub(/^ \*     /, "") { started = 1; print; next } started { print "" }' "$1" |

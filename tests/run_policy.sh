@@ -8,20 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 [ -x "$build/tfxc" ] || { echo "skipped: no $build/tfxc"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() { # NAME COMMAND...: one test
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $name: $*"
-        sed 's/^/     /' "$work/log" | tail -40
-    fi
-}
+. "$root/tests/support/checks.sh"
 
 digits=$root/examples/digits goldens=$root/tests/e2e/goldens
 pixels=pixels=$goldens/pixels_3.npy

@@ -32,13 +32,18 @@ npy() {
 }
 
 check "no arguments" 2 "tfxrun: error: which model? usage: tfxrun MODEL.so [options]; tfxrun --help says more"
+check "unlike any option" 2 "tfxrun: error: unknown option '-x'
+  hint: tfxrun --help lists the options" toy.so -x
+check "given twice, once only" 2 "tfxrun: error: --entry is given twice" toy.so --entry embed --entry=embed
+check "described and run" 2 "tfxrun: error: --describe runs nothing: --bench does not go with it" toy.so --describe --bench
+check "tolerance of nothing" 2 "tfxrun: error: --rtol and --atol need --expect" toy.so --random 1 --rtol 1
 check "unknown option" 2 "tfxrun: error: unknown option '--inptu'
   hint: did you mean '--input'?" toy.so --inptu=a
 check "value missing" 2 "tfxrun: error: --dim needs a value: NAME=N" toy.so --dim
 check "value not wanted" 2 "tfxrun: error: --bench takes no value, got '3'" toy.so --bench=3
 check "two models" 2 "tfxrun: error: one model at a time: got 'toy.so' and 'b.so'" toy.so b.so
 check "not a number" 2 "tfxrun: error: --repeats: expected a whole number from 1 to 1000000000, got '1x'" toy.so --bench --repeats 1x
-check "tolerance" 2 "tfxrun: error: --rtol: expected a number that is not negative, got '-1'" toy.so --rtol -1
+check "tolerance" 2 "tfxrun: error: --rtol: expected a number that is not negative, got '-1'" toy.so --expect a.npy --rtol -1
 check "no name" 2 "tfxrun: error: --dim: expected NAME=VALUE, got '3'" toy.so --dim 3
 check "empty file" 2 "tfxrun: error: --input: expected NAME=FILE (or a FILE with all of them), got 'a='" toy.so --input a=
 check "warm-up of nothing" 2 "tfxrun: error: --warmup and --repeats need --bench or --profile" toy.so --warmup 1
@@ -46,6 +51,29 @@ check "range of nothing" 2 "tfxrun: error: --range needs --random" toy.so --rang
 check "no such model" 3 "tfxrun: error: none.so: cannot open shared object file: No such file or directory" none.so
 printf 'int x;' >no_model.c && ${CC:-cc} -shared -fPIC no_model.c -o no_model.so
 check "no model" 3 "tfxrun: error: no_model.so: not a model of tfxc (it lacks the symbol tfx_model_v1)" no_model.so
+
+# Models of other versions of tfx.h, here version 2, tfx_api of 88 bytes, tfx_info of 128.
+version() { # NAME VERSION API_SIZE INFO_SIZE
+    ${CC:-cc} -shared -fPIC -I"$root" -DVERSION="$2" -DAPI_SIZE="$3" -DINFO_SIZE="$4" "$root/tests/embed/other_version.c" -o "$1.so"
+}
+older="the model is older than this program:"
+version first 1 88 0
+version short 2 80 128
+version shorter 2 88 112
+version next 3 88 128
+for how in "" --describe; do
+    check "older interface $how" 3 "tfxrun: error: first.so: $older the version of its interface is 1, expected 2; compile it again" first.so $how
+    check "shorter table $how" 3 "tfxrun: error: short.so: $older the size of its tfx_api is 80, expected 88; compile it again" short.so $how
+    check "shorter description $how" 3 "tfxrun: error: shorter.so: $older the size of its tfx_info is 112, expected 128; compile it again" shorter.so $how
+    check "newer interface $how" 3 "tfxrun: error: next.so: the model is newer than this program: the version of its interface is 3, expected 2; \
+build the program with the tfx.h and libtfx.a of the tfxc that compiled the model" next.so $how
+done
+# A longer table and description of the same version serve: here 96 bytes and 136.
+LC_ALL=C sed -e 's/\x02\x00\x00\x00\x58\x00\x00\x00/\x02\x00\x00\x00\x60\x00\x00\x00/' \
+    -e 's/\x80\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00/\x88\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00/' toy.so >longer.so
+[ "$(cmp -l toy.so longer.so | wc -l)" = 2 ] || { echo "FAILED: the toy's sizes are not where they were expected"; failures=$((failures + 1)); }
+check "longer" 0 "$(cat "$root/tests/golden/runtime/describe.txt")" longer.so --describe
+
 size=$(stat -c %s toy.so)
 for n in 100 4096 $((size / 2)) $((size - 1)); do
     head -c $n toy.so >cut.so
@@ -85,7 +113,8 @@ check "input missing" 2 "tfxrun: error: input 'ids' is missing
 check "no such input" 2 "tfxrun: error: the model has no input 'idz'
   hint: did you mean 'ids'?" toy.so --input idz=a.npy
 check "no such file" 3 "tfxrun: error: a.npy: No such file or directory" toy.so --input ids=a.npy
-check "no such dim" 2 "tfxrun: error: entry 'embed' has no dim 'Q'" toy.so --dim Q=1
+check "no such dim" 2 "tfxrun: error: entry 'embed' has no dim 'Q'
+  hint: --describe shows its dims" toy.so --dim Q=1
 check "dim that is no number" 2 "tfxrun: error: --dim B: expected a whole number, got 'x'" toy.so --dim B=x
 check "dim too large" 4 "tfxrun: error: dim 'S': expected 0..16, got 17" toy.so --random 1 --dim S=17
 check "dim not a multiple" 4 "tfxrun: error: dim 'M': expected a multiple of 8, got 9" toy.so --entry window --random 1 --dim M=9
@@ -139,7 +168,14 @@ check "another array of an archive" 2 "tfxrun: error: all.npz has several arrays
 check "two outputs in a .npy" 2 "tfxrun: error: z.npy: 2 outputs need an .npz" $w --output z.npy
 check "no such output" 2 "tfxrun: error: the model has no output 'y'
   hint: its outputs are: z: f32[S + P], n: i32[]" $w --output y=y.npy
-check "cannot write" 3 "tfxrun: error: no/z.npy: No such file or directory" $w --output z=no/z.npy
+check "cannot write all of them" 3 "tfxrun: error: no/all.npz: cannot write: No such file or directory" $w --output no/all.npz
+sum=$(cat ids.npy toy.so two.npz | cksum)
+for read in ids.npy ./ids.npy toy.so; do
+    check "output over $read" 2 "tfxrun: error: --output: '$read' would replace what is read" toy.so --input ids=ids.npy --output emb=$read
+done
+check "output over what is expected" 2 "tfxrun: error: --output: 'two.npz' would replace what is read" $w --expect two.npz --output two.npz
+[ "$(cat ids.npy toy.so two.npz | cksum)" = "$sum" ] || { echo "FAILED: what is read was replaced"; failures=$((failures + 1)); }
+check "cannot write" 3 "tfxrun: error: no/z.npy: cannot write: No such file or directory" $w --output z=no/z.npy
 check "no such expectation" 2 "tfxrun: error: the model has no output 'q'
   hint: its outputs are: z: f32[S + P], n: i32[]" $w --expect q=z.npy
 check "nothing to expect" 2 "tfxrun: error: --expect: z.npy has nothing that an output is called like" $w --expect z.npy

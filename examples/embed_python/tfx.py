@@ -22,7 +22,7 @@ from ctypes import c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 import _ctypes
 import numpy as np
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MODEL_SYMBOL = "tfx_model_v1"
 ALL_PROCESSORS = 0xFFFFFFFF  # as a number of threads
 STRIDED = 1  # flag of options: tensors need not be compact
@@ -132,6 +132,10 @@ class _VariantInfo(Structure):
 
 class _Info(Structure):
     _fields_ = [
+        ("size", c_uint32),
+        ("n_entries", c_uint32),
+        ("n_dims", c_uint32),
+        ("n_variants", c_uint32),
         ("name", c_char_p),
         ("doc", c_char_p),
         ("source", c_char_p),
@@ -139,15 +143,11 @@ class _Info(Structure):
         ("target", c_char_p),
         ("entries", POINTER(_EntryInfo)),
         ("dims", POINTER(_DimInfo)),
-        ("n_entries", c_uint32),
-        ("n_dims", c_uint32),
+        ("variants", POINTER(_VariantInfo)),
         ("weight_bytes", c_uint64),
         ("weight_id", c_uint8 * 32),
         ("weights_external", c_uint32),
         ("max_tensors", c_uint32),
-        ("variants", POINTER(_VariantInfo)),
-        ("n_variants", c_uint32),
-        ("reserved", c_uint32),
     ]
 
 
@@ -369,6 +369,26 @@ def _check_whole(path):
         raise Error(Status.LOAD, f"{path}: the file is cut off: expected {size} bytes, got {got}")
 
 
+def _check_version(path, api):
+    """Raise unless the model has what this file knows, or more: see TFX_ABI_VERSION in tfx.h."""
+    version = "the version of its interface"
+    if api.abi_version > ABI_VERSION:
+        raise Error(
+            Status.VERSION,
+            f"{path}: the model is newer than tfx.py: {version} is {api.abi_version}, expected {ABI_VERSION}; "
+            "take the tfx.py of the tfxc that compiled the model",
+        )
+
+    def require(what, got, expected):
+        if got < expected:
+            message = f"{path}: the model is older than tfx.py: {what} is {got}, expected {expected}; compile it again"
+            raise Error(Status.VERSION, message)
+
+    require(version, api.abi_version, ABI_VERSION)
+    require("the size of its tfx_api", api.size, ctypes.sizeof(_Api))
+    require("the size of its tfx_info", api.info().contents.size, ctypes.sizeof(_Info))
+
+
 def _release(close, handle, library):
     close(handle)
     _ctypes.dlclose(library)
@@ -414,8 +434,7 @@ class Model:
         except OSError:
             raise Error(Status.LOAD, f"{path}: not a model of tfxc (it lacks the symbol {MODEL_SYMBOL})") from None
         api = find().contents
-        if api.abi_version != ABI_VERSION or api.size < ctypes.sizeof(_Api):
-            raise Error(Status.VERSION, f"{path}: expected interface version {ABI_VERSION}, got {api.abi_version}")
+        _check_version(path, api)
         return api
 
     def _open(self, weights, threads, variant):

@@ -217,13 +217,9 @@ int main(int argc, char **argv)
     options o;
     int status = options_read(argc, argv, &o);
     if (!status && o.model) {
-        char message[512];
-        tfx_options to = TFX_OPTIONS_INIT;
-        to.message = message;
-        to.message_bytes = sizeof message;
-        tfx_model *m = NULL;
-        if (tfx_open(o.model, &to, &m) != TFX_OK) complain("%s", message), status = RUN_FILE;
-        else status = check(&o, m);
+        tfx_model *m;
+        status = model_open(&o, &m);
+        if (!status) status = check(&o, m);
         tfx_close(m);
     }
     options_free(&o);

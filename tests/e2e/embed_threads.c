@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     tfx_model *m = NULL;
     if (!status && o.model) {
         session s = {0};
-        if (tfx_open(o.model, NULL, &m) != TFX_OK) complain("%s cannot be opened", o.model), status = RUN_FILE;
+        status = model_open(&o, &m);
         s.model = m;
         if (!status) {
             status = session_prepare(&s, &o);

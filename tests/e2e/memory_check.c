@@ -184,13 +184,9 @@ int main(int argc, char **argv)
     options o = {0};
     int status = argc > 2 && parse_int(argv[1], &rounds) ? options_read(argc - 1, argv + 1, &o) : RUN_USAGE;
     if (!status && o.model) {
-        char message[512];
-        tfx_options to = TFX_OPTIONS_INIT;
-        to.message = message;
-        to.message_bytes = sizeof message;
-        tfx_model *m = NULL;
-        if (tfx_open(o.model, &to, &m) != TFX_OK) complain("%s", message), status = RUN_FILE;
-        else if (tfx_get_info(m)->n_dims > MAX_DIMS) complain("too many dims"), status = RUN_USAGE;
+        tfx_model *m;
+        status = model_open(&o, &m);
+        if (!status && tfx_get_info(m)->n_dims > MAX_DIMS) complain("too many dims"), status = RUN_USAGE;
         int64_t done = 0;
         for (uint32_t e = 0; !status && e < tfx_get_info(m)->n_entries; e++)
             status = check_entry(&o, m, e, rounds, &done);

@@ -3,13 +3,14 @@
     python3 tests/embed/check_tfx.py DIRECTORY
 
 DIRECTORY has digits.so, digits_outside.so with digits.tfxw, other.so (digits with random weights), small.so and
-no_model.so.
+no_model.so, and first.so, short.so, shorter.so, next.so of other versions (other_version.c).
 """
 
 import gc
 import pathlib
 import re
 import shutil
+import struct
 import sys
 import threading
 import unittest
@@ -291,6 +292,34 @@ class Refusals(Case):
         self.refuses(tfx.Status.LOAD, message, tfx.Model, path)
         self.assertFalse(mapped(path))
         self.assertRaises(FileNotFoundError, tfx.Model, MODELS / "none.so")
+
+    def test_versions(self):
+        older = "the model is older than tfx.py: {} is {}, expected {}; compile it again"
+        for name, message in (
+            ("first", older.format("the version of its interface", 1, 2)),
+            ("short", older.format("the size of its tfx_api", 80, 88)),
+            ("shorter", older.format("the size of its tfx_info", 112, 128)),
+            ("next", "the model is newer than tfx.py: the version of its interface is 3, expected 2; "
+                     "take the tfx.py of the tfxc that compiled the model"),
+        ):  # fmt: skip
+            path = MODELS / f"{name}.so"
+            self.refuses(tfx.Status.VERSION, f"{path}: {message}", tfx.Model, path)
+            self.assertFalse(mapped(path))
+
+    def test_longer_structures(self):
+        """What a later tfxc compiles serves, as long as the interface has only grown."""
+        data = (MODELS / "digits.so").read_bytes()
+        for head, longer in (((2, 88), (2, 96)), ((128, 1, 1, 1), (136, 1, 1, 1))):
+            head, longer = (struct.pack(f"<{len(n)}I", *n) for n in (head, longer))
+            self.assertEqual(data.count(head), 1)
+            data = data.replace(head, longer)
+        path = MODELS / "longer.so"
+        path.write_bytes(data)
+        self.addCleanup(path.unlink)
+        with tfx.Model(path) as model:
+            np.testing.assert_array_equal(model.run(pixels=IMAGES[:3])["logits"], self.model.run(pixels=IMAGES[:3])["logits"])
+
+    def test_directories(self):
         self.assertRaises(IsADirectoryError, tfx.Model, MODELS)
 
 

@@ -2,26 +2,10 @@
  * their speed. Without a driver or a GPU the program says so and ends with status 77, which ctest counts as skipped. */
 #include "gpu/cuda_driver.h"
 #include "unit/cmocka_all.h"
-#include "unit/ptx/session.h"
+#include "unit/ptx/cases.h"
 
 #include <math.h>
 #include <stdio.h>
-
-static const struct {
-    const char *file;
-    ptx_case c;
-} cases[] = {
-#define CASE(file, name, processor, within, below, bad, ...) \
-    {file,                                                   \
-     {.kernel = name,                                        \
-      .sm = processor,                                       \
-      .tolerance = within,                                   \
-      .ints_below = below,                                   \
-      .faulty = bad,                                         \
-      .dims = (const int64_t[]){__VA_ARGS__}}},
-#include "unit/ptx/cases.def"
-#undef CASE
-};
 
 static cuda_driver *gpu; /* opened by main, before any test */
 

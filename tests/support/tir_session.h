@@ -3,28 +3,20 @@
 #define TESTS_SUPPORT_TIR_SESSION_H
 
 #include "ir/module.h"
+#include "support/session.h"
 
 #include <stdlib.h>
 
-typedef struct {
-    arena *a;
-    interner *names;
-    source_set *sources;
-    diags *d;
-} tir_session;
+typedef session tir_session;
 
 static inline tir_session tir_open(void)
 {
-    tir_session s = {.a = arena_new(NULL, NULL)};
-    s.names = interner_new(s.a);
-    s.sources = source_set_new(s.a);
-    s.d = diags_new(s.a, s.sources, 0);
-    return s;
+    return session_new();
 }
 
 static inline void tir_close(tir_session *s)
 {
-    arena_free(s->a);
+    session_free(s);
 }
 
 /* NULL after diagnostics. */
@@ -46,12 +38,9 @@ static inline const char *tir_text(tir_session *s, const module *m)
     return b.s;
 }
 
-/* All diagnostics so far, as the user would see them. */
 static inline const char *tir_messages(tir_session *s)
 {
-    strbuf b = strbuf_new(s->a);
-    diags_render_text(s->d, &b);
-    return b.s;
+    return session_messages(s);
 }
 
 /* A new list of diagnostics; the old one is forgotten. */

@@ -10,6 +10,10 @@
 
 #include "runtime/tfx.h"
 
+#if TFX_ABI_VERSION != 2
+#error "another version of tfx.h was included before; compile the models of a program with one tfxc"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -400,6 +404,10 @@ static inline tfx_status int_infer(tfx_model *m, int64_t dim_n, int64_t dim_N, i
 #define BARE_MODEL_H
 
 #include "runtime/tfx.h"
+
+#if TFX_ABI_VERSION != 2
+#error "another version of tfx.h was included before; compile the models of a program with one tfxc"
+#endif
 
 #ifdef __cplusplus
 extern "C" {

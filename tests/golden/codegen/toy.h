@@ -28,6 +28,10 @@
 
 #include "runtime/tfx.h"
 
+#if TFX_ABI_VERSION != 2
+#error "another version of tfx.h was included before; compile the models of a program with one tfxc"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -4,25 +4,9 @@
 
 #include "unit/cmocka_all.h"
 
-session session_new(void)
-{
-    session s = {.a = arena_new(NULL, NULL)};
-    s.names = interner_new(s.a);
-    s.sources = source_set_new(s.a);
-    s.d = diags_new(s.a, s.sources, 0);
-    return s;
-}
-
-void session_free(session *s)
-{
-    arena_free(s->a);
-}
-
 const char *session_diags(const session *s)
 {
-    strbuf b = strbuf_new(s->a);
-    diags_render_text(s->d, &b);
-    return b.s;
+    return session_messages(s);
 }
 
 void session_print_diags(const session *s)

@@ -1,18 +1,10 @@
-/* A compilation session for tests: arena, names, sources, diagnostics. */
+/* Kernel IR from text and files, for one test. */
 #ifndef TESTS_UNIT_CODEGEN_SESSION_H
 #define TESTS_UNIT_CODEGEN_SESSION_H
 
 #include "codegen/codegen.h"
+#include "support/session.h"
 
-typedef struct {
-    arena *a;
-    interner *names;
-    source_set *sources;
-    diags *d;
-} session;
-
-session session_new(void);
-void session_free(session *s);
 /* Parses and verifies kernel IR; fails the test with the diagnostics otherwise. */
 kmodule *session_parse(session *s, const char *name, const char *text);
 kmodule *session_read(session *s, const char *path);

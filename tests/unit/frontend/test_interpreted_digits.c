@@ -115,7 +115,7 @@ static void test_logits(void **state)
     /* too many images: the message says which dim */
     tensor *many = tensor_new(p.s.a, DT_F32, 4, (const int64_t[]){65, 1, 8, 8});
     assert_false(interp_run(f, &many, NULL, NULL, p.s.a, p.s.d, &logits));
-    assert_string_equal(tir_messages(&p.s), "error: dim 'B' is out of bounds, from axis 0 of argument 'pixels'\n"
+    assert_string_equal(tir_messages(&p.s), "tfxc: error: dim 'B' is out of bounds, from axis 0 of argument 'pixels'\n"
                                             "  expected: 1 <= B <= 64\n"
                                             "       got: B = 65\n");
     npy_free(&images);

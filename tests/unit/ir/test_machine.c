@@ -1,26 +1,11 @@
 /* Descriptions of machines: defaults, the text form and its mistakes. */
 #include "ir/machine.h"
 
+#include "support/session.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-typedef struct {
-    arena *a;
-    interner *names;
-    source_set *sources;
-    diags *d;
-} session;
-
-static session session_new(void)
-{
-    session s = {.a = arena_new(NULL, NULL)};
-    s.names = interner_new(s.a);
-    s.sources = source_set_new(s.a);
-    s.d = diags_new(s.a, s.sources, 0);
-    return s;
-}
 
 static bool read_text(session *s, const char *text, machine *m)
 {

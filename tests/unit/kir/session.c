@@ -4,27 +4,6 @@
 
 #include <stdio.h>
 
-session session_new(void)
-{
-    session s = {.a = arena_new(NULL, NULL)};
-    s.names = interner_new(s.a);
-    s.sources = source_set_new(s.a);
-    s.d = diags_new(s.a, s.sources, 0);
-    return s;
-}
-
-void session_free(session *s)
-{
-    arena_free(s->a);
-}
-
-const char *session_messages(session *s)
-{
-    strbuf b = strbuf_new(s->a);
-    diags_render_text(s->d, &b);
-    return b.s;
-}
-
 void expect_message(session *s, const char *text)
 {
     const char *all = session_messages(s);

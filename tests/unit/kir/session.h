@@ -1,20 +1,10 @@
-/* A compilation for one test: arenas, diagnostics, and kernel IR from text. */
+/* Kernel IR from text, for one test. */
 #ifndef TESTS_UNIT_KIR_SESSION_H
 #define TESTS_UNIT_KIR_SESSION_H
 
 #include "ir/kir/kinterp.h"
+#include "support/session.h"
 
-typedef struct {
-    arena *a;
-    interner *names;
-    source_set *sources;
-    diags *d;
-} session;
-
-session session_new(void);
-void session_free(session *s);
-/* The messages so far, as they are shown. */
-const char *session_messages(session *s);
 /* Fails the test unless the messages hold `text`. */
 void expect_message(session *s, const char *text);
 void expect_silence(session *s);

@@ -196,7 +196,7 @@ static void wrong_flags_are_told(void **state)
         {"--print-after=csee", FLAG_WRONG, "--print-after: no pass is named 'csee'"},
         {"--skip-pass=", FLAG_WRONG, "--skip-pass: no pass is named ''"},
         {"--skip-pass=cse,", FLAG_WRONG, "no pass is named ''"},
-        {"--stop-after=cse,dce", FLAG_WRONG, "--stop-after: takes one pass"},
+        {"--stop-after=cse,dce", FLAG_WRONG, "--stop-after takes one pass"},
         {"--run-pass=all", FLAG_WRONG, "--run-pass: no pass is named 'all'"},
         {"--run-passes=cse", FLAG_UNKNOWN, ""},
         {"--verify-each=yes", FLAG_UNKNOWN, ""},
@@ -216,21 +216,28 @@ static void wrong_flags_are_told(void **state)
     tir_close(&s);
 }
 
-static void every_flag_is_in_the_help(void **state)
+static void every_flag_of_the_table_is_taken(void **state)
 {
     (void)state;
+    static const char *const flags[] = {
+#define PASS_SWITCH(flag, field, setting, help) flag,
+#define PASS_LIST(flag, value, take, help) flag "=cse",
+#include "passes/pass_flags.def"
+#undef PASS_SWITCH
+#undef PASS_LIST
+    };
     tir_session s = tir_open();
-    strbuf b = strbuf_new(s.a);
-    pass_options_help(&b);
-    static const char *const flags[] = {"--run-pass=cse",    "--skip-pass=cse", "--stop-after=cse", "--print-after=cse",
-                                        "--print-after-all", "--verify-each",   "--no-verify-each", "--roundtrip-each",
-                                        "--time-passes",     "--remarks"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        pass_options o = pass_options_default();
-        assert_int_equal(pass_options_flag(&o, s.a, s.d, flags[i]), FLAG_TAKEN);
-        assert_non_null(strstr(b.s, arena_strndup(s.a, flags[i], strcspn(flags[i], "="))));
+        static const pass_options before[2] = {{.verify_each = false}, {.verify_each = true}};
+        unsigned changed = 0;
+        for (int k = 0; k < 2; k++) {
+            pass_options o;
+            memcpy(&o, &before[k], sizeof o);
+            assert_int_equal(pass_options_flag(&o, s.a, s.d, flags[i]), FLAG_TAKEN);
+            changed += memcmp(&o, &before[k], sizeof o) != 0;
+        }
+        if (!changed) fail_msg("%s does nothing", flags[i]);
     }
-    assert_int_equal(count(b.s, "\n"), sizeof flags / sizeof *flags);
     tir_close(&s);
 }
 
@@ -257,7 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_are_checked),     cmocka_unit_test(remarks_are_asked_for),
         cmocka_unit_test(flags_choose_what_runs), cmocka_unit_test(flags_choose_what_is_shown),
-        cmocka_unit_test(wrong_flags_are_told),   cmocka_unit_test(every_flag_is_in_the_help),
+        cmocka_unit_test(wrong_flags_are_told),   cmocka_unit_test(every_flag_of_the_table_is_taken),
         cmocka_unit_test(nothing_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

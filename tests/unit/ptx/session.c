@@ -6,27 +6,6 @@
 
 #include <math.h>
 
-session session_new(void)
-{
-    session s = {.a = arena_new(NULL, NULL)};
-    s.names = interner_new(s.a);
-    s.sources = source_set_new(s.a);
-    s.d = diags_new(s.a, s.sources, 0);
-    return s;
-}
-
-void session_free(session *s)
-{
-    arena_free(s->a);
-}
-
-const char *session_messages(session *s)
-{
-    strbuf b = strbuf_new(s->a);
-    diags_render_text(s->d, &b);
-    return b.s;
-}
-
 static kmodule *parse(session *s, const source_file *f)
 {
     kmodule *m = kmodule_parse(s->a, s->names, s->sources, s->d, f);

@@ -4,18 +4,9 @@
 #define TESTS_UNIT_PTX_SESSION_H
 
 #include "codegen/ptx.h"
+#include "support/session.h"
 #include "unit/ptx/ptx_sim.h"
 
-typedef struct {
-    arena *a;
-    interner *names;
-    source_set *sources;
-    diags *d;
-} session;
-
-session session_new(void);
-void session_free(session *s);
-const char *session_messages(session *s);
 /* Parsed and verified, functions expanded; fails the test otherwise. */
 kmodule *session_parse(session *s, const char *text);
 kmodule *session_read(session *s, const char *path);

@@ -1,23 +1,7 @@
 /* Emitted kernels run by the simulator give what the kernel interpreter says. */
-#include "unit/ptx/session.h"
+#include "unit/ptx/cases.h"
 
 #include "unit/cmocka_all.h"
-
-static const struct {
-    const char *file;
-    ptx_case c;
-} cases[] = {
-#define CASE(file, name, processor, within, below, bad, ...) \
-    {file,                                                   \
-     {.kernel = name,                                        \
-      .sm = processor,                                       \
-      .tolerance = within,                                   \
-      .ints_below = below,                                   \
-      .faulty = bad,                                         \
-      .dims = (const int64_t[]){__VA_ARGS__}}},
-#include "unit/ptx/cases.def"
-#undef CASE
-};
 
 static void run_all(int opt)
 {

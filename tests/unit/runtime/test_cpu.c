@@ -275,14 +275,6 @@ static void open_variants(void **state)
         assert_ptr_equal(rt_handle_of(h)->entries, v[i].entries);
         rt_close(h);
     }
-    /* A program that was built before variants were an option passes a shorter structure. */
-    tfx_options old = TFX_OPTIONS_INIT;
-    old.size = offsetof(tfx_options, variant);
-    old.variant = "not looked at";
-    tfx_model *h;
-    assert_int_equal(rt_open(&m, tfx_model_v1(), &old, &h), TFX_OK);
-    assert_int_equal(rt_variant_of(&m, h), 0);
-    rt_close(h);
 }
 
 int main(void)

@@ -261,9 +261,9 @@ static void test_files_that_cannot_be_used(void **state)
     assert_non_null(strstr(err, "not a .npy file"));
     assert_true(npy_new(&a, "a", NPY_F32, 1, (int64_t[]){70000}));
     assert_false(npy_write("/dev/full", &a, err, sizeof err));
-    assert_string_equal(err, "/dev/full: No space left on device");
+    assert_string_equal(err, "/dev/full: cannot write: No space left on device");
     assert_false(npz_write("/dev/full", &a, 1, err, sizeof err));
-    assert_string_equal(err, "/dev/full: No space left on device");
+    assert_string_equal(err, "/dev/full: cannot write: No space left on device");
     assert_int_equal(access("/dev/full", F_OK), 0);
     assert_false(npz_write("/nonexistent/x.npz", &a, 1, err, sizeof err));
     npy_free(&a);

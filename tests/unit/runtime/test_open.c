@@ -31,6 +31,7 @@ static void defaults(void **state)
     assert_null(h->library);
     assert_int_equal(h->api->abi_version, TFX_ABI_VERSION);
     assert_int_equal(h->api->size, sizeof(tfx_api));
+    assert_int_equal(tfx_get_info(h)->size, sizeof(tfx_info));
     const tfx_info *info = tfx_get_info(h);
     assert_string_equal(info->name, "toy");
     assert_int_equal(info->n_entries, TOY_ENTRIES);
@@ -84,7 +85,9 @@ static void longer_options(void **state)
     longer.o.message_bytes = sizeof message;
     tfx_model *h;
     assert_int_equal(tfx_model_v1()->open(&longer.o, &h), TFX_ERR_VERSION);
-    assert_string_equal(message, "options: set something that this model's version of tfx.h does not have");
+    assert_string_equal(
+        message,
+        "options: set something that the model, which is older than the program, does not have; compile it again");
 }
 
 static void message_is_cut(void **state)

@@ -207,7 +207,8 @@ static const struct rt_variant variants[] = {{entries, 0}};
     {                                                      \
         .abi_version = RT_ABI_VERSION,                     \
         .n_computed = 2,                                   \
-        .info = {.name = "toy",                            \
+        .info = {.size = sizeof(tfx_info),                 \
+                 .name = "toy",                            \
                  .doc = "A model for tests.",              \
                  .source = "toy.tfx",                      \
                  .compiler = "hand",                       \

@@ -244,7 +244,7 @@ static void test_order_and_repeats(void **state)
                         "    | ^\n"
                         "w.safetensors: error: lost\n"
                         "v.safetensors: error: lost\n"
-                        "error: lost\n");
+                        "tfxc: error: lost\n");
     assert_int_equal(diags_errors(f.d), 7);
     assert_int_equal(diags_warnings(f.d), 1);
     arena_free(f.a);

@@ -1,7 +1,7 @@
 /* Output files that are there whole or not at all: written under a temporary name in the same directory, then renamed.
  */
-#ifndef CODEGEN_OUTFILE_H
-#define CODEGEN_OUTFILE_H
+#ifndef SUPPORT_OUTFILE_H
+#define SUPPORT_OUTFILE_H
 
 #include "support/diag.h"
 
@@ -41,5 +41,8 @@ bool outfile_pad(outfile *f, uint64_t to); /* zeros up to this length; not for t
 bool outfile_close(outfile *f);            /* the temporary stays for outfile_commit */
 bool outfile_commit(outfile *f);           /* gives it the final name */
 void outfile_discard(outfile *f);          /* removes what is there; after commit too: nothing */
+
+/* All of it in one call: a file of text, or standard output for "-". False with a diagnostic. */
+bool outfile_write_text(arena *a, diags *d, const char *path, const strbuf *text);
 
 #endif

@@ -1,4 +1,4 @@
-#include "codegen/outfile.h"
+#include "support/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,8 @@ static bool fail(outfile *f, const char *what, int error)
         diag *g = diag_error(f->d, (span){0, 0}, "cannot %s: %s", what, strerror(error));
         diag_in_file(g, f->path);
         diag_code(g, "cannot-write");
+        const char *slash = strrchr(f->path, '/');
+        if (error == ENOENT && slash) diag_hint(g, "there is no directory '%.*s'", (int)(slash - f->path), f->path);
     }
     f->failed = true;
     return false;
@@ -166,4 +168,13 @@ bool outfile_make_directories(arena *a, diags *d, const char *path)
         if (mkdir(dir.path, 0777) && errno != EEXIST) return fail(&dir, "write", errno);
     }
     return true;
+}
+
+bool outfile_write_text(arena *a, diags *d, const char *path, const strbuf *text)
+{
+    outfile f;
+    bool ok =
+        outfile_open(&f, a, d, path, "", OUTFILE_TEXT) && outfile_write(&f, text->s, text->len) && outfile_commit(&f);
+    outfile_discard(&f);
+    return ok;
 }

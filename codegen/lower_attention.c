@@ -17,8 +17,8 @@
  *
  * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it
  * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once. Bounds by positions are
- * wider than the same bounds by rows, since positions ascend: the latter say what is computed, and where a run has gaps
- * positions are compared in every panel. The bias of such a run is gathered.
+ * wider than the same bounds by rows, since positions ascend: the latter say what is computed. Runs with gaps have
+ * scores of their own: positions are compared in every panel, and the bias is gathered.
  *
  * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
  * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly
@@ -148,12 +148,27 @@ static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body 
     kb_switch_end(&k->b, sw);
 }
 
-static void scores_of(kernel *k, const attention_at *at, const row_tile *t)
+static void scores_of_height(kernel *k, const attention_at *at, const row_tile *t)
 {
     kop *panels = kb_for(&k->b, t->from, t->to, at->a->panel, KMAP_SERIAL, 1, NULL, 0);
     attention_scores_tile(k, at, t, k->b.block->args[0]);
     kb_for_end(&k->b, panels, NULL, 0);
     attention_max(k, at, t);
+}
+
+static void scores_of(kernel *k, const attention_at *at, row_tile *t)
+{
+    if (!at->run.dense) {
+        by_height(k, at, t, scores_of_height);
+        return;
+    }
+    attention_at gaps = *at;
+    gaps.run.gaps = true;
+    kop *pick = kb_if(&k->b, at->run.dense);
+    by_height(k, at, t, scores_of_height);
+    kb_else(&k->b, pick, NULL, 0);
+    by_height(k, &gaps, t, scores_of_height);
+    kb_if_end(&k->b, pick, NULL, 0);
 }
 
 typedef struct {
@@ -192,7 +207,7 @@ static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
                     ? kb_if(&k->b, kb_map2(&k->b, KOP_LT, kidx_as_value(k, t.from), t.keys.some_hi))
                     : NULL;
     attention_pack_queries(k, at, &t);
-    by_height(k, at, &t, scores_of);
+    scores_of(k, at, &t);
     attention_weights(k, at, &t);
     by_height(k, at, &t, values_of);
     if (some) kb_if_end(&k->b, some, NULL, 0);

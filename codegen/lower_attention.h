@@ -57,6 +57,7 @@ typedef struct {
         kidx sequence;                   /* which run it is */
         kvalue *dense;                   /* its positions have no gaps; NULL: there are none */
         kvalue *shift;                   /* then, its positions less its rows */
+        bool gaps;                       /* code for a run with gaps */
     } run;                               /* where there are offsets */
     kvalue *tile0, *tile1;               /* row tiles of the task */
     kvalue *row0;                        /* the task's first row */

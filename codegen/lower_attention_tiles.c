@@ -93,7 +93,7 @@ static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue
     kvalue *keep = kb_map2(b, KOP_LT, j, narrow(k, left));
     if (!attention_is_banded(a)) return keep;
     kvalue *key = attention_op(k, KOP_ADD, col, at->first_key), *first; /* j - i is first and what j has then */
-    if (a->positions) {
+    if (at->run.gaps) {
         first = NULL;
         kvalue *i = kb_cast(b, row_positions(k, a, t), DT_I32);
         j = kb_map2(b, KOP_SUB, kb_cast(b, key_positions(k, a, key, left), DT_I32), i);
@@ -118,11 +118,10 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
 }
 
 /* The bias of a tile's rows from the element of `row` and `key` on. */
-static kvalue *dense_bias(kernel *k, const attention_at *at, const row_tile *t, kidx sequence, kvalue *row, kvalue *key,
-                          kvalue *left)
+static kvalue *dense_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, kvalue *key, kvalue *left)
 {
     const attention *a = at->a;
-    kidx from[4] = {sequence, at->head, kidx_value(row), kidx_value(key)};
+    kidx from[4] = {a->offsets ? at->run.sequence : at->batch, at->head, kidx_value(row), kidx_value(key)};
     kmem m = kmem_at(a->bias, from);
     attention_bound(&m, 1, left);
     return kb_cast(&k->b, kb_load(&k->b, row_type(a->bias->ty.buf.dt, t->height, a->panel), m), a->acc);
@@ -156,16 +155,9 @@ static kvalue *gathered_bias(kernel *k, const attention_at *at, const row_tile *
 
 static kvalue *bias_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left)
 {
-    if (!at->a->positions) return dense_bias(k, at, t, at->batch, t->row, key, left);
-    kbuilder *b = &k->b;
-    kvalue *shift = at->run.shift;
-    kop *pick = kb_if(b, at->run.dense);
-    kvalue *dense = dense_bias(k, at, t, at->run.sequence, attention_op(k, KOP_ADD, t->row, shift),
-                               attention_op(k, KOP_ADD, key, shift), left);
-    kb_else(b, pick, &dense, 1);
-    kvalue *gathered = gathered_bias(k, at, t, key, left);
-    kb_if_end(b, pick, &gathered, 1);
-    return pick->results[0];
+    if (at->run.gaps) return gathered_bias(k, at, t, key, left);
+    kvalue *shift = at->run.shift; /* NULL: 0 */
+    return dense_bias(k, at, t, attention_op(k, KOP_ADD, t->row, shift), attention_op(k, KOP_ADD, key, shift), left);
 }
 
 void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
@@ -193,13 +185,16 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
     kidx to[2] = {kidx_const(0), kidx_value(col)};
     kmem dst = kmem_at(a->scores, to);
     bool ragged = !a->key_mask && !a->mask && !dim_divides(dc, a->panel, a->keys); /* a mask is false beyond the end */
+    if (at->run.gaps) {
+        kb_store(b, masked(k, a, seen(k, at, t, col), s), dst);
+        return;
+    }
     if (!ragged && !attention_is_banded(a)) {
         kb_store(b, s, dst);
         return;
     }
     kvalue *whole = kb_map2(b, KOP_LE, attention_op_const(k, KOP_ADD, col, a->panel), t->keys.all_hi);
     if (t->keys.all_lo) whole = kb_map2(b, KOP_AND, whole, kb_map2(b, KOP_LE, t->keys.all_lo, col));
-    if (at->run.dense && attention_is_banded(a)) whole = kb_map2(b, KOP_AND, whole, at->run.dense);
     kop *edge = kb_if(b, whole);
     kb_store(b, s, dst);
     kb_else(b, edge, NULL, 0);

@@ -12,8 +12,8 @@
  *
  * A mask is a conjunction, whose parts may have been broadcast at any stage. A part that compares indices, (j - i) +
  * offset with 0 or |j - i + offset| with a number, is a bound; the offset may be an expression of dims. Parts that do
- * not depend on the query are put together before they are broadcast over the queries: a mask of keys is then read as a
- * row. What is left of a mask is the conjunction of the other parts.
+ * not depend on the query are put together before they are broadcast over the queries, and computed once for all of
+ * them: a mask of keys is then read as a row. What is left of a mask is the conjunction of the other parts.
  *
  * Requires views as canonicalise leaves them. Breaks nothing: masked keys take no part in the reference either. Leaves
  * the old mask to dce.
@@ -85,6 +85,10 @@ static void drop_idle_bounds(mask_parts *p)
 
 static void remark(pass_ctx *ctx, const module *m, const node *n, const mask_parts *p)
 {
+    if (!p->found) {
+        pass_remark(ctx, n, "the mask is one of keys");
+        return;
+    }
     strbuf s = strbuf_new(ctx->scratch);
     strbuf_adds(&s, p->band.has_from || p->band.has_to ? "query i sees the keys " : "query i sees all keys");
     for (int end = 0; end < 2 && (p->band.has_from || p->band.has_to); end++) {

@@ -31,7 +31,7 @@ typedef struct {
     kvalue *bias;            /* [B, heads, rows, T], of packed sequences [runs, heads, M, M]; NULL: none */
     bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
     dim from, to;
-    kvalue *offsets;   /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
+    kvalue *offsets; /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
     kvalue *positions; /* [rows], where bounds and bias go by them: ascending in a run; NULL: rows themselves */
 
     /* Scratch: */

@@ -168,8 +168,7 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
     kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
     kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
-    if (a->bias)
-        s = kb_map3(b, KOP_FMA, bias_of(k, at, t, key, left), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
+    if (a->bias) s = kb_map3(b, KOP_FMA, bias_of(k, at, t, key, left), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);

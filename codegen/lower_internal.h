@@ -213,7 +213,8 @@ void lower_elementwise(lowering *lw, const group *g);
 void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim offset, const dim *stride);
 typedef void lower_fn(lowering *lw, group *g);
 /* lower_##name for each row of ops.def that can be a group's root. Its axes say whether it can: leaves and pointwise
- * ops are computed inside groups, and views are strides, but for a reshape that no strides express and a transposed bias. */
+ * ops are computed inside groups, and views are strides, but for a reshape that no strides express and a transposed
+ * bias. */
 #define ROOT_X_NONE(...)
 #define ROOT_X_POINTWISE(...)
 #define ROOT_X_BROADCAST(...)

@@ -4,8 +4,8 @@
  *   %2 = slice %1 {start = [0, 0, 3, 0] ...}     the same, offset 3 strides
  *   %3 = reshape %2                              the same where the merged axes nest, else a base of its own (a copy)
  *
- * Attention reads its bias in vectors along the keys, once for each sequence of each layer. A transpose that leaves keys
- * apart is copied for it.
+ * Attention reads its bias in vectors along the keys, once for each sequence of each layer. A transpose that leaves
+ * keys apart is copied for it.
  *
  * A cast of a parameter that loses nothing is a view as well: who reads it loads the narrow elements and widens them in
  * registers. Stored wide it would be a kernel in every run and twice the memory traffic. Casts of what a run computes

@@ -396,7 +396,8 @@ static bool infer_runs(const inputs *in, const value *mask, type *out)
     if (next < in->n && operand(in, next)->dt == DT_I64) {
         const node *positions = in->operands[next++]->def;
         if (!positions || positions->op != OP_POSITIONS || positions->operands[0] != mask ||
-            positions->result->ty.shape[0] != q->shape[2] || !node_attr(positions, ATTR_ALONG)->set || node_attr(positions, ATTR_ALONG)->u.i != 1)
+            positions->result->ty.shape[0] != q->shape[2] || !node_attr(positions, ATTR_ALONG)->set ||
+            node_attr(positions, ATTR_ALONG)->u.i != 1)
             return fail(in, "positions that are not those of the mask along axis 1");
         if ((from->set && !dim_le(d, from->u.d, zero)) || (to->set && !dim_le(d, zero, to->u.d)))
             return fail(in, "bounds by positions that may leave out a query's own place");

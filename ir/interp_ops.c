@@ -583,8 +583,7 @@ static bool eval_runs(const interp *r, const node *n, tensor *const *x, tensor *
                 for (int64_t j = lo; j < hi; j++) {
                     int64_t to_j = positions ? positions->u.i[j] : j;
                     seen[j] = to_j - at >= from && to_j - at <= to;
-                    if (bias)
-                        addend[j] = bias->u.f[((run * heads + h) * bias->shape[2] + at) * bias->shape[3] + to_j];
+                    if (bias) addend[j] = bias->u.f[((run * heads + h) * bias->shape[2] + at) * bias->shape[3] + to_j];
                 }
                 attend(q->u.f + row * d, k->u.f + group * rows * d, v->u.f + group * rows * e, seen,
                        bias ? addend : NULL, (uint64_t)lo, (uint64_t)hi, (uint64_t)d, (uint64_t)e, scale, score,

@@ -399,8 +399,8 @@ value *build_gather(builder *b, value *table, value *ids, int axis);
 value *build_offsets(builder *b, value *mask);
 value *build_positions(builder *b, value *mask, value *offsets, dim tokens, int along); /* along -1: flat numbers */
 value *build_unpack(builder *b, value *packed, value *mask, value *offsets);
-/* q, k and v are packed by the mask that offsets are of. positions (NULL: the band goes by packed rows) are its columns;
- * bias (NULL: none) needs them. */
+/* q, k and v are packed by the mask that offsets are of. positions (NULL: the band goes by packed rows) are its
+ * columns; bias (NULL: none) needs them. */
 value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, value *positions, value *bias,
                               double scale, attention_band band);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */
@@ -430,9 +430,9 @@ uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
 void value_replace(function *f, value *old, value *with); /* all uses, results, states, points and declared masks */
 void node_set_operand(node *n, uint32_t i, value *v);
-bool node_is_used(const node *n); /* some result of it is */
+bool node_is_used(const node *n);      /* some result of it is */
 void node_move(node *n, node *before); /* operands and readers are the caller's concern */
-void node_erase(node *n);         /* asserts that no result has uses; its body goes with it */
+void node_erase(node *n);              /* asserts that no result has uses; its body goes with it */
 void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' (up to 256) */
 bool value_const_splat(const value *v, double *out);         /* v is a const (through broadcast/cast) */
 

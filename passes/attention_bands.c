@@ -46,7 +46,8 @@ static value *widened(builder *b, const type *mask, const mask_view *s, bool row
     static const int axis_of[] = {[MASK_BATCH] = 0, [MASK_QUERY] = 1, [MASK_KEY] = 2};
     int axes[MAX_RANK];
     uint8_t rank = 0;
-    dim kept[MAX_RANK], shape[3] = {mask->shape[0], rows ? mask->shape[1] : dim_const(b->fn->m->dims, 1), mask->shape[2]};
+    dim kept[MAX_RANK],
+        shape[3] = {mask->shape[0], rows ? mask->shape[1] : dim_const(b->fn->m->dims, 1), mask->shape[2]};
     for (int k = 0; k < s->v->ty.rank; k++)
         if (s->to[k] >= 0) {
             axes[rank] = axis_of[s->to[k]];
@@ -115,8 +116,9 @@ static bool rewrite(pass_ctx *ctx, module *m, node *n)
     for (uint32_t i = 0; i < p.n_parts; i++) changes |= narrow(&b, &p.parts[i]);
     if (!changes) return false;
     drop_idle_bounds(&p);
-    value *y = build_banded_attention(&b, n->operands[0], n->operands[1], n->operands[2], remaining_mask(&b, &p, &mask->ty),
-                                      attention_bias(n), node_attr(n, ATTR_SCALE)->u.real, p.band);
+    value *y =
+        build_banded_attention(&b, n->operands[0], n->operands[1], n->operands[2], remaining_mask(&b, &p, &mask->ty),
+                               attention_bias(n), node_attr(n, ATTR_SCALE)->u.real, p.band);
     remark(ctx, m, y->def, &p);
     value_replace(n->fn, n->result, y);
     node_erase(n);

@@ -182,7 +182,7 @@ static bool add_bound(mask_parts *p, const affine *distance, bool strict)
     dim_ctx *dc = p->m->dims;
     dim one = dim_const(dc, strict ? 1 : 0), offset = dim_add(dc, distance->offset, one);
     attention_band *b = &p->band;
-    bool single = mask_is_one(p->m, p->queries);                                            /* i is 0 */
+    bool single = mask_is_one(p->m, p->queries);                                              /* i is 0 */
     if ((distance->queries == -1 || (single && !distance->queries)) && distance->keys == 1) { /* j <= i - offset */
         dim to = dim_sub(dc, dim_const(dc, 0), offset);
         if (to == DIM_BAD) return false;

@@ -41,8 +41,8 @@ bool mask_view_same(const module *m, mask_view x, mask_view y);
 
 enum { MAX_CONDITIONS = 4 };
 
-/* A bias that is 0 where all conditions hold, and keeps scores from counting elsewhere: how models write masks that they
- * add. A query with no other keys sees the mean of these, so that it is no mask in general. */
+/* A bias that is 0 where all conditions hold, and keeps scores from counting elsewhere: how models write masks that
+ * they add. A query with no other keys sees the mean of these, so that it is no mask in general. */
 typedef struct {
     uint32_t n;
     mask_view of[MAX_CONDITIONS]; /* bools */

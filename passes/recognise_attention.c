@@ -354,7 +354,9 @@ static void apply(matching *x)
     r = factors_arrange(&x->set, &b, r, &have, x->out_axes.axis, x->out_axes.rank);
     assert(r);
     pass_remark(x->ctx, x->softmax, "recognised as attention%s%s", mask ? " with a mask" : "",
-                x->masks_are_added ? " with a mask as its bias" : bias ? " with a bias" : "");
+                x->masks_are_added ? " with a mask as its bias"
+                : bias             ? " with a bias"
+                                   : "");
     value_replace(x->f, x->second->result, r);
 }
 

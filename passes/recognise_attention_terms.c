@@ -230,7 +230,8 @@ static value *added_mask(builder *b, value *mask)
         for (int k = 0; k < n->operands[0]->ty.rank; k++) axes[k] = (int)node_attr(n, ATTR_AXES)->u.ints.v[k];
         return build_broadcast(b, added_mask(b, n->operands[0]), axes, t->rank, t->shape);
     }
-    value *zero = build_const(b, DT_F32, t->rank, t->shape, 0), *low = build_const(b, DT_F32, t->rank, t->shape, -1e30f);
+    value *zero = build_const(b, DT_F32, t->rank, t->shape, 0),
+          *low = build_const(b, DT_F32, t->rank, t->shape, -1e30f);
     return build_scalar(b, OP_SELECT, (value *const[]){mask, zero, low}, 3);
 }
 

@@ -147,8 +147,7 @@ static bool is_zero(const padding *p, value *v, token_axes a, int depth)
     if (n->op == OP_SELECT)
         return operand_is_zero(p, n, 2, a, depth) &&
                (operand_is_zero(p, n, 0, a, depth) || operand_is_zero(p, n, 1, a, depth));
-    if (n->op == OP_SOFTMAX)
-        return node_attr(n, ATTR_AXIS)->u.i == a.token && is_left_out(p, n->operands[0], a, depth);
+    if (n->op == OP_SOFTMAX) return node_attr(n, ATTR_AXIS)->u.i == a.token && is_left_out(p, n->operands[0], a, depth);
     return false;
 }
 
@@ -181,11 +180,13 @@ static bool takes_rows(const padding *p, const node *n, token_axes a)
         n->result->ty.shape[0] != dim_mul(p->m->dims, p->sizes[0], p->sizes[1]))
         return false;
     for (const use *u = n->result->uses; u; u = u->next)
-        if (!u->user || u->user->op != OP_GATHER || u->index != 0 || node_attr(u->user, ATTR_AXIS)->u.i != 0) return false;
+        if (!u->user || u->user->op != OP_GATHER || u->index != 0 || node_attr(u->user, ATTR_AXIS)->u.i != 0)
+            return false;
     return true;
 }
 
-/* Single tokens are taken out of the operand: they are padding, which the model says does not count, or they are not. */
+/* Single tokens are taken out of the operand: they are padding, which the model says does not count, or they are not.
+ */
 static bool takes_tokens(const padding *p, const node *n)
 {
     token_axes a = p->axes[n->operands[0]->id];
@@ -202,7 +203,8 @@ static bool use_is_dead(const padding *p, const use *u)
     if (!n) return p->declared && !u->state;
     if (n->op == OP_ATTENTION && (u->index == 1 || u->index == 2)) {
         key_mask k;
-        if (padding_key_mask(p->m, n, &k) && mask_view_same(p->m, k.mask, p->mask) && (!k.finite || is_member(p, n))) return true;
+        if (padding_key_mask(p->m, n, &k) && mask_view_same(p->m, k.mask, p->mask) && (!k.finite || is_member(p, n)))
+            return true;
     }
     if (n->n_results != 1) return false;
     if (is_cancelled(p, n, u->index) || (p->declared && takes_tokens(p, n))) return true;

@@ -46,9 +46,9 @@ typedef struct {
     span at;                                   /* of the first attention */
     dim tokens;
     bool *makes_mask; /* by value id */
-    value **packed; /* by value id; NULL: none */
-    bool *wanted;   /* by value id: a packed copy of its node saves something */
-    bool *copied;   /* by value id: packed is a copy of its node */
+    value **packed;   /* by value id; NULL: none */
+    bool *wanted;     /* by value id: a packed copy of its node saves something */
+    bool *copied;     /* by value id: packed is a copy of its node */
 } padding;
 
 /* Fills axes, dead and live. */

@@ -68,21 +68,21 @@ static void places_in_runs(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture x = open_fixture();
-        const char *text =
-            arena_printf(x.s.a,
-                         HEAD "func @f(%%x: f32[B, S, 1], %%m: bool[B, S]) -> (y: f32[B, S, 1]) {\n"
-                              " %%o = offsets %%m : i64[B + 1]\n"
-                              " %%all = positions %%m, %%o {tokens = T} : i64[T]\n"
-                              " %%n = positions %%m, %%o {tokens = T, along = 1} : i64[T]\n"
-                              " %%j = iota {axis = 3} : i64[B, 1, S, S]\n %%two = const {ivalue = 2} : i64[B, 1, S, S]\n"
-                              " %%is = eq %%j, %%two : bool[B, 1, S, S]\n %%big = const {value = 1000.0} : f32[B, 1, S, S]\n"
-                              " %%none = const {value = 0.0} : f32[B, 1, S, S]\n"
-                              " %%b = select %%is, %%big, %%none : f32[B, 1, S, S]\n"
-                              " %%0 = reshape %%x : f32[B * S, 1]\n %%1 = gather %%0, %%all {axis = 0} : f32[T, 1]\n"
-                              " %%2 = reshape %%1 : f32[1, 1, T, 1]\n"
-                              " %%3 = attention %%2, %%2, %%2, %s {scale = 0.0%s} : f32[1, 1, T, 1]\n"
-                              " %%4 = reshape %%3 : f32[T, 1]\n %%5 = unpack %%4, %%m, %%o : f32[B, S, 1]\n return %%5\n}\n",
-                         cases[i].operands, cases[i].bounds);
+        const char *text = arena_printf(
+            x.s.a,
+            HEAD "func @f(%%x: f32[B, S, 1], %%m: bool[B, S]) -> (y: f32[B, S, 1]) {\n"
+                 " %%o = offsets %%m : i64[B + 1]\n"
+                 " %%all = positions %%m, %%o {tokens = T} : i64[T]\n"
+                 " %%n = positions %%m, %%o {tokens = T, along = 1} : i64[T]\n"
+                 " %%j = iota {axis = 3} : i64[B, 1, S, S]\n %%two = const {ivalue = 2} : i64[B, 1, S, S]\n"
+                 " %%is = eq %%j, %%two : bool[B, 1, S, S]\n %%big = const {value = 1000.0} : f32[B, 1, S, S]\n"
+                 " %%none = const {value = 0.0} : f32[B, 1, S, S]\n"
+                 " %%b = select %%is, %%big, %%none : f32[B, 1, S, S]\n"
+                 " %%0 = reshape %%x : f32[B * S, 1]\n %%1 = gather %%0, %%all {axis = 0} : f32[T, 1]\n"
+                 " %%2 = reshape %%1 : f32[1, 1, T, 1]\n"
+                 " %%3 = attention %%2, %%2, %%2, %s {scale = 0.0%s} : f32[1, 1, T, 1]\n"
+                 " %%4 = reshape %%3 : f32[T, 1]\n %%5 = unpack %%4, %%m, %%o : f32[B, S, 1]\n return %%5\n}\n",
+            cases[i].operands, cases[i].bounds);
         tensor *in[2] = {FLOATS(DT_F32, SHAPE(2, 4, 1), 1, NAN, 2, 6, NAN, 5, NAN, NAN),
                          INTS(DT_BOOL, SHAPE(2, 4), 1, 0, 1, 1, 0, 1, 0, 0)};
         (void)result(&x, text, in);
@@ -190,7 +190,7 @@ static void nobody_gives_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(attention_on_runs),
-                                       cmocka_unit_test(places_in_runs),
-                                       cmocka_unit_test(refusals), cmocka_unit_test(nobody_gives_them)};
+                                       cmocka_unit_test(places_in_runs), cmocka_unit_test(refusals),
+                                       cmocka_unit_test(nobody_gives_them)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,10 @@ bool mask_view_same(const module *m, mask_view x, mask_view y)
     if (x.v == y.v && same_axes(&x, &y)) return true;
     if (!n || !k || n->op != k->op || x.v->ty.dt != y.v->ty.dt) return false;
     if (value_const_splat(x.v, &a)) return value_const_splat(y.v, &b) && a == b;
-    if (n->op == OP_IOTA) return x.to[node_attr(n, ATTR_AXIS)->u.i] == y.to[node_attr(k, ATTR_AXIS)->u.i];
+    if (n->op == OP_IOTA) {
+        int64_t i = node_attr(n, ATTR_AXIS)->u.i, j = node_attr(k, ATTR_AXIS)->u.i;
+        return x.to[i] == y.to[j] && x.v->ty.shape[i] == y.v->ty.shape[j];
+    }
     if (n->op != OP_CAST && !(op_row(n->op)->props & P_ELEMENTWISE)) return false;
     for (uint32_t o = 0; o < n->n_operands; o++)
         if (!mask_view_same(m, mask_view_operand(&x, o), mask_view_operand(&y, o))) return false;

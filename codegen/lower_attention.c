@@ -16,7 +16,9 @@
  * So scratch does not grow with T.
  *
  * Packed sequences (offsets): rows and keys of a task are those of its run, and a run has as many row tiles as it
- * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once.
+ * needs. Tasks are dealt for the longest run there can be; what a run lacks of it ends at once. Bounds by positions are
+ * wider than the same bounds by rows, since positions ascend: the latter say what is computed. Runs with gaps have
+ * scores of their own: positions are compared in every panel, and the bias is gathered.
  *
  * Masks. What lies outside a band (causal, window) or before and behind all keys that a key mask keeps is not computed:
  * row tiles have bounds on their keys. In panels on the edge indices are compared. Weights of masked keys are exactly
@@ -146,12 +148,27 @@ static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body 
     kb_switch_end(&k->b, sw);
 }
 
-static void scores_of(kernel *k, const attention_at *at, const row_tile *t)
+static void scores_of_height(kernel *k, const attention_at *at, const row_tile *t)
 {
     kop *panels = kb_for(&k->b, t->from, t->to, at->a->panel, KMAP_SERIAL, 1, NULL, 0);
     attention_scores_tile(k, at, t, k->b.block->args[0]);
     kb_for_end(&k->b, panels, NULL, 0);
     attention_max(k, at, t);
+}
+
+static void scores_of(kernel *k, const attention_at *at, row_tile *t)
+{
+    if (!at->run.dense) {
+        by_height(k, at, t, scores_of_height);
+        return;
+    }
+    attention_at gaps = *at;
+    gaps.run.gaps = true;
+    kop *pick = kb_if(&k->b, at->run.dense);
+    by_height(k, at, t, scores_of_height);
+    kb_else(&k->b, pick, NULL, 0);
+    by_height(k, &gaps, t, scores_of_height);
+    kb_if_end(&k->b, pick, NULL, 0);
 }
 
 typedef struct {
@@ -190,7 +207,7 @@ static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
                     ? kb_if(&k->b, kb_map2(&k->b, KOP_LT, kidx_as_value(k, t.from), t.keys.some_hi))
                     : NULL;
     attention_pack_queries(k, at, &t);
-    by_height(k, at, &t, scores_of);
+    scores_of(k, at, &t);
     attention_weights(k, at, &t);
     by_height(k, at, &t, values_of);
     if (some) kb_if_end(&k->b, some, NULL, 0);
@@ -255,12 +272,8 @@ static void limit_keys(kernel *k, attention_at *at)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    if (a->offsets) {
-        at->key_lo = at->run.begin;
-        at->key_hi = at->run.end;
-        return;
-    }
-    at->key_hi = kb_dim(b, a->keys);
+    at->key_lo = at->run.begin;
+    at->key_hi = a->offsets ? at->run.end : kb_dim(b, a->keys);
     if (a->key_mask) attention_trim_keys(k, at);
     kvalue *row0 = a->row_heads ? NULL : at->row0;
     kvalue *last =
@@ -281,6 +294,7 @@ static void find_run(kernel *k, attention_at *at, kidx n)
     kbuilder *b = &k->b;
     kidx after = {n.v, n.off + 1};
     at->batch = kidx_const(0);
+    at->run.sequence = n;
     at->run.begin = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &n));
     at->run.end = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->offsets, &after));
     kvalue *rows = attention_op(k, KOP_SUB, at->run.end, at->run.begin);
@@ -288,6 +302,18 @@ static void find_run(kernel *k, attention_at *at, kidx n)
     kvalue *some = kb_map2(b, KOP_MAX, at->run.tiles, kb_i64(b, 1));
     at->run.height = attention_op(k, KOP_DIV, rows, some);
     at->run.taller = attention_op(k, KOP_SUB, rows, attention_op(k, KOP_MUL, at->run.height, some));
+}
+
+/* The run has rows. */
+static void find_gaps(kernel *k, attention_at *at)
+{
+    kbuilder *b = &k->b;
+    kidx first = kidx_value(at->run.begin), last = kidx_plus(at->run.end, -1);
+    kvalue *low = kb_load(b, ktile_scalar(DT_I64), kmem_at(at->a->positions, &first));
+    kvalue *high = kb_load(b, ktile_scalar(DT_I64), kmem_at(at->a->positions, &last));
+    at->run.shift = attention_op(k, KOP_SUB, low, at->run.begin);
+    kvalue *rows = attention_op(k, KOP_SUB, at->run.end, at->run.begin);
+    at->run.dense = kb_map2(b, KOP_LT, attention_op(k, KOP_SUB, high, low), rows);
 }
 
 static void task_of_keys(kernel *k, attention_at *at);
@@ -323,6 +349,7 @@ static void task_of_keys(kernel *k, attention_at *task)
     dim_ctx *dc = k->lw->m->dims;
     attention_at at = *task;
     const attention *a = at.a;
+    if (a->positions) find_gaps(k, &at);
     limit_keys(k, &at);
     if (!a->online) {
         at.first_key = at.key_lo;
@@ -465,6 +492,7 @@ static void make_scratch(kernel *k, attention *a)
         a->packed_v = scratch(k, "values", a->acc, 3, (dim[]){columns, keys, panel});
         a->note = scratch(k, "note", a->acc, 1, &one);
     }
+    if (a->positions && a->bias) a->gathered = scratch(k, "gathered", a->acc, 2, (dim[]){rows, panel});
     if (a->key_mask) a->place = scratch(k, "place", DT_I64, 1, &one);
     if (!a->online) return;
     dim state = dim_mul(dc, a->query_heads, dim_mul(dc, a->chunk_tiles, dim_const(dc, a->tile_rows)));
@@ -492,6 +520,7 @@ void lower_attention(lowering *lw, group *g)
     a.v = bind_view(&k, n->operands[2], KACCESS_IN);
     if (attention_mask(n)) bind_mask(&k, &a, attention_mask(n));
     if (attention_offsets(n)) a.offsets = bind_view(&k, attention_offsets(n), KACCESS_IN);
+    if (attention_positions(n)) a.positions = bind_view(&k, attention_positions(n), KACCESS_IN);
     if (attention_bias(n)) a.bias = bind_rows(&k, &a, attention_bias(n), KACCESS_IN);
     a.out = bind_rows(&k, &a, n->result, KACCESS_OUT);
 

@@ -28,10 +28,11 @@ typedef struct {
     kvalue *q, *k, *v, *out; /* [B, heads, rows, D] [B, G, T, D] [B, G, T, E] [B, heads, rows, E] */
     kvalue *key_mask;        /* [B, T], NULL: none */
     kvalue *mask;            /* [B, rows, T], NULL: none */
-    kvalue *bias;            /* [B, heads, rows, T], NULL: none */
+    kvalue *bias;            /* [B, heads, rows, T], of packed sequences [runs, heads, M, M]; NULL: none */
     bool has_from, has_to;   /* row i sees the keys i + from .. i + to */
     dim from, to;
     kvalue *offsets; /* [runs + 1], where sequences are packed: rows and keys of a task are a run; NULL: they are all */
+    kvalue *positions; /* [rows], where bounds and bias go by them: ascending in a run; NULL: rows themselves */
 
     /* Scratch: */
     kvalue *queries;             /* [rows of a tile, D]: times the scale */
@@ -41,6 +42,7 @@ typedef struct {
     kvalue *factor;              /* [rows of a tile]: 1 / sum; online what the sums so far shrink by, and before
                                     attention_weights the maximum that they were made with */
     kvalue *max, *sum, *total;   /* online, per row of the task: [rows], [rows], [rows, E] */
+    kvalue *gathered;            /* [rows of a tile, panel]: bias of a run with gaps */
     kvalue *note;                /* [1]: scalars that come out of tiles */
     kvalue *place;               /* i64 [1] */
 } attention;
@@ -52,6 +54,10 @@ typedef struct {
     struct {
         kvalue *begin, *end;             /* rows, and keys */
         kvalue *tiles, *height, *taller; /* row tiles; the first `taller` have a row more than `height` */
+        kidx sequence;                   /* which run it is */
+        kvalue *dense;                   /* its positions have no gaps; NULL: there are none */
+        kvalue *shift;                   /* then, its positions less its rows */
+        bool gaps;                       /* code for a run with gaps */
     } run;                               /* where there are offsets */
     kvalue *tile0, *tile1;               /* row tiles of the task */
     kvalue *row0;                        /* the task's first row */

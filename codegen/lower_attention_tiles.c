@@ -64,18 +64,43 @@ static kvalue *narrow(kernel *k, kvalue *x)
     return kb_cast(&k->b, x, DT_I32);
 }
 
+/* The positions of a tile's rows, or of keys as columns of which `left` exist. */
+static kvalue *row_positions(kernel *k, const attention *a, const row_tile *t)
+{
+    kidx first = kidx_value(t->row);
+    kmem m = kmem_at(a->positions, &first);
+    m.axes[0] = 0;
+    m.axes[1] = KAXIS_NONE;
+    return kb_load(&k->b, row_type(DT_I64, t->height, 1), m);
+}
+
+static kvalue *key_positions(kernel *k, const attention *a, kvalue *key, kvalue *left)
+{
+    kidx first = kidx_value(key);
+    kmem m = kmem_at(a->positions, &first);
+    m.axes[0] = KAXIS_NONE;
+    m.axes[1] = 0;
+    attention_bound(&m, 1, left);
+    return kb_load(&k->b, row_type(DT_I64, 1, a->panel), m);
+}
+
 /* Which keys of the panel at local key `col` the rows of a tile see, by the band and by how many there are. */
 static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *j = kb_iota(b, row_type(DT_I32, 1, a->panel), 1);
-    kvalue *keep = kb_map2(b, KOP_LT, j, narrow(k, attention_op(k, KOP_SUB, at->n_keys, col)));
+    kvalue *j = kb_iota(b, row_type(DT_I32, 1, a->panel), 1), *left = attention_op(k, KOP_SUB, at->n_keys, col);
+    kvalue *keep = kb_map2(b, KOP_LT, j, narrow(k, left));
     if (!attention_is_banded(a)) return keep;
-    /* j - i of the tile's first element, and from there on */
-    kvalue *row = a->row_heads ? NULL : t->row;
-    kvalue *first = attention_op(k, KOP_SUB, attention_op(k, KOP_ADD, col, at->first_key), row);
-    if (!a->row_heads) j = kb_map2(b, KOP_SUB, j, kb_iota(b, row_type(DT_I32, t->height, 1), 0));
+    kvalue *key = attention_op(k, KOP_ADD, col, at->first_key), *first; /* j - i is first and what j has then */
+    if (at->run.gaps) {
+        first = NULL;
+        kvalue *i = kb_cast(b, row_positions(k, a, t), DT_I32);
+        j = kb_map2(b, KOP_SUB, kb_cast(b, key_positions(k, a, key, left), DT_I32), i);
+    } else {
+        first = attention_op(k, KOP_SUB, key, a->row_heads ? NULL : t->row);
+        if (!a->row_heads) j = kb_map2(b, KOP_SUB, j, kb_iota(b, row_type(DT_I32, t->height, 1), 0));
+    }
     if (a->has_from) {
         kvalue *from = narrow(k, attention_op(k, KOP_SUB, kb_dim(b, a->from), first));
         keep = kb_map2(b, KOP_AND, keep, kb_map2(b, KOP_GE, j, from));
@@ -92,6 +117,49 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
     return kb_map3(&k->b, KOP_SELECT, keep, s, kb_const(&k->b, row_type(a->acc, 1, 1), -INFINITY));
 }
 
+/* The bias of a tile's rows from the element of `row` and `key` on. */
+static kvalue *dense_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, kvalue *key, kvalue *left)
+{
+    const attention *a = at->a;
+    kidx from[4] = {a->offsets ? at->run.sequence : at->batch, at->head, kidx_value(row), kidx_value(key)};
+    kmem m = kmem_at(a->bias, from);
+    attention_bound(&m, 1, left);
+    return kb_cast(&k->b, kb_load(&k->b, row_type(a->bias->ty.buf.dt, t->height, a->panel), m), a->acc);
+}
+
+/* That of a run with gaps, element by element. */
+static kvalue *gathered_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left)
+{
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kvalue *n = kb_map2(b, KOP_MIN, left, kb_i64(b, a->panel));
+    kop *rows = kb_for(b, kidx_const(0), kidx_const(t->height), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *i = b->block->args[0];
+    kidx row = kidx_value(attention_op(k, KOP_ADD, t->row, i));
+    kvalue *at_row = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->positions, &row));
+    kop *keys = kb_for(b, kidx_const(0), kidx_value(n), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *j = b->block->args[0];
+    kidx column = kidx_value(attention_op(k, KOP_ADD, key, j));
+    kvalue *at_key = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->positions, &column));
+    kidx from[4] = {at->run.sequence, at->head, kidx_value(at_row), kidx_value(at_key)};
+    kidx to[2] = {kidx_value(i), kidx_value(j)};
+    kvalue *x = kb_load(b, ktile_scalar(a->bias->ty.buf.dt), kmem_at(a->bias, from));
+    kb_store(b, kb_cast(b, x, a->acc), kmem_at(a->gathered, to));
+    kb_for_end(b, keys, NULL, 0);
+    kb_for_end(b, rows, NULL, 0);
+    kidx first[2] = {kidx_const(0), kidx_const(0)};
+    kmem m = kmem_at(a->gathered, first);
+    attention_bound(&m, 1, n);
+    return kb_load(b, row_type(a->acc, t->height, a->panel), m);
+}
+
+static kvalue *bias_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left)
+{
+    if (at->run.gaps) return gathered_bias(k, at, t, key, left);
+    kvalue *shift = at->run.shift; /* NULL: 0 */
+    return dense_bias(k, at, t, attention_op(k, KOP_ADD, t->row, shift), attention_op(k, KOP_ADD, key, shift), left);
+}
+
 void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
 {
     const attention *a = at->a;
@@ -100,13 +168,7 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
     kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
     kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
-    if (a->bias) {
-        kidx bias_at[4] = {at->batch, at->head, kidx_value(t->row), kidx_value(key)};
-        kmem m = kmem_at(a->bias, bias_at);
-        attention_bound(&m, 1, left);
-        kvalue *bias = kb_load(b, row_type(a->bias->ty.buf.dt, t->height, a->panel), m);
-        s = kb_map3(b, KOP_FMA, kb_cast(b, bias, a->acc), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
-    }
+    if (a->bias) s = kb_map3(b, KOP_FMA, bias_of(k, at, t, key, left), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);
@@ -122,6 +184,10 @@ void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t,
     kidx to[2] = {kidx_const(0), kidx_value(col)};
     kmem dst = kmem_at(a->scores, to);
     bool ragged = !a->key_mask && !a->mask && !dim_divides(dc, a->panel, a->keys); /* a mask is false beyond the end */
+    if (at->run.gaps) {
+        kb_store(b, masked(k, a, seen(k, at, t, col), s), dst);
+        return;
+    }
     if (!ragged && !attention_is_banded(a)) {
         kb_store(b, s, dst);
         return;
@@ -175,15 +241,21 @@ static kvalue *rows_that_see(kernel *k, const attention_at *at, const row_tile *
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *key = attention_op(k, KOP_ADD, j, at->first_key), *keep = NULL;
+    kvalue *key = attention_op(k, KOP_ADD, j, at->first_key), *keep = NULL, *rows = NULL;
+    if (a->positions) {
+        kidx of_key = kidx_value(key);
+        key = kb_load(b, ktile_scalar(DT_I64), kmem_at(a->positions, &of_key));
+        rows = row_positions(k, a, t);
+    }
     if (a->mask) {
         kidx m_at[3] = {at->batch, kidx_value(t->row), kidx_value(key)};
         keep = kb_load(b, row_type(DT_BOOL, t->height, 1), kmem_at(a->mask, m_at));
     }
     for (int end = 0; end < 2; end++) {
         if (a->row_heads || !(end ? a->has_to : a->has_from)) continue;
-        kvalue *limit = attention_op(k, KOP_ADD, t->row, kb_dim(b, end ? a->to : a->from));
-        limit = kb_map2(b, KOP_ADD, kb_iota(b, row_type(DT_I64, t->height, 1), 0), limit);
+        kvalue *bound = kb_dim(b, end ? a->to : a->from);
+        if (!a->positions) bound = attention_op(k, KOP_ADD, t->row, bound);
+        kvalue *limit = kb_map2(b, KOP_ADD, rows ? rows : kb_iota(b, row_type(DT_I64, t->height, 1), 0), bound);
         kvalue *in = kb_map2(b, end ? KOP_GE : KOP_LE, limit, key);
         keep = keep ? kb_map2(b, KOP_AND, keep, in) : in;
     }

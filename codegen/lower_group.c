@@ -233,10 +233,10 @@ void groups_build(lowering *lw)
 {
     for (node *n = lw->fn->last; n; n = n->prev) {
         const op_info *row = op_row(n->op);
-        bool view = node_is_view(lw, n), copied_reshape = view && value_is_base(lw, n->result);
+        bool view = node_is_view(lw, n), copied = view && value_is_base(lw, n->result);
         bool leaf_op = row->props & P_LEAF;
         if (n->op == OP_PARAM || (leaf_op && !needs_storage(n->result))) continue;
-        if ((view && !copied_reshape) || gather_packs_indices(n)) continue;
+        if ((view && !copied) || gather_packs_indices(n)) continue;
         if (!n->result->uses && !node_count_is_used(n)) continue;
         group *g = leaf_op ? NULL : common_user_group(lw, n);
         if (g && g->members.len == MAX_MEMBERS) g = NULL;

@@ -55,6 +55,8 @@ typedef struct {
 /* ---- views (lower_view.c) ---- */
 /* How v reads stored memory. A reshape that no strides express is itself a base (its node is lowered to a copy). */
 const lview *view_of(lowering *lw, value *v);
+/* The operand of a transpose in the order of its result, whether that is a view or not. */
+lview transposed_view(lowering *lw, const node *n);
 /* n only says how to read what its operand's base stores (a reshape may still be a base: see value_is_base). */
 bool node_is_view(lowering *lw, const node *n);
 /* True when v is stored in a buffer of its own. */
@@ -213,11 +215,12 @@ void lower_elementwise(lowering *lw, const group *g);
 void lower_copy(lowering *lw, const node *at, const lview *from, kvalue *to, dim offset, const dim *stride);
 typedef void lower_fn(lowering *lw, group *g);
 /* lower_##name for each row of ops.def that can be a group's root. Its axes say whether it can: leaves and pointwise
- * ops are computed inside groups, and views are strides, but for a reshape that no strides express. */
+ * ops are computed inside groups, and views are strides, but for a reshape that no strides express and a transposed
+ * bias. */
 #define ROOT_X_NONE(...)
 #define ROOT_X_POINTWISE(...)
 #define ROOT_X_BROADCAST(...)
-#define ROOT_X_TRANSPOSE(...)
+#define ROOT_X_TRANSPOSE(...) __VA_ARGS__
 #define ROOT_X_SLICE(...)
 #define ROOT_X_RESHAPE(...) __VA_ARGS__
 #define ROOT_X_CONCAT(...) __VA_ARGS__

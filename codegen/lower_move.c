@@ -104,6 +104,14 @@ void lower_reshape(lowering *lw, group *g)
     lower_copy(lw, n, from, base_buffer(lw, n->result), dim_const(dc, 0), stride);
 }
 
+/* A transpose whose reader wants another order in memory. */
+void lower_transpose(lowering *lw, group *g)
+{
+    node *n = g->root;
+    lview from = transposed_view(lw, n);
+    lower_copy(lw, n, &from, base_buffer(lw, n->result), dim_const(lw->m->dims, 0), view_of(lw, n->result)->stride);
+}
+
 /* ---- gather ---- */
 
 /* All that reads v are gathers, by the indices that it is. */

@@ -4,6 +4,9 @@
  *   %2 = slice %1 {start = [0, 0, 3, 0] ...}     the same, offset 3 strides
  *   %3 = reshape %2                              the same where the merged axes nest, else a base of its own (a copy)
  *
+ * Attention reads its bias in vectors along the keys, once for each sequence of each layer. A transpose that leaves
+ * keys apart is copied for it.
+ *
  * A cast of a parameter that loses nothing is a view as well: who reads it loads the narrow elements and widens them in
  * registers. Stored wide it would be a kernel in every run and twice the memory traffic. Casts of what a run computes
  * stay nodes, since they can join the kernel that computes it.
@@ -161,6 +164,29 @@ bool node_is_view(lowering *lw, const node *n)
     return base->def && base->def->op == OP_PARAM;
 }
 
+/* Attention adds v to scores. */
+static bool is_bias(const value *v)
+{
+    for (const use *u = v->uses; u; u = u->next) {
+        const node *n = u->user;
+        if (n && n->op == OP_ATTENTION && attention_bias(n) == v) return true;
+        if (n && op_row(n->op)->props & P_PURE_VIEW && is_bias(n->result)) return true;
+    }
+    return false;
+}
+
+lview transposed_view(lowering *lw, const node *n)
+{
+    const lview *from = view_of(lw, n->operands[0]);
+    const attr *perm = node_attr(n, ATTR_PERM);
+    lview w = *from;
+    for (int i = 0; i < w.rank; i++) {
+        w.shape[i] = from->shape[perm->u.ints.v[i]];
+        w.stride[i] = from->stride[perm->u.ints.v[i]];
+    }
+    return w;
+}
+
 static lview *derived_view(lowering *lw, value *v)
 {
     dim_ctx *dc = lw->m->dims;
@@ -185,11 +211,9 @@ static lview *derived_view(lowering *lw, value *v)
             if (!is_one(lw, from->shape[k])) w->stride[axes->u.ints.v[k]] = from->stride[k];
         return w;
     }
-    case X_TRANSPOSE: {
-        const attr *perm = node_attr(n, ATTR_PERM);
-        for (int i = 0; i < w->rank; i++) w->stride[i] = from->stride[perm->u.ints.v[i]];
-        return w;
-    }
+    case X_TRANSPOSE:
+        *w = transposed_view(lw, n);
+        return w->stride[w->rank - 1] != dim_const(dc, 1) && is_bias(v) ? own_view(lw, v) : w;
     case X_SLICE: {
         const attr *start = node_attr(n, ATTR_START), *step = node_attr(n, ATTR_STEP);
         for (int i = 0; i < w->rank; i++) {

@@ -6,8 +6,6 @@
 
 #include <assert.h>
 
-enum { MAX_DESCRIBED = 4 }; /* operands that axis_info has room for; all operands of a concat are alike */
-
 static int add_axis(axis_info *x, axis_role role, dim size)
 {
     assert(x->n < 2 * MAX_RANK);
@@ -18,7 +16,7 @@ static int add_axis(axis_info *x, axis_role role, dim size)
 
 static void map_all(axis_info *x, const node *n)
 {
-    for (uint32_t o = 0; o < n->n_operands && o < MAX_DESCRIBED; o++)
+    for (uint32_t o = 0; o < n->n_operands && o < MAX_MAPPED; o++)
         for (int k = 0; k < n->operands[o]->ty.rank; k++) x->operand_axis[o][k] = (int8_t)k;
 }
 
@@ -63,14 +61,12 @@ static void map_attention(const node *n, axis_info *x)
     int d = add_axis(x, AXIS_REDUCTION, q->shape[3]);
     int8_t group = q->shape[1] == k->shape[1] ? 1 : -1; /* several query heads share one key head */
     const int8_t maps[3][4] = {{0, 1, 2, (int8_t)d}, {0, group, (int8_t)t, (int8_t)d}, {0, group, (int8_t)t, 3}};
-    const int8_t mask[4] = {0, 2, (int8_t)t}, bias[4] = {0, 1, 2, (int8_t)t};
+    const int8_t mask[4] = {0, 2, (int8_t)t}, bias[4] = {0, 1, 2, (int8_t)t}, indexed[4] = {-1, -1, -1, -1};
+    bool runs = attention_offsets(n) != NULL;
     for (uint32_t o = 0; o < n->n_operands; o++) {
         const type *of = &n->operands[o]->ty;
-        for (int i = 0; i < of->rank; i++)
-            x->operand_axis[o][i] = o < 3                    ? maps[o][i]
-                                    : of->dt == DT_BOOL      ? mask[i]
-                                    : dtype_is_float(of->dt) ? bias[i]
-                                                             : (int8_t)-1; /* offsets */
+        const int8_t *map = o < 3 ? maps[o] : runs ? indexed : of->dt == DT_BOOL ? mask : bias;
+        for (int i = 0; i < of->rank; i++) x->operand_axis[o][i] = map[i];
     }
 }
 
@@ -130,7 +126,7 @@ void node_axes(module *m, const node *n, axis_info *x)
     }
     case X_CONCAT:
         map_all(x, n);
-        for (int o = 0; o < MAX_DESCRIBED; o++) x->operand_axis[o][node_attr(n, ATTR_AXIS)->u.i] = -1;
+        for (int o = 0; o < MAX_MAPPED; o++) x->operand_axis[o][node_attr(n, ATTR_AXIS)->u.i] = -1;
         break;
     case X_LABELS: map_labels(n, x); break;
     case X_REDUCE: {

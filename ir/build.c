@@ -188,17 +188,23 @@ value *build_attention(builder *b, value *q, value *k, value *v, value *mask, va
     return build_banded_attention(b, q, k, v, mask, bias, scale, (attention_band){0});
 }
 
-value *build_banded_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale,
-                              attention_band band)
+/* Operands that are NULL are left out. */
+static value *attention_node(builder *b, value *const *operands, uint32_t n_operands, double scale, attention_band band)
 {
     attr x[3] = {attr_real(ATTR_SCALE, scale),
                  {.name = ATTR_FROM, .set = band.has_from, .u.d = band.from},
                  {.name = ATTR_TO, .set = band.has_to, .u.d = band.to}};
-    value *in[5] = {q, k, v};
-    uint32_t n = 3;
-    if (mask) in[n++] = mask;
-    if (bias) in[n++] = bias;
+    value *in[6];
+    uint32_t n = 0;
+    for (uint32_t o = 0; o < n_operands; o++)
+        if (operands[o]) in[n++] = operands[o];
     return build_op(b, OP_ATTENTION, in, n, x, NULL);
+}
+
+value *build_banded_attention(builder *b, value *q, value *k, value *v, value *mask, value *bias, double scale,
+                              attention_band band)
+{
+    return attention_node(b, (value *[]){q, k, v, mask, bias}, 5, scale, band);
 }
 
 attention_band attention_band_of(const node *n)
@@ -214,19 +220,29 @@ value *attention_mask(const node *n)
 
 value *attention_bias(const node *n)
 {
-    uint32_t at = attention_mask(n) ? 4 : 3;
-    return n->n_operands > at && dtype_is_float(n->operands[at]->ty.dt) ? n->operands[at] : NULL;
+    value *last = n->operands[n->n_operands - 1];
+    return n->n_operands > 3 && dtype_is_float(last->ty.dt) ? last : NULL;
+}
+
+static value *index_operand(const node *n, uint32_t at)
+{
+    return n->n_operands > at && n->operands[at]->ty.dt == DT_I64 ? n->operands[at] : NULL;
 }
 
 value *attention_offsets(const node *n)
 {
-    return n->n_operands == 4 && n->operands[3]->ty.dt == DT_I64 ? n->operands[3] : NULL;
+    return index_operand(n, 3);
 }
 
-value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, double scale)
+value *attention_positions(const node *n)
 {
-    attr x[3] = {attr_real(ATTR_SCALE, scale), {.name = ATTR_FROM}, {.name = ATTR_TO}};
-    return build_op(b, OP_ATTENTION, (value *[]){q, k, v, offsets}, 4, x, NULL);
+    return index_operand(n, 4);
+}
+
+value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, value *positions, value *bias,
+                              double scale, attention_band band)
+{
+    return attention_node(b, (value *[]){q, k, v, offsets, positions, bias}, 6, scale, band);
 }
 
 value *build_offsets(builder *b, value *mask)

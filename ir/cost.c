@@ -42,23 +42,27 @@ static double iterations(module *m, const node *n, const int64_t *dims)
     return points;
 }
 
-/* How many pairs of a query and a key the band of an attention leaves. */
+/* How many pairs of a query and a key the band of an attention leaves. Packed sequences: of rows in runs of `keys`. */
 static double seen_pairs(const module *m, const node *n, const int64_t *dims, int64_t keys)
 {
     attention_band band = attention_band_of(n);
     int64_t rows, from = 0, to = 0;
-    double pairs = 0;
-    if (!dim_eval(m->dims, n->operands[0]->ty.shape[2], dims, &rows) ||
-        (band.has_from && !dim_eval(m->dims, band.from, dims, &from)) ||
+    double pairs = 0, runs = 1;
+    if (!dim_eval(m->dims, n->operands[0]->ty.shape[2], dims, &rows)) return NAN;
+    if (rows > keys && attention_offsets(n)) {
+        runs = (double)rows / (double)(keys ? keys : 1);
+        rows = keys;
+    }
+    if ((band.has_from && !dim_eval(m->dims, band.from, dims, &from)) ||
         (band.has_to && !dim_eval(m->dims, band.to, dims, &to)))
         return NAN;
-    if (!band.has_from && !band.has_to) return (double)rows * (double)keys;
+    if (!band.has_from && !band.has_to) return runs * (double)rows * (double)keys;
     for (int64_t i = 0; i < rows; i++) {
         double lo = band.has_from ? (double)i + (double)from : 0,
                hi = band.has_to ? (double)i + (double)to + 1 : (double)keys;
         pairs += fmax(0, fmin(hi, (double)keys) - fmax(lo, 0));
     }
-    return pairs;
+    return runs * pairs;
 }
 
 /* The sum over all runs of the body. What a run costs may depend on the index (a step that looks back at all steps

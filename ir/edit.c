@@ -183,16 +183,28 @@ static void drop_body(function *f)
     }
 }
 
+static void unlink_node(node *n)
+{
+    *(n->prev ? &n->prev->next : &n->fn->first) = n->next;
+    *(n->next ? &n->next->prev : &n->fn->last) = n->prev;
+}
+
 void node_erase(node *n)
 {
     assert(!node_is_used(n));
     function *body = node_body(n);
     if (body && body->scan == n) drop_body(body); /* else another node has taken it over */
     for (uint32_t i = 0; i < n->n_operands; i++) take_use(n->operands[i], n, false, i);
-    *(n->prev ? &n->prev->next : &n->fn->first) = n->next;
-    *(n->next ? &n->next->prev : &n->fn->last) = n->prev;
+    unlink_node(n);
     n->prev = n->next = NULL;
     n->fn = NULL;
+}
+
+void node_move(node *n, node *before)
+{
+    assert(n != before && n->fn == before->fn);
+    unlink_node(n);
+    node_insert(n, before);
 }
 
 void node_add_sources(module *m, node *n, const node *from)

@@ -379,6 +379,43 @@ static bool infer_unpack(const inputs *in, type *out)
 
 /* ---- attention ---- */
 
+static bool is_shape(const type *t, dim d0, dim d1, dim d2, dim d3)
+{
+    return t->rank == 4 && t->shape[0] == d0 && t->shape[1] == d1 && t->shape[2] == d2 && t->shape[3] == d3;
+}
+
+/* Attention of packed sequences, from the operands behind the offsets on. Bounds by positions are wider than the same
+ * bounds by rows, and kernels rely on it: for this they must not leave out the query's own place. */
+static bool infer_runs(const inputs *in, const value *mask, type *out)
+{
+    const type *q = operand(in, 0);
+    dim_ctx *d = in->m->dims;
+    const attr *from = get(in, ATTR_FROM), *to = get(in, ATTR_TO);
+    dim zero = dim_const(d, 0);
+    uint32_t next = 4;
+    if (next < in->n && operand(in, next)->dt == DT_I64) {
+        const node *positions = in->operands[next++]->def;
+        if (!positions || positions->op != OP_POSITIONS || positions->operands[0] != mask ||
+            positions->result->ty.shape[0] != q->shape[2] || !node_attr(positions, ATTR_ALONG)->set ||
+            node_attr(positions, ATTR_ALONG)->u.i != 1)
+            return fail(in, "positions that are not those of the mask along axis 1");
+        if ((from->set && !dim_le(d, from->u.d, zero)) || (to->set && !dim_le(d, zero, to->u.d)))
+            return fail(in, "bounds by positions that may leave out a query's own place");
+    }
+    if (next < in->n) {
+        const type *bias = operand(in, next++);
+        const dim *runs = mask->ty.shape;
+        if (next == 5) return fail(in, "runs with a bias need positions");
+        if (!dtype_is_float(bias->dt) || !is_shape(bias, runs[0], q->shape[1], runs[1], runs[1]))
+            return fail(in, "bias %s does not fit queries %s and the mask %s", text(in, bias), text(in, q),
+                        text(in, &mask->ty));
+    }
+    if (next < in->n) return fail(in, "nothing may follow the bias");
+    *out = *q;
+    out->shape[3] = operand(in, 2)->shape[3];
+    return true;
+}
+
 static bool infer_attention(const inputs *in, type *out)
 {
     const type *q = operand(in, 0), *k = operand(in, 1), *v = operand(in, 2);
@@ -410,16 +447,14 @@ static bool infer_attention(const inputs *in, type *out)
         if (!counts_mask(in, offsets, q->shape[2])) return false;
         if (!is_size(in, q->shape[0], 1) || k->shape[2] != q->shape[2])
             return fail(in, "queries %s and keys %s do not fit runs of one batch", text(in, q), text(in, k));
-        if (get(in, ATTR_FROM)->set || get(in, ATTR_TO)->set) return fail(in, "runs have no bounds");
-        if (next < in->n) return fail(in, "nothing may follow the offsets");
+        return infer_runs(in, offsets->def->operands[0], out);
     }
     if (next < in->n) {
         const type *bias = operand(in, next++);
         if (!dtype_is_float(bias->dt))
             return fail(in, "operand %u of type %s is neither a mask (bool) nor offsets (i64) nor a bias", next - 1,
                         text(in, bias));
-        if (bias->rank != 4 || bias->shape[0] != q->shape[0] || bias->shape[1] != q->shape[1] ||
-            bias->shape[2] != q->shape[2] || bias->shape[3] != k->shape[2])
+        if (!is_shape(bias, q->shape[0], q->shape[1], q->shape[2], k->shape[2]))
             return fail(in, "bias %s does not fit queries %s and keys %s", text(in, bias), text(in, q), text(in, k));
     }
     if (next < in->n) return fail(in, "nothing may follow the bias");

@@ -53,4 +53,13 @@ bool interp_settings(const function *f, const int64_t *settings, arena *a, diags
 /* Evaluates a parameter's constant (cached by the caller if wanted). */
 tensor *interp_constant(arena *a, const cexpr *e, diags *d);
 
+/* One element of a row of scalar.def, for operands of a dtype (a select's: that of its values). Floats are doubles and
+ * not rounded; ints are to be wrapped. */
+typedef union {
+    double f;
+    int64_t i;
+} scalar_number;
+typedef scalar_number scalar_fn(scalar_number x, scalar_number y, scalar_number z);
+scalar_fn *scalar_function(op_kind op, dtype operands);
+
 #endif

@@ -38,15 +38,6 @@ typedef bool interp_eval(const interp *r, const node *n, tensor *const *x, tenso
 interp_eval *interp_eval_of(op_kind op);
 interp_eval interp_eval_scalar, interp_eval_scan;
 
-/* One element of a row of scalar.def, for operands of a dtype (a select's: that of its values). Floats are doubles and
- * not rounded; ints are to be wrapped. */
-typedef union {
-    double f;
-    int64_t i;
-} scalar_number;
-typedef scalar_number scalar_fn(scalar_number x, scalar_number y, scalar_number z);
-scalar_fn *scalar_function(op_kind op, dtype operands);
-
 span interp_place(const node *n);
 /* The value of a dim, or a diagnostic at n saying that `what` cannot be computed. */
 bool interp_dim(const interp *r, const node *n, const char *what, dim d, int64_t *out);

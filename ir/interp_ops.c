@@ -555,25 +555,58 @@ static uint64_t band_key(int64_t i, int64_t offset, int64_t keys)
     return (uint64_t)(v > keys ? keys : v);
 }
 
+static bool eval_band(const interp *r, const node *n, int64_t *from, int64_t *to)
+{
+    attention_band band = attention_band_of(n);
+    *from = INT64_MIN / 2;
+    *to = INT64_MAX / 2;
+    return (!band.has_from || interp_dim(r, n, "the first key that a query sees", band.from, from)) &&
+           (!band.has_to || interp_dim(r, n, "the last key that a query sees", band.to, to));
+}
+
+/* Packed sequences: which keys of its run a query sees is written into a row of a mask. */
+static bool eval_runs(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
+{
+    const tensor *q = x[0], *k = x[1], *v = x[2], *runs = x[3];
+    const tensor *positions = attention_positions(n) ? x[4] : NULL,
+                 *bias = attention_bias(n) ? x[n->n_operands - 1] : NULL;
+    double scale = node_attr(n, ATTR_SCALE)->u.real;
+    int64_t heads = q->shape[1], rows = q->shape[2], groups = k->shape[1], d = q->shape[3], e = v->shape[3], from, to;
+    if (!eval_band(r, n, &from, &to)) return false;
+    double *score = ARENA_ARRAY(scratch, double, rows), *addend = ARENA_ARRAY(scratch, double, rows);
+    int64_t *seen = ARENA_ARRAY(scratch, int64_t, rows);
+    for (int64_t run = 0; run + 1 < runs->shape[0]; run++) {
+        int64_t lo = runs->u.i[run], hi = runs->u.i[run + 1];
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t i = lo; i < hi; i++) {
+                int64_t at = positions ? positions->u.i[i] : i, group = h / (heads / groups), row = h * rows + i;
+                for (int64_t j = lo; j < hi; j++) {
+                    int64_t to_j = positions ? positions->u.i[j] : j;
+                    seen[j] = to_j - at >= from && to_j - at <= to;
+                    if (bias) addend[j] = bias->u.f[((run * heads + h) * bias->shape[2] + at) * bias->shape[3] + to_j];
+                }
+                attend(q->u.f + row * d, k->u.f + group * rows * d, v->u.f + group * rows * e, seen,
+                       bias ? addend : NULL, (uint64_t)lo, (uint64_t)hi, (uint64_t)d, (uint64_t)e, scale, score,
+                       y[0]->u.f + row * e);
+            }
+    }
+    return true;
+}
+
 static bool eval_attention(const interp *r, const node *n, tensor *const *x, tensor *const *y, arena *scratch)
 {
     tensor *out = y[0];
     const tensor *q = x[0], *k = x[1], *v = x[2];
     const tensor *mask = attention_mask(n) ? x[3] : NULL, *bias = attention_bias(n) ? x[n->n_operands - 1] : NULL;
+    if (attention_offsets(n)) return eval_runs(r, n, x, y, scratch);
     double scale = node_attr(n, ATTR_SCALE)->u.real;
     uint64_t batch = (uint64_t)q->shape[0], heads = (uint64_t)q->shape[1], rows = (uint64_t)q->shape[2];
     uint64_t groups = (uint64_t)k->shape[1], keys = (uint64_t)k->shape[2], d = (uint64_t)q->shape[3],
              e = (uint64_t)v->shape[3];
-    const tensor *runs = attention_offsets(n) ? x[3] : NULL;
     attention_band band = attention_band_of(n);
-    int64_t from = 0, to = 0;
-    if ((band.has_from && !interp_dim(r, n, "the first key that a query sees", band.from, &from)) ||
-        (band.has_to && !interp_dim(r, n, "the last key that a query sees", band.to, &to)))
-        return false;
+    int64_t from, to;
+    if (!eval_band(r, n, &from, &to)) return false;
     double *score = ARENA_ARRAY(scratch, double, keys);
-    uint64_t *run_of = runs ? ARENA_ARRAY(scratch, uint64_t, rows) : NULL;
-    for (int64_t run = 0; runs && run + 1 < runs->shape[0]; run++)
-        for (int64_t i = runs->u.i[run]; i < runs->u.i[run + 1]; i++) run_of[i] = (uint64_t)run;
     assert(heads == 0 || (groups > 0 && heads % groups == 0));
     for (uint64_t b = 0; b < batch; b++)
         for (uint64_t h = 0; h < heads; h++) {
@@ -582,10 +615,6 @@ static bool eval_attention(const interp *r, const node *n, tensor *const *x, ten
                 uint64_t row = (b * heads + h) * rows + i, lo, hi;
                 lo = band.has_from ? band_key((int64_t)i, from, (int64_t)keys) : 0;
                 hi = band.has_to ? band_key((int64_t)i + 1, to, (int64_t)keys) : keys;
-                if (runs) {
-                    lo = (uint64_t)runs->u.i[run_of[i]];
-                    hi = (uint64_t)runs->u.i[run_of[i] + 1];
-                }
                 attend(q->u.f + row * d, k->u.f + group * keys * d, v->u.f + group * keys * e,
                        mask ? mask->u.i + (b * rows + i) * keys : NULL, bias ? bias->u.f + row * keys : NULL, lo, hi, d,
                        e, scale, score, out->u.f + row * e);

@@ -392,14 +392,17 @@ attention_band attention_band_of(const node *n); /* of an attention node */
 value *attention_mask(const node *n);            /* NULL: none */
 value *attention_bias(const node *n);
 value *attention_offsets(const node *n);
+value *attention_positions(const node *n);
 value *build_gather(builder *b, value *table, value *ids, int axis);
 /* Packing: only the elements where mask bool[B, S] is true, one after the other. `tokens` is a symbol of origin
  * DIM_DATA, which holds how many there are from `positions` on. */
 value *build_offsets(builder *b, value *mask);
 value *build_positions(builder *b, value *mask, value *offsets, dim tokens, int along); /* along -1: flat numbers */
 value *build_unpack(builder *b, value *packed, value *mask, value *offsets);
-/* q, k and v are packed by the mask that offsets are of. */
-value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, double scale);
+/* q, k and v are packed by the mask that offsets are of. positions (NULL: the band goes by packed rows) are its
+ * columns; bias (NULL: none) needs them. */
+value *build_ragged_attention(builder *b, value *q, value *k, value *v, value *offsets, value *positions, value *bias,
+                              double scale, attention_band band);
 /* r = a, but for the box of b's shape that begins at start, which holds b. */
 value *build_update(builder *b, value *a, value *box, const dim *start);
 /* The count largest elements along axis, in falling order, first of equals first: results are the elements and their
@@ -427,8 +430,9 @@ uint32_t value_use_count(const value *v);
 bool value_is_output(const value *v);
 void value_replace(function *f, value *old, value *with); /* all uses, results, states, points and declared masks */
 void node_set_operand(node *n, uint32_t i, value *v);
-bool node_is_used(const node *n); /* some result of it is */
-void node_erase(node *n);         /* asserts that no result has uses; its body goes with it */
+bool node_is_used(const node *n);      /* some result of it is */
+void node_move(node *n, node *before); /* operands and readers are the caller's concern */
+void node_erase(node *n);              /* asserts that no result has uses; its body goes with it */
 void node_add_sources(module *m, node *n, const node *from); /* a fused node keeps all of its sources' (up to 256) */
 bool value_const_splat(const value *v, double *out);         /* v is a const (through broadcast/cast) */
 
@@ -462,13 +466,14 @@ typedef enum { AXIS_PARALLEL, AXIS_REDUCTION, AXIS_WINDOW, AXIS_INDEXED } axis_r
  * reduces the axis but keeps it), then the reductions; last, of role AXIS_INDEXED, an operand axis that is reached
  * through indices and not iterated. operand_axis[o][k] is the iteration axis that axis k of operand o runs along, or -1
  * (broadcast, or not a plain map, as across a reshape or an offset). Of what is opaque nothing is said: no operand axis
- * has a map, and no axis is parallel. Operands beyond the fourth (of a concat) are like
+ * has a map, and no axis is parallel. Operands that have no entry (of a long concat) are like
  * the first. */
+enum { MAX_MAPPED = 6 };
 typedef struct {
     uint32_t n;
     axis_role role[2 * MAX_RANK];
     dim size[2 * MAX_RANK];
-    int8_t operand_axis[4][MAX_RANK];
+    int8_t operand_axis[MAX_MAPPED][MAX_RANK];
 } axis_info;
 void node_axes(module *m, const node *n, axis_info *out);
 

@@ -24,6 +24,12 @@ static void remove_points(pass_ctx *ctx, function *f, const value *v)
     }
 }
 
+/* A declared mask stays until remove_padding has looked for it; the model may have made it a second time. */
+static bool is_declared(const function *f, const node *n)
+{
+    return f->valid.len && n->n_results == 1 && function_has_valid(f, n->result);
+}
+
 status pass_dce(pass_ctx *ctx, module *m, bool *changed)
 {
     uint32_t n_params = 0;
@@ -38,9 +44,8 @@ status pass_dce(pass_ctx *ctx, module *m, bool *changed)
         if (f->kind == FUNCTION_BODY && !f->scan) continue; /* gone with its node */
         for (node *n = f->last, *prev; n; n = prev) {
             prev = n->prev;
-            if (!node_is_used(n) && !node_count_is_used(n)) {
+            if (!node_is_used(n) && !node_count_is_used(n) && !is_declared(f, n)) {
                 for (uint32_t k = 0; k < n->n_results && f->points.len; k++) remove_points(ctx, f, n->results[k]);
-                for (uint32_t k = 0; k < n->n_results && f->valid.len; k++) function_remove_valid(f, n->results[k]);
                 node_erase(n);
                 *changed = true;
             } else if (n->op == OP_PARAM) {

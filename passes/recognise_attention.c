@@ -20,14 +20,14 @@
  *
  * Taking every select with a large negative number as a mask is the obvious way, and is wrong for a query that may see
  * no key: its softmax is the mean over all keys where the number is finite, and zeros in attention. So a finite number
- * needs a second select that makes zeros of such rows, or a proof that each query sees a key (causal masks). With
+ * needs a second select that makes zeros of such rows, or a proof that each query sees a key (causal masks). Else the
+ * mask becomes a bias, which keeps such a query what it is; remove_padding looks through it. With
  * -inf the softmax is NaN there, which is what ASSUMES_FINITE is about; so are scores below the number. */
 #include <assert.h>
 #include <math.h>
 
+#include "passes/mask_parts.h"
 #include "passes/recognise_attention.h"
-
-#define LEAST_FILL (-1e9) /* a finite number that no score comes near */
 
 static bool absorbable(matching *x, const value *v)
 {
@@ -43,15 +43,14 @@ static bool find_scores(matching *x, value *v, const factored *axes, double oute
 /* One of the operands leads to the scores; the other is a bias. */
 static bool through_sum(matching *x, node *n, const factored *axes, double outer)
 {
-    uint32_t n_bias = x->n_bias, n_mask = x->n_mask;
-    bool finite = x->finite;
-    if (n_bias == MAX_TERMS) return matching_declined(x, "too many terms");
+    const matching before = *x;
+    if (x->n_bias == MAX_TERMS) return matching_declined(x, "too many terms");
     for (uint32_t k = 0; k < (n->op == OP_SUB ? 1u : 2u); k++) {
         x->bias[x->n_bias++] = (term){n->operands[1 - k], *axes, false, n->op == OP_SUB ? -outer : outer};
         if (find_scores(x, n->operands[k], axes, outer)) return true;
-        x->n_bias = n_bias;
-        x->n_mask = n_mask;
-        x->finite = finite;
+        const char *why = x->why;
+        *x = before;
+        x->why = why;
     }
     return false;
 }
@@ -63,7 +62,10 @@ static bool through_select(matching *x, node *n, const factored *axes, double ou
     if (k == 2 && !matching_number(n, 1, &fill)) return matching_declined(x, "a select between scores is no mask");
     if (!(fill * outer <= LEAST_FILL)) return matching_declined(x, "masked scores are not far enough below the others");
     if (x->n_mask == MAX_TERMS) return matching_declined(x, "too many terms");
-    x->finite = x->finite || fill != -INFINITY;
+    fill *= outer;
+    x->fill.mixed = x->fill.mixed || x->n_bias > 0 || (x->n_mask > 0 && fill != x->fill.last);
+    x->fill.finite = x->fill.finite || isfinite(fill);
+    x->fill.last = fill;
     x->mask[x->n_mask++] = (term){n->operands[0], *axes, k == 2, 1};
     return find_scores(x, n->operands[k], axes, outer);
 }
@@ -344,7 +346,7 @@ static void apply(matching *x)
     value *qv = factors_arrange(&x->set, &b, in_dtype(&b, x->q, dt, true), &x->q_axes, q, 4);
     value *kv = factors_arrange(&x->set, &b, in_dtype(&b, x->k, dt, true), &x->k_axes, k, 4);
     value *vv = factors_arrange(&x->set, &b, x->v, &x->v_axes, v, 4);
-    value *mask = matching_mask(x, &b), *bias = matching_bias(x, &b, &heads);
+    value *mask = x->masks_are_added ? NULL : matching_mask(x, &b), *bias = matching_bias(x, &b, &heads);
     value *r = build_attention(&b, qv, kv, vv, mask, bias, x->scale);
     node_add_sources(x->m, r->def, x->softmax);
     node_add_sources(x->m, r->def, x->first);
@@ -352,7 +354,9 @@ static void apply(matching *x)
     r = factors_arrange(&x->set, &b, r, &have, x->out_axes.axis, x->out_axes.rank);
     assert(r);
     pass_remark(x->ctx, x->softmax, "recognised as attention%s%s", mask ? " with a mask" : "",
-                bias ? " with a bias" : "");
+                x->masks_are_added ? " with a mask as its bias"
+                : bias             ? " with a bias"
+                                   : "");
     value_replace(x->f, x->second->result, r);
 }
 

@@ -30,7 +30,12 @@ typedef struct {
     double scale;
     term mask[MAX_TERMS], bias[MAX_TERMS];
     uint32_t n_mask, n_bias;
-    bool finite;   /* some mask fills with a finite number */
+    struct {
+        double last;
+        bool finite; /* some mask fills with a finite number */
+        bool mixed;  /* not all with one, or something is added to it */
+    } fill;
+    bool masks_are_added; /* as a bias */
     value *zeroed; /* condition of a select behind the softmax that gives zeros where it is false (negated: true) */
     bool zeroed_negated;
     value *q, *k, *v;

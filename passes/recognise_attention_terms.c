@@ -56,6 +56,7 @@ void matching_bias_to_mask(matching *x)
             continue;
         }
         x->mask[x->n_mask++] = (term){s->operands[0], t.axes, no == 0, 1};
+        x->fill.mixed = true;
     }
     x->n_bias = kept;
 }
@@ -167,6 +168,14 @@ static bool first_key_is_true(const matching *x, const value *v, int key_axis)
                             : false;
 }
 
+static bool sees_first_key(const matching *x, const term *t)
+{
+    int key_axis = -1;
+    for (int k = 0; k < t->axes.rank; k++)
+        if (t->axes.axis[k].n && x->roles[t->axes.axis[k].id[0]] == ROLE_KEY) key_axis = k;
+    return !t->negated && key_axis >= 0 && first_key_is_true(x, t->v, key_axis);
+}
+
 bool matching_masks_are_safe(matching *x)
 {
     for (uint32_t i = 0; i < x->n_mask; i++)
@@ -176,18 +185,12 @@ bool matching_masks_are_safe(matching *x)
         if (x->n_mask == 1 && x->mask[0].v == x->zeroed && x->mask[0].negated == x->zeroed_negated) return true;
         return matching_declined(x, "probabilities are set to zero by another mask than the scores");
     }
-    if (!x->finite) return true;
-    for (uint32_t i = 0; i < x->n_mask; i++) {
-        const term *t = &x->mask[i];
-        int key_axis = -1;
-        for (int k = 0; k < t->axes.rank; k++)
-            if (t->axes.axis[k].n && x->roles[t->axes.axis[k].id[0]] == ROLE_KEY) key_axis = k;
-        if (t->negated || key_axis < 0 || x->n_mask > 1 || !first_key_is_true(x, t->v, key_axis))
-            return matching_declined(
-                x, "a query that sees no key gets the mean of all values, not zeros; mask with -inf, or set its "
-                   "probabilities to zero");
-    }
-    return true;
+    if (!x->fill.finite) return true;
+    if (x->n_mask == 1 && sees_first_key(x, &x->mask[0])) return true;
+    x->masks_are_added = !x->fill.mixed;
+    return x->masks_are_added ||
+           matching_declined(x, "a query that sees no key gets the mean of all values, not zeros; mask with -inf, or "
+                                "set its probabilities to zero");
 }
 
 /* ---- as operands of the op ---- */
@@ -204,18 +207,46 @@ value *matching_mask(matching *x, builder *b)
     return all;
 }
 
+static value *sum(builder *b, value *all, value *v)
+{
+    if (!all) return v;
+    if (all->ty.dt != v->ty.dt) {
+        dtype wide = dtype_contains(all->ty.dt, v->ty.dt) ? all->ty.dt : DT_F64;
+        all = build_cast(b, all, wide);
+        v = build_cast(b, v, wide);
+    }
+    return build_scalar(b, OP_ADD, (value *const[]){all, v}, 2);
+}
+
+/* 0 where the mask is true, else a number beside which, in double precision too, a score is nothing: a query that sees
+ * no key gets the mean of all values, as it did. Views stay views. */
+static value *added_mask(builder *b, value *mask)
+{
+    const node *n = mask->def;
+    const type *t = &mask->ty;
+    if (n && n->op == OP_RESHAPE) return build_reshape(b, added_mask(b, n->operands[0]), t->rank, t->shape);
+    if (n && n->op == OP_BROADCAST) {
+        int axes[MAX_RANK];
+        for (int k = 0; k < n->operands[0]->ty.rank; k++) axes[k] = (int)node_attr(n, ATTR_AXES)->u.ints.v[k];
+        return build_broadcast(b, added_mask(b, n->operands[0]), axes, t->rank, t->shape);
+    }
+    value *zero = build_const(b, DT_F32, t->rank, t->shape, 0),
+          *low = build_const(b, DT_F32, t->rank, t->shape, -1e30f);
+    return build_scalar(b, OP_SELECT, (value *const[]){mask, zero, low}, 3);
+}
+
 value *matching_bias(matching *x, builder *b, const factor_list *heads)
 {
     const factor_list want[] = {x->batch, *heads, x->query, x->key};
     value *all = NULL;
     for (uint32_t i = x->n_bias; i-- > 0;) {
         value *v = term_value(x, b, &x->bias[i], want, 4);
-        if (all && all->ty.dt != v->ty.dt) {
-            dtype wide = dtype_contains(all->ty.dt, v->ty.dt) ? all->ty.dt : DT_F64;
-            all = build_cast(b, all, wide);
-            v = build_cast(b, v, wide);
-        }
-        all = all ? build_scalar(b, OP_ADD, (value *const[]){all, v}, 2) : v;
+        all = sum(b, all, v);
+    }
+    if (x->masks_are_added) {
+        value *mask = added_mask(b, matching_mask(x, b));
+        dim shape[4] = {mask->ty.shape[0], factor_list_size(&x->set, heads), mask->ty.shape[1], mask->ty.shape[2]};
+        all = sum(b, all, build_broadcast(b, mask, (int[]){0, 2, 3}, 4, shape));
     }
     return all;
 }

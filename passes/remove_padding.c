@@ -29,84 +29,27 @@
  *
  * Skipping the queries of padding inside of attention alone is the obvious way, and saves the least: most of the work
  * of an encoder is in its projections. */
-#include "passes/remove_padding.h"
+#include <math.h>
 
 #include "passes/match.h"
-
-static bool is_one(const module *m, dim d)
-{
-    int64_t v;
-    return dim_is_const(m->dims, d, &v) && v == 1;
-}
-
-/* What a mask is a view of, and which of its axes are those of the sequences and the keys. */
-typedef struct {
-    value *v;
-    int batch, key; /* -1: it has no such axis */
-} seen_mask;
-
-/* The operand of a view that repeats elements and adds or drops axes of one element, and nothing else. */
-static bool look_through(const module *m, const seen_mask *s, seen_mask *out)
-{
-    const node *n = s->v->def;
-    if (!n || (n->op != OP_BROADCAST && n->op != OP_RESHAPE)) return false;
-    value *from = n->operands[0];
-    seen_mask r = {from, -1, -1};
-    int at = 0;
-    for (int k = 0; k < from->ty.rank; k++) {
-        if (is_one(m, from->ty.shape[k])) continue;
-        int to;
-        if (n->op == OP_BROADCAST) {
-            to = (int)node_attr(n, ATTR_AXES)->u.ints.v[k];
-        } else {
-            while (at < s->v->ty.rank && is_one(m, s->v->ty.shape[at])) at++;
-            to = at++;
-            if (to >= s->v->ty.rank || s->v->ty.shape[to] != from->ty.shape[k]) return false;
-        }
-        if (to == s->batch) r.batch = k;
-        else if (to == s->key) r.key = k;
-        else return false; /* it depends on the query */
-    }
-    *out = r;
-    return true;
-}
-
-/* The mask of keys of an attention; NULL: it has none, or *why it is another kind of mask. */
-static value *key_mask_of(const module *m, const node *n, const char **why)
-{
-    *why = NULL;
-    if (!attention_mask(n)) return NULL;
-    seen_mask s = {attention_mask(n), 0, 2};
-    bool more = true;
-    while (more) more = look_through(m, &s, &s);
-    bool others = false; /* axes that are neither */
-    for (int i = 0; i < s.v->ty.rank; i++)
-        others = others || (i != s.batch && i != s.key && !is_one(m, s.v->ty.shape[i]));
-    if (others || s.key < 0) *why = "its mask depends on the query";
-    else if (s.batch < 0 && !is_one(m, n->result->ty.shape[0])) *why = "its mask is the same for all sequences";
-    else if (s.batch > s.key) *why = "its mask has keys before sequences";
-    return *why ? NULL : s.v;
-}
-
-value *padding_mask_of(module *m, const node *n, const char **why)
-{
-    value *mask = key_mask_of(m, n, why);
-    attention_band band = attention_band_of(n);
-    if (!mask) return NULL;
-    if (n->operands[0]->ty.shape[2] != n->operands[1]->ty.shape[2]) *why = "its queries are not the keys' tokens";
-    else if (attention_bias(n)) *why = "its bias belongs to the places of tokens";
-    else if (band.has_from || band.has_to) *why = "its causal mask or window belongs to the places of tokens";
-    return *why ? NULL : mask;
-}
+#include "passes/remove_padding.h"
 
 /* ---- axes ---- */
+
+bool padding_is_by_token(const padding *p, const node *n)
+{
+    token_axes a = p->axes[n->result->id];
+    axis_info x;
+    node_axes(p->m, n, &x);
+    return x.role[a.batch] == AXIS_PARALLEL && x.role[a.token] == AXIS_PARALLEL;
+}
 
 token_axes padding_operand_axes(const padding *p, const node *n, uint32_t o, token_axes of)
 {
     token_axes r = {-1, -1};
     axis_info x;
     node_axes(p->m, n, &x);
-    const int8_t *map = x.operand_axis[o < 4 ? o : 0];
+    const int8_t *map = x.operand_axis[o < MAX_MAPPED ? o : 0];
     for (int k = 0; k < n->operands[o]->ty.rank; k++) {
         if (map[k] < 0) continue;
         if (map[k] == of.batch) r.batch = k;
@@ -121,7 +64,7 @@ static token_axes result_axes(const padding *p, const node *n, uint32_t o)
     token_axes of = p->axes[n->operands[o]->id], none = {-1, -1};
     axis_info x;
     node_axes(p->m, n, &x);
-    const int8_t *map = x.operand_axis[o < 4 ? o : 0];
+    const int8_t *map = x.operand_axis[o < MAX_MAPPED ? o : 0];
     token_axes r = {map[of.batch], map[of.token]};
     int rank = n->result->ty.rank;
     if (r.batch < 0 || r.token < 0 || r.batch >= rank || r.token >= rank) return none;
@@ -152,8 +95,9 @@ static void find_axes(padding *p)
     for (bool more = true; more;) {
         more = false;
         for (node *n = p->f->last; n; n = n->prev)
-            for (uint32_t o = 0; n->n_results == 1 && o < n->n_operands && padding_has_axes(p, n->result); o++)
-                more |= give_axes(p, n->operands[o], padding_operand_axes(p, n, o, p->axes[n->result->id]));
+            for (uint32_t o = 0; n->n_results == 1 && o < n->n_operands && !(n->op == OP_ATTENTION && o > 2); o++)
+                if (padding_has_axes(p, n->result) && padding_is_by_token(p, n))
+                    more |= give_axes(p, n->operands[o], padding_operand_axes(p, n, o, p->axes[n->result->id]));
         for (node *n = p->f->first; n; n = n->next)
             for (uint32_t o = 0; n->n_results == 1 && o < n->n_operands; o++)
                 if (padding_has_axes(p, n->operands[o])) more |= give_axes(p, n->result, result_axes(p, n, o));
@@ -164,30 +108,50 @@ static void find_axes(padding *p)
 
 enum { MAX_DEPTH = 32 };
 
-static bool is_zero(const padding *p, const value *v, token_axes a, int depth)
+static bool is_mask(const padding *p, value *v, token_axes a)
+{
+    mask_view s = {.v = v};
+    for (int k = 0; k < v->ty.rank; k++)
+        s.to[k] = mask_is_one(p->m, v->ty.shape[k]) ? MASK_NONE
+                  : k == a.batch                    ? MASK_BATCH
+                  : k == a.token                    ? MASK_KEY
+                                                    : MASK_QUERY; /* along which it must not run */
+    return mask_view_same(p->m, s, p->mask);
+}
+
+static bool is_zero(const padding *p, value *v, token_axes a, int depth);
+
+static bool operand_is_zero(const padding *p, const node *n, uint32_t o, token_axes a, int depth)
+{
+    return is_zero(p, n->operands[o], padding_operand_axes(p, n, o, a), depth + 1);
+}
+
+/* -inf at padded places: select(mask, v, -inf). */
+static bool is_left_out(const padding *p, const value *v, token_axes a, int depth)
+{
+    const node *n = match_op(v, OP_SELECT);
+    double fill;
+    return n && value_const_splat(n->operands[2], &fill) && fill == -INFINITY && operand_is_zero(p, n, 0, a, depth);
+}
+
+static bool is_zero(const padding *p, value *v, token_axes a, int depth)
 {
     const node *n = v->def;
     double splat;
-    if (v == p->mask) {
-        /* [B, S] with axes of one element between them */
-        for (int k = 0; k < v->ty.rank; k++)
-            if (k != a.batch && k != a.token && !is_one(p->m, v->ty.shape[k])) return false;
-        return a.token >= 0 && v->ty.shape[a.token] == p->sizes[1] &&
-               (a.batch >= 0 ? v->ty.shape[a.batch] == p->sizes[0] && a.batch < a.token : is_one(p->m, p->sizes[0]));
-    }
+    if (v->ty.dt == DT_BOOL && is_mask(p, v, a)) return true;
     if (!n || depth == MAX_DEPTH || n->n_results != 1 || a.token < 0) return false;
     if (value_const_splat(v, &splat)) return splat == 0;
-    bool all = n->op == OP_CAST || (op_row(n->op)->props & P_PURE_VIEW), some = n->op == OP_MUL || n->op == OP_AND;
-    if (!all && !some) return false;
-    for (uint32_t o = 0; o < n->n_operands; o++) {
-        token_axes of = padding_operand_axes(p, n, o, a);
-        bool zero = is_zero(p, n->operands[o], of, depth + 1);
-        if (zero) return true;
-    }
+    if (n->op == OP_CAST || op_row(n->op)->props & P_PURE_VIEW) return operand_is_zero(p, n, 0, a, depth);
+    if (n->op == OP_MUL || n->op == OP_AND)
+        return operand_is_zero(p, n, 0, a, depth) || operand_is_zero(p, n, 1, a, depth);
+    if (n->op == OP_SELECT)
+        return operand_is_zero(p, n, 2, a, depth) &&
+               (operand_is_zero(p, n, 0, a, depth) || operand_is_zero(p, n, 1, a, depth));
+    if (n->op == OP_SOFTMAX) return node_attr(n, ATTR_AXIS)->u.i == a.token && is_left_out(p, n->operands[0], a, depth);
     return false;
 }
 
-bool padding_is_zero(const padding *p, const value *v, token_axes a)
+bool padding_is_zero(const padding *p, value *v, token_axes a)
 {
     return is_zero(p, v, a, 0);
 }
@@ -209,36 +173,53 @@ static bool is_cancelled(const padding *p, const node *n, uint32_t o)
     return other.token >= 0 && padding_is_zero(p, n->operands[1 - o], other);
 }
 
-/* Single tokens are taken out of v: they are padding, which the model says does not count, or they are not. */
+/* [B, S, ...] as [B * S, ...], of which single rows are read by their numbers. */
+static bool takes_rows(const padding *p, const node *n, token_axes a)
+{
+    if (n->op != OP_RESHAPE || a.batch != 0 || a.token != 1 ||
+        n->result->ty.shape[0] != dim_mul(p->m->dims, p->sizes[0], p->sizes[1]))
+        return false;
+    for (const use *u = n->result->uses; u; u = u->next)
+        if (!u->user || u->user->op != OP_GATHER || u->index != 0 || node_attr(u->user, ATTR_AXIS)->u.i != 0)
+            return false;
+    return true;
+}
+
+/* Single tokens are taken out of the operand: they are padding, which the model says does not count, or they are not.
+ */
 static bool takes_tokens(const padding *p, const node *n)
 {
     token_axes a = p->axes[n->operands[0]->id];
     axis_info x;
+    if (takes_rows(p, n, a)) return true;
     if (n->op != OP_SLICE) return false;
     node_axes(p->m, n, &x);
     return x.operand_axis[0][a.batch] >= 0 && x.operand_axis[0][a.token] < 0;
 }
 
-static bool use_is_dead(const padding *p, const use *u, bool declared)
+static bool use_is_dead(const padding *p, const use *u)
 {
     const node *n = u->user;
-    if (!n) return declared && !u->state;
-    const char *why;
-    if (n->op == OP_ATTENTION && (u->index == 1 || u->index == 2) && key_mask_of(p->m, n, &why) == p->mask) return true;
+    if (!n) return p->declared && !u->state;
+    if (n->op == OP_ATTENTION && (u->index == 1 || u->index == 2)) {
+        key_mask k;
+        if (padding_key_mask(p->m, n, &k) && mask_view_same(p->m, k.mask, p->mask) && (!k.finite || is_member(p, n)))
+            return true;
+    }
     if (n->n_results != 1) return false;
-    if (is_cancelled(p, n, u->index) || (declared && takes_tokens(p, n))) return true;
-    if (!padding_has_axes(p, n->result) || !p->dead[n->result->id]) return false;
+    if (is_cancelled(p, n, u->index) || (p->declared && takes_tokens(p, n))) return true;
+    if (!padding_has_axes(p, n->result) || !p->dead[n->result->id] || !padding_is_by_token(p, n)) return false;
     token_axes of = padding_operand_axes(p, n, u->index, p->axes[n->result->id]),
                a = p->axes[n->operands[u->index]->id];
     return of.batch == a.batch && of.token == a.token;
 }
 
-static void find_dead(padding *p, value *v, bool declared)
+static void find_dead(padding *p, value *v)
 {
     if (!padding_has_axes(p, v)) return;
     p->dead[v->id] = true;
     for (const use *u = v->uses; u; u = u->next) {
-        if (use_is_dead(p, u, declared)) continue;
+        if (use_is_dead(p, u)) continue;
         p->dead[v->id] = false;
         p->live[v->id] = u;
     }
@@ -246,11 +227,10 @@ static void find_dead(padding *p, value *v, bool declared)
 
 void padding_analyse(padding *p)
 {
-    bool declared = function_has_valid(p->f, p->mask);
     find_axes(p);
     for (node *n = p->f->last; n; n = n->prev)
-        if (n->n_results == 1) find_dead(p, n->result, declared);
-    vec_foreach (named_value, a, &p->f->args) find_dead(p, a->v, declared);
+        if (n->n_results == 1) find_dead(p, n->result);
+    vec_foreach (named_value, a, &p->f->args) find_dead(p, a->v);
 }
 
 /* ---- one mask ---- */
@@ -303,30 +283,52 @@ static bool remove_padding(padding *p)
     return true;
 }
 
+/* A mask that the model declares, where it is the same. */
+static bool find_declared(padding *p)
+{
+    vec_foreach (value *, v, &p->f->valid) {
+        if ((*v)->ty.rank != 2) continue;
+        mask_view s = {*v, {MASK_BATCH, MASK_KEY}};
+        for (int k = 0; k < 2; k++)
+            if (mask_is_one(p->m, (*v)->ty.shape[k])) s.to[k] = MASK_NONE;
+        if (!mask_view_same(p->m, s, p->mask)) continue;
+        p->mask = s;
+        return true;
+    }
+    return false;
+}
+
+static bool run_mask(pass_ctx *ctx, module *m, function *f, const mask_view *mask)
+{
+    padding p = {.ctx = ctx, .m = m, .f = f, .mask = *mask};
+    p.is_member = ARENA_ARRAY(ctx->scratch, bool, m->n_values);
+    for (node *n = f->first; n; n = n->next) {
+        key_mask k;
+        if (n->op != OP_ATTENTION || !padding_may_join(m, n, &k) || !mask_view_same(m, k.mask, *mask)) continue;
+        p.is_member[n->result->id] = true;
+        p.sizes[0] = n->result->ty.shape[0];
+        p.sizes[1] = n->result->ty.shape[2];
+    }
+    p.declared = find_declared(&p);
+    return remove_padding(&p);
+}
+
 static bool run_function(pass_ctx *ctx, module *m, function *f)
 {
-    VEC(value *) masks = {0};
+    VEC(mask_view) masks = {0};
     bool changed = false;
     for (node *n = f->first; n; n = n->next) {
-        const char *why;
-        value *mask = n->op == OP_ATTENTION ? padding_mask_of(m, n, &why) : NULL;
-        if (n->op == OP_ATTENTION && why) pass_remark(ctx, n, "padding stays: %s", why);
-        bool known = !mask;
-        vec_foreach (value *, k, &masks) known = known || *k == mask;
-        if (!known) vec_push(ctx->scratch, &masks, mask);
+        key_mask k;
+        if (n->op != OP_ATTENTION) continue;
+        bool known = !padding_may_join(m, n, &k);
+        if (!k.why && !k.mask.v && f->valid.len) k.why = "no mask of keys is found";
+        if (k.why) pass_remark(ctx, n, "padding stays: %s", k.why);
+        vec_foreach (mask_view, mask, &masks) known = known || mask_view_same(m, *mask, k.mask);
+        if (!known) vec_push(ctx->scratch, &masks, k.mask);
     }
-    vec_foreach (value *, mask, &masks) {
-        padding p = {.ctx = ctx, .m = m, .f = f, .mask = *mask};
-        p.is_member = ARENA_ARRAY(ctx->scratch, bool, m->n_values);
-        for (node *n = f->first; n; n = n->next) {
-            const char *why;
-            if (n->op != OP_ATTENTION || padding_mask_of(m, n, &why) != *mask) continue;
-            p.is_member[n->result->id] = true;
-            p.sizes[0] = n->result->ty.shape[0];
-            p.sizes[1] = n->result->ty.shape[2];
-        }
-        changed |= remove_padding(&p);
-    }
+    vec_foreach (mask_view, mask, &masks) changed |= run_mask(ctx, m, f, mask);
+    changed = changed || f->valid.len;
+    f->valid.len = 0; /* nobody else asks */
     return changed;
 }
 

@@ -1,5 +1,6 @@
 /* The rewrite of remove_padding: packed copies of nodes, and what passes between them and the rest. */
 #include "passes/remove_padding.h"
+#include "passes/vary.h"
 
 #include <assert.h>
 
@@ -42,14 +43,46 @@ static builder at_mask(const padding *p)
     return (builder){.fn = p->f, .before = p->first, .at = p->at};
 }
 
-static void describe_mask(padding *p)
+/* What the mask is made of: it is not packed. */
+static void find_makers(padding *p, const value *v)
 {
-    value *v = p->mask;
+    if (p->makes_mask[v->id]) return;
+    p->makes_mask[v->id] = true;
+    for (uint32_t o = 0; v->def && o < v->def->n_operands; o++) find_makers(p, v->def->operands[o]);
+}
+
+/* Moves those nodes before `first`, which is packed. */
+static void hoist_mask(padding *p, node *first)
+{
+    for (node *n = first->next, *next; n; n = next) {
+        next = n->next;
+        bool makes = false;
+        for (uint32_t i = 0; i < n->n_results; i++) makes = makes || p->makes_mask[n->results[i]->id];
+        if (makes) node_move(n, first);
+    }
+}
+
+/* The mask as bool[B, S], right behind it. */
+static value *mask_of_tokens(padding *p)
+{
+    value *v = p->mask.v;
+    bool drop[MAX_RANK] = {false}, any = false;
     p->first = v->def ? v->def->next : p->f->first;
     builder b = at_mask(p);
+    for (int k = 0; k < v->ty.rank; k++) {
+        drop[k] = p->mask.to[k] != MASK_BATCH && p->mask.to[k] != MASK_KEY;
+        any = any || drop[k];
+    }
+    if (any) v = value_squeeze(&b, v, drop);
     bool is_2d = v->ty.rank == 2 && v->ty.shape[0] == p->sizes[0] && v->ty.shape[1] == p->sizes[1];
+    return is_2d ? v : build_reshape(&b, v, 2, p->sizes);
+}
+
+static void describe_mask(padding *p)
+{
+    p->shaped = mask_of_tokens(p);
+    builder b = at_mask(p);
     p->tokens = symbol_for(p);
-    p->shaped = is_2d ? v : build_reshape(&b, v, 2, p->sizes);
     p->offsets = build_offsets(&b, p->shaped);
     p->flat = build_positions(&b, p->shaped, p->offsets, p->tokens, -1);
 }
@@ -145,19 +178,51 @@ static bool takes_others(op_axes axes)
     return axes == X_LABELS || axes == X_BROADCAST || axes == X_GATHER;
 }
 
-/* Views and leaves cost nothing where they are: they are copied for nodes that are. */
-static void find_wanted(padding *p)
+/* Views and leaves cost nothing where they are: they are copied for nodes that are. The first node that is wanted. */
+static node *find_wanted(padding *p)
 {
+    node *first = NULL;
     for (node *n = p->f->last; n; n = n->prev) {
         const op_info *row = op_row(n->op);
         const value *v = n->result;
-        bool never = n->n_results != 1 || v == p->mask || !padding_has_axes(p, v) || !p->dead[v->id] ||
+        bool never = n->n_results != 1 || p->makes_mask[v->id] || !padding_has_axes(p, v) || !p->dead[v->id] ||
                      n->op == OP_PARAM || row->props & P_INTERPRETED || (n->op == OP_ATTENTION && !p->is_member[v->id]);
-        if (never) continue;
+        if (never || !padding_is_by_token(p, n)) continue;
         p->wanted[v->id] = !(row->props & (P_LEAF | P_PURE_VIEW));
         for (const use *u = v->uses; u && !p->wanted[v->id]; u = u->next)
             p->wanted[v->id] = u->user && p->wanted[u->user->result->id];
+        if (p->wanted[v->id]) first = n;
     }
+    return first;
+}
+
+/* A term of a bias, repeated: [B, H, S, S]. */
+static value *whole_bias(const padding *p, builder *b, const mask_view *s, dim heads)
+{
+    int axes[MAX_RANK];
+    uint8_t rank = 0;
+    dim kept[MAX_RANK], shape[4] = {p->sizes[0], heads, p->sizes[1], p->sizes[1]};
+    for (int k = 0; k < s->v->ty.rank; k++) {
+        if (s->to[k] == MASK_NONE) continue;
+        axes[rank] = s->to[k];
+        kept[rank++] = s->v->ty.shape[k];
+    }
+    value *v = rank == s->v->ty.rank ? s->v : build_reshape(b, s->v, rank, kept);
+    return rank == 4 ? v : build_broadcast(b, v, axes, 4, shape);
+}
+
+static value *copy_of_attention(padding *p, node *n, builder *b)
+{
+    value *in[3], *bias = NULL;
+    key_mask k;
+    padding_key_mask(p->m, n, &k);
+    for (uint32_t o = 0; o < 3; o++) in[o] = packed_of(p, n->operands[o], b);
+    for (uint32_t i = 0; i < k.n_bias; i++) {
+        value *v = whole_bias(p, b, &k.bias[i], n->result->ty.shape[1]);
+        bias = bias ? build_scalar(b, OP_ADD, (value *[]){bias, v}, 2) : v;
+    }
+    return build_ragged_attention(b, in[0], in[1], in[2], p->offsets, k.by_place ? index_along(p, 1) : NULL, bias,
+                                  node_attr(n, ATTR_SCALE)->u.real, k.band);
 }
 
 static value *copy(padding *p, node *n)
@@ -167,10 +232,7 @@ static value *copy(padding *p, node *n)
     token_axes a = p->axes[n->result->id];
     type t = packed_type(p, n->result);
     value **in = ARENA_ARRAY(p->ctx->scratch, value *, n->n_operands);
-    if (n->op == OP_ATTENTION) {
-        for (uint32_t o = 0; o < 3; o++) in[o] = packed_of(p, n->operands[o], &b);
-        return build_ragged_attention(&b, in[0], in[1], in[2], p->offsets, node_attr(n, ATTR_SCALE)->u.real);
-    }
+    if (n->op == OP_ATTENTION) return copy_of_attention(p, n, &b);
     if (n->op == OP_IOTA) {
         int64_t axis = node_attr(n, ATTR_AXIS)->u.i;
         if (axis == a.batch || axis == a.token) return copy_of_index(p, n, &b, axis == a.token);
@@ -239,7 +301,10 @@ void padding_rewrite(padding *p)
     p->packed = ARENA_ARRAY(a, value *, p->n_values);
     p->copied = ARENA_ARRAY(a, bool, p->n_values);
     p->wanted = ARENA_ARRAY(a, bool, p->n_values);
-    find_wanted(p);
+    p->makes_mask = ARENA_ARRAY(a, bool, p->n_values);
+    find_makers(p, p->mask.v);
+    node *first = find_wanted(p);
+    if (first) hoist_mask(p, first);
     describe_mask(p);
     node *last = p->f->last;
     for (node *n = p->f->first, *next; n; n = next) {

@@ -48,6 +48,50 @@ static void attention_on_runs(void **state)
     tir_close(&x.s);
 }
 
+/* Bounds go by packed rows, or by positions where they are given; so does a bias. */
+static void places_in_runs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *operands, *bounds;
+        double want[4]; /* of the tokens at places 0, 2 and 3 of one run, and at place 1 of the other */
+    } cases[] = {
+        {"%o", ", to = 0", {1, 1.5, 3, 5}},
+        {"%o", ", from = 0, to = 1", {1.5, 4, 6, 5}},
+        {"%o", ", to = -1", {0, 1, 1.5, 0}},
+        {"%o, %n", ", to = 0", {1, 1.5, 3, 5}},
+        {"%o, %n", ", from = -1, to = 0", {1, 2, 4, 5}},
+        {"%o, %n", ", from = 0, to = 2", {1.5, 4, 6, 5}},
+        /* the bias leaves the key at place 2 alone */
+        {"%o, %n, %b", "", {2, 2, 2, 5}},
+        {"%o, %n, %b", ", to = 0", {1, 2, 2, 5}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture x = open_fixture();
+        const char *text = arena_printf(
+            x.s.a,
+            HEAD "func @f(%%x: f32[B, S, 1], %%m: bool[B, S]) -> (y: f32[B, S, 1]) {\n"
+                 " %%o = offsets %%m : i64[B + 1]\n"
+                 " %%all = positions %%m, %%o {tokens = T} : i64[T]\n"
+                 " %%n = positions %%m, %%o {tokens = T, along = 1} : i64[T]\n"
+                 " %%j = iota {axis = 3} : i64[B, 1, S, S]\n %%two = const {ivalue = 2} : i64[B, 1, S, S]\n"
+                 " %%is = eq %%j, %%two : bool[B, 1, S, S]\n %%big = const {value = 1000.0} : f32[B, 1, S, S]\n"
+                 " %%none = const {value = 0.0} : f32[B, 1, S, S]\n"
+                 " %%b = select %%is, %%big, %%none : f32[B, 1, S, S]\n"
+                 " %%0 = reshape %%x : f32[B * S, 1]\n %%1 = gather %%0, %%all {axis = 0} : f32[T, 1]\n"
+                 " %%2 = reshape %%1 : f32[1, 1, T, 1]\n"
+                 " %%3 = attention %%2, %%2, %%2, %s {scale = 0.0%s} : f32[1, 1, T, 1]\n"
+                 " %%4 = reshape %%3 : f32[T, 1]\n %%5 = unpack %%4, %%m, %%o : f32[B, S, 1]\n return %%5\n}\n",
+            cases[i].operands, cases[i].bounds);
+        tensor *in[2] = {FLOATS(DT_F32, SHAPE(2, 4, 1), 1, NAN, 2, 6, NAN, 5, NAN, NAN),
+                         INTS(DT_BOOL, SHAPE(2, 4), 1, 0, 1, 1, 0, 1, 0, 0)};
+        (void)result(&x, text, in);
+        const double *w = cases[i].want;
+        IS_FLOATS(x.out[0], SHAPE(2, 4, 1), w[0], 0, w[1], w[2], 0, w[3], 0, 0);
+        tir_close(&x.s);
+    }
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -82,8 +126,20 @@ static void refusals(void **state)
          "do not fit runs of one batch"},
         {"%0 = offsets %m : i64[B + 1]\n %1 = positions %m, %0 {tokens = T} : i64[T]\n"
          " %2 = const {value = 1.0} : f32[1, 2, T, 4]\n"
-         " %3 = attention %2, %2, %2, %0 {scale = 1.0, to = 0} : f32[1, 2, T, 4]\n return %x",
-         "runs have no bounds"},
+         " %3 = attention %2, %2, %2, %0, %1 {scale = 1.0} : f32[1, 2, T, 4]\n return %x",
+         "positions that are not those of the mask along axis 1"},
+        {"%0 = offsets %m : i64[B + 1]\n %1 = positions %m, %0 {tokens = T, along = 1} : i64[T]\n"
+         " %2 = const {value = 1.0} : f32[1, 2, T, 4]\n"
+         " %3 = attention %2, %2, %2, %0, %1 {scale = 1.0, to = -1} : f32[1, 2, T, 4]\n return %x",
+         "bounds by positions that may leave out a query's own place"},
+        {"%0 = offsets %m : i64[B + 1]\n %1 = positions %m, %0 {tokens = T, along = 1} : i64[T]\n"
+         " %2 = const {value = 1.0} : f32[1, 2, T, 4]\n %b = const {value = 1.0} : f32[B, 2, S, S]\n"
+         " %3 = attention %2, %2, %2, %0, %b {scale = 1.0} : f32[1, 2, T, 4]\n return %x",
+         "runs with a bias need positions"},
+        {"%0 = offsets %m : i64[B + 1]\n %1 = positions %m, %0 {tokens = T, along = 1} : i64[T]\n"
+         " %2 = const {value = 1.0} : f32[1, 2, T, 4]\n %b = const {value = 1.0} : f32[1, 2, T, T]\n"
+         " %3 = attention %2, %2, %2, %0, %1, %b {scale = 1.0} : f32[1, 2, T, 4]\n return %x",
+         "bias f32[1, 2, T, T] does not fit queries f32[1, 2, T, 4] and the mask bool[B, S]"},
         /* what only the whole function shows */
         {"%0 = const {value = 1.0} : f32[T]\n %1 = offsets %m : i64[B + 1]\n"
          " %2 = positions %m, %1 {tokens = T} : i64[T]\n return %x",
@@ -134,6 +190,7 @@ static void nobody_gives_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand), cmocka_unit_test(attention_on_runs),
-                                       cmocka_unit_test(refusals), cmocka_unit_test(nobody_gives_them)};
+                                       cmocka_unit_test(places_in_runs), cmocka_unit_test(refusals),
+                                       cmocka_unit_test(nobody_gives_them)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

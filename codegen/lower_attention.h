@@ -4,6 +4,8 @@
 
 #include "codegen/lower_internal.h"
 
+#define LINE_BYTES 64 /* of a cache */
+
 /* The schedule and the buffers: fixed for the kernel. Rows are queries; where a single query meets several heads that
  * share keys, rows are those heads. */
 typedef struct {

@@ -4,7 +4,6 @@
 
 /* ---- prefetching ---- */
 
-#define LINE_BYTES 64
 #define MAX_LINES 16 /* of a row: heads of 256 floats */
 #define AHEAD 32     /* so many keys before they are needed rows are fetched */
 
@@ -197,11 +196,14 @@ void attention_pack_values(kernel *k, attention_at *at)
 
 #define MASK_KEYS 32
 
-static kvalue *as_scalar(kernel *k, const attention *a, kvalue *tile)
+/* A tile's only element as a scalar. It is within 0 and n already; said again, it is known to the cost model, which
+ * does not look into memory. */
+static kvalue *key_from(kernel *k, const attention *a, kvalue *tile, kvalue *n)
 {
     kidx first = kidx_const(0);
     kb_store(&k->b, tile, kmem_at(a->place, &first));
-    return kb_load(&k->b, ktile_scalar(DT_I64), kmem_at(a->place, &first));
+    kvalue *key = kb_load(&k->b, ktile_scalar(DT_I64), kmem_at(a->place, &first));
+    return attention_op(k, KOP_MAX, attention_op(k, KOP_MIN, key, n), NULL);
 }
 
 void attention_trim_keys(kernel *k, attention_at *at)
@@ -223,6 +225,6 @@ void attention_trim_keys(kernel *k, attention_at *at)
         kb_map2(b, KOP_MIN, lo, kb_map3(b, KOP_SELECT, keep, j, start)),
         kb_map2(b, KOP_MAX, hi, kb_map3(b, KOP_SELECT, keep, kb_map2(b, KOP_ADD, j, kb_int(b, one, 1)), none))};
     kb_for_end(b, scan, next, 2);
-    at->key_lo = as_scalar(k, a, kb_reduce(b, KREDUCE_MIN, 1, scan->results[0]));
-    at->key_hi = as_scalar(k, a, kb_reduce(b, KREDUCE_MAX, 1, scan->results[1]));
+    at->key_lo = key_from(k, a, kb_reduce(b, KREDUCE_MIN, 1, scan->results[0]), n);
+    at->key_hi = key_from(k, a, kb_reduce(b, KREDUCE_MAX, 1, scan->results[1]), n);
 }

@@ -33,6 +33,8 @@
 #define BLOCK_KEYS 1024 /* at most */
 #define CHUNK_ROWS 512  /* of a task, at most: packing is below one percent of it then */
 #define FEW_TASKS 8     /* key heads are worth a task of their own from so many on */
+#define CACHE_SETS 64 /* of the first-level cache */
+#define ROW_SETS 39   /* from one row of scores to the next: CACHE_SETS by the golden ratio, odd */
 
 /* ---- shorthand ---- */
 
@@ -445,6 +447,15 @@ static kvalue *scratch(kernel *k, const char *name, dtype dt, uint32_t rank, con
     return kb_alloc(&k->b, name, kbuffer_dense(dt, KSPACE_SCRATCH, rank, shape));
 }
 
+/* Elements from one row of scores to the next, for as many keys as there may be: with a distance that is known, one
+ * register addresses all rows, where each would take its own (14 do not fit). The rows begin in sets of the first-level
+ * cache that are spread evenly, however few keys there are: next to one another they would push each other out. */
+static int64_t score_stride(lowering *lw, const attention *a, dim keys)
+{
+    int64_t line = LINE_BYTES / (int64_t)dtype_bytes(a->acc, 1), lines = (most(lw, keys) - 1) / line + 1;
+    return (lines + ((ROW_SETS - lines) & (CACHE_SETS - 1))) * line;
+}
+
 static void make_scratch(kernel *k, attention *a)
 {
     dim_ctx *dc = k->lw->m->dims;
@@ -453,9 +464,7 @@ static void make_scratch(kernel *k, attention *a)
     if (a->online || a->window) panels = dim_const(dc, a->block_keys / a->panel);
     dim keys = dim_mul(dc, panels, panel), columns = dim_ceildiv(dc, a->width, panel);
     if (most(k->lw, a->rows) <= a->tile_rows) rows = a->rows;
-    /* A line between the rows: they would share a few sets of the first-level cache. */
-    dim scores[2] = {rows, dim_add(dc, keys, dim_const(dc, 16))};
-    a->scores = scratch(k, "scores", a->acc, 2, scores);
+    a->scores = scratch(k, "scores", a->acc, 2, (dim[]){rows, dim_const(dc, score_stride(k->lw, a, keys))});
     a->queries = scratch(k, "queries", a->acc, 2, (dim[]){rows, dim_mul(dc, dim_ceildiv(dc, a->depth, lanes), lanes)});
     a->shift = scratch(k, "shift", a->acc, 1, &rows);
     a->sums = scratch(k, "sums", a->acc, 2, (dim[]){rows, lanes});

@@ -79,8 +79,8 @@ bool attention_is_banded(const attention *a);
 
 /* ---- packing (lower_attention_pack.c) ---- */
 void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t);
-/* The row of the next tile that stands where `local` does in this one. */
-void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
+/* The query of the next tile that stands where `local` does in this one, and the row that this one's result goes to. */
+void attention_prefetch_rows(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
 void attention_pack_keys(kernel *k, const attention_at *at);
 /* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched.
  * A step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */

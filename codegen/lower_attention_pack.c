@@ -60,16 +60,23 @@ static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bou
     return carried;
 }
 
-void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
+static void prefetch_row(kernel *k, kvalue *buffer, kidx batch, kidx head, kidx row)
 {
-    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
-    const attention *a = at->a;
-    int64_t n, step = line_elements(a->q);
-    if (a->direct || !dim_is_const(k->lw->m->dims, a->depth, &n)) return;
+    int64_t n, step = line_elements(buffer);
+    if (!dim_is_const(k->lw->m->dims, buffer->ty.buf.shape[3], &n)) return;
     for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
-        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows), kidx_const(c)};
-        kb_prefetch(&k->b, kmem_at(a->q, next), 1);
+        kidx at[4] = {batch, head, row, kidx_const(c)};
+        kb_prefetch(&k->b, kmem_at(buffer, at), 1);
     }
+}
+
+void attention_prefetch_rows(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
+{
+    const attention *a = at->a;
+    if (a->direct) return;
+    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
+    prefetch_row(k, a->q, at->batch, at->head, kidx_plus(row, a->tile_rows));
+    if (!a->online) prefetch_row(k, a->out, at->batch, at->head, kidx_value(row));
 }
 
 void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t)

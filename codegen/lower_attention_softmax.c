@@ -115,7 +115,7 @@ void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
     ktile wide = row_type(a->acc, 1, a->lanes);
     kop *rows = kb_for(b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
     kvalue *row = b->block->args[0];
-    attention_prefetch_query(k, at, t, row);
+    attention_prefetch_rows(k, at, t, row);
     ktile one = row_type(a->acc, 1, 1);
     kvalue *shift = kb_load(b, one, column(a->shift, row)), *zero = kb_const(b, wide, 0);
     if (a->online) {

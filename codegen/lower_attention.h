@@ -12,6 +12,8 @@ typedef struct {
     int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
     int columns;                 /* of values at once */
     int64_t block_keys;          /* keys of a block at most */
+    bool tall;                   /* register tiles have many rows */
+    bool halves;                 /* of the last panel one half is left out where no key is in it */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */
     bool window;                 /* all keys that a task sees are one block, of as many as there may be */
@@ -73,7 +75,7 @@ typedef struct {
     kvalue *rows;      /* how many */
     int height;        /* the same, where code is made for it */
     key_range keys;
-    kidx from, to; /* keys of whole panels around them */
+    kidx from, to; /* keys of whole panels around them; the last one may be half of one */
 } row_tile;
 bool attention_is_banded(const attention *a);
 
@@ -92,15 +94,16 @@ void attention_pack_values(kernel *k, attention_at *at);
 void attention_trim_keys(kernel *k, attention_at *at);
 
 /* ---- register tiles (lower_attention_tiles.c) ---- */
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col);
+/* Of `width` keys from local key `col` on: a panel, or half of one. */
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width);
 void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
                            kidx bound);
 
 /* ---- softmax (lower_attention_softmax.c) ---- */
-/* In this order; the middle one does not ask for the tile's height. */
-void attention_max(kernel *k, const attention_at *at, const row_tile *t);
+/* In this order; of all rows, or n of them from `row` on (NULL: 0). */
+void attention_max(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
 void attention_weights(kernel *k, const attention_at *at, const row_tile *t);
-void attention_sum(kernel *k, const attention_at *at, const row_tile *t);
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
 /* The place of the tile's first row in the state of rows. */
 kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t);
 /* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */

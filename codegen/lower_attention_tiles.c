@@ -6,18 +6,18 @@
 
 /* ---- scores ---- */
 
-static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel)
+static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *zero = kb_const(b, row_type(a->acc, t->height, a->panel), 0);
+    kvalue *zero = kb_const(b, row_type(a->acc, t->height, width), 0);
     int64_t size;
     kidx end = dim_is_const(k->lw->m->dims, a->depth, &size) ? kidx_const(size) : kidx_value(kb_dim(b, a->depth));
     kop *depth = kb_for(b, kidx_const(0), end, 1, KMAP_SERIAL, 4, &zero, 1);
     kvalue *d = b->block->args[0];
     kidx q_at[2] = {kidx_const(0), kidx_value(d)}, k_at[3] = {kidx_value(panel), kidx_value(d), kidx_const(0)};
     kvalue *q = kb_load(b, row_type(a->acc, t->height, 1), kmem_at(a->queries, q_at));
-    kvalue *key = kb_load(b, row_type(a->acc, 1, a->panel), kmem_at(a->packed_k, k_at));
+    kvalue *key = kb_load(b, row_type(a->acc, 1, width), kmem_at(a->packed_k, k_at));
     kvalue *next = kb_contract(b, b->block->args[1], q, key);
     kb_for_end(b, depth, &next, 1);
     return depth->results[0];
@@ -64,12 +64,12 @@ static kvalue *narrow(kernel *k, kvalue *x)
     return kb_cast(&k->b, x, DT_I32);
 }
 
-/* Which keys of the panel at local key `col` the rows of a tile see, by the band and by how many there are. */
-static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
+/* Which of `width` keys from local key `col` on the rows of a tile see, by the band and by how many there are. */
+static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *j = kb_iota(b, row_type(DT_I32, 1, a->panel), 1);
+    kvalue *j = kb_iota(b, row_type(DT_I32, 1, width), 1);
     kvalue *keep = kb_map2(b, KOP_LT, j, narrow(k, attention_op(k, KOP_SUB, at->n_keys, col)));
     if (!attention_is_banded(a)) return keep;
     /* j - i of the tile's first element, and from there on */
@@ -92,46 +92,48 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
     return kb_map3(&k->b, KOP_SELECT, keep, s, kb_const(&k->b, row_type(a->acc, 1, 1), -INFINITY));
 }
 
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
-    kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
+    kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel, width);
     if (a->bias) {
         kidx bias_at[4] = {at->batch, at->head, kidx_value(t->row), kidx_value(key)};
         kmem m = kmem_at(a->bias, bias_at);
         attention_bound(&m, 1, left);
-        kvalue *bias = kb_load(b, row_type(a->bias->ty.buf.dt, t->height, a->panel), m);
+        kvalue *bias = kb_load(b, row_type(a->bias->ty.buf.dt, t->height, width), m);
         s = kb_map3(b, KOP_FMA, kb_cast(b, bias, a->acc), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
     }
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);
         attention_bound(&m, 1, left);
-        s = masked(k, a, kb_load(b, row_type(DT_BOOL, 1, a->panel), m), s);
+        s = masked(k, a, kb_load(b, row_type(DT_BOOL, 1, width), m), s);
     }
     if (a->mask) {
         kidx m_at[3] = {at->batch, kidx_value(t->row), kidx_value(key)};
         kmem m = kmem_at(a->mask, m_at);
         attention_bound(&m, 1, left);
-        s = masked(k, a, kb_load(b, row_type(DT_BOOL, t->height, a->panel), m), s);
+        s = masked(k, a, kb_load(b, row_type(DT_BOOL, t->height, width), m), s);
     }
     kidx to[2] = {kidx_const(0), kidx_value(col)};
     kmem dst = kmem_at(a->scores, to);
-    bool ragged = !a->key_mask && !a->mask && !dim_divides(dc, a->panel, a->keys); /* a mask is false beyond the end */
+    /* A mask is false beyond the end. */
+    bool ragged =
+        !a->key_mask && !a->mask && (a->offsets || !dim_divides(dc, a->halves ? a->lanes : a->panel, a->keys));
     if (!ragged && !attention_is_banded(a)) {
         kb_store(b, s, dst);
         return;
     }
-    kvalue *whole = kb_map2(b, KOP_LE, attention_op_const(k, KOP_ADD, col, a->panel), t->keys.all_hi);
+    kvalue *whole = kb_map2(b, KOP_LE, attention_op_const(k, KOP_ADD, col, width), t->keys.all_hi);
     if (t->keys.all_lo) whole = kb_map2(b, KOP_AND, whole, kb_map2(b, KOP_LE, t->keys.all_lo, col));
     kop *edge = kb_if(b, whole);
     kb_store(b, s, dst);
     kb_else(b, edge, NULL, 0);
-    kb_store(b, masked(k, a, seen(k, at, t, col), s), dst);
+    kb_store(b, masked(k, a, seen(k, at, t, col, width), s), dst);
     kb_if_end(b, edge, NULL, 0);
 }
 

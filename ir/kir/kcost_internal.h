@@ -7,8 +7,8 @@
 
 #define KCOST_USABLE 0.75 /* of a cache, before its ways conflict */
 
-/* A scalar integer or bool: all that is known of its values over the rounds being looked at. Of what is read from memory
- * a minimum or maximum is known on one side: the other one is INT64_MIN or INT64_MAX then. */
+/* A scalar integer or bool: all that is known of its values over the rounds being looked at. Of what is read from
+ * memory a minimum or maximum is known on one side: the other one is INT64_MIN or INT64_MAX then. */
 typedef struct {
     bool known;
     int64_t lo, hi;

@@ -474,8 +474,9 @@ static void test_keys_under_a_mask_are_counted(void **state)
                        c->stored == (double)did.bytes_stored;
             bool more = c->flops > (double)did.flops && c->loaded > (double)did.bytes_loaded;
             if (c->exact || !(masked ? more : all))
-                fail_msg("%lld keys, masked %d: counted %.0f FLOPs, %.0f bytes; done %llu, %llu", (long long)keys, masked,
-                         c->flops, c->loaded, (unsigned long long)did.flops, (unsigned long long)did.bytes_loaded);
+                fail_msg("%lld keys, masked %d: counted %.0f FLOPs, %.0f bytes; done %llu, %llu", (long long)keys,
+                         masked, c->flops, c->loaded, (unsigned long long)did.flops,
+                         (unsigned long long)did.bytes_loaded);
         }
     }
     release(&l);

@@ -151,19 +151,19 @@ static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body 
 /* A body for `n` rows of a tile from `row` on (NULL: 0). */
 typedef void rows_body(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
 
-/* Rows one after the other, where tiles are tall: code for every height would be half of the kernel. */
+/* Rows one after the other, where tiles are tall: code for each of their heights would be a third of the kernel. */
 static void row_by_row(kernel *k, const attention_at *at, const row_tile *t, rows_body *body)
 {
-    if (!at->a->tall) return;
+    if (!at->a->by_row) return;
     kop *rows = kb_for(&k->b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
     body(k, at, t, k->b.block->args[0], 1);
     kb_for_end(&k->b, rows, NULL, 0);
 }
 
-/* All rows of a tile that is not tall: none waits for another's result. */
+/* Else all rows of a tile: none waits for another's result. */
 static void rows_at_once(kernel *k, const attention_at *at, const row_tile *t, rows_body *body)
 {
-    if (!at->a->tall) body(k, at, t, NULL, t->height);
+    if (!at->a->by_row) body(k, at, t, NULL, t->height);
 }
 
 static void scores_of(kernel *k, const attention_at *at, const row_tile *t)
@@ -427,8 +427,8 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     dim one = dim_const(dc, 1), ratio = dim_floordiv(dc, q[1], kk[1]);
     a->lanes = lw->target.vector_floats;
     a->panel = 2 * a->lanes;
-    a->tall = lw->target.registers >= 32;
-    a->tile_rows = a->tall ? 14 : 6;
+    bool tall = lw->target.registers >= 32;
+    a->tile_rows = tall ? 14 : 6;
     a->acc = accumulator_of(n->result->ty.dt);
     a->scale = node_attr(n, ATTR_SCALE)->u.real;
     a->unit = a->acc == DT_F32 ? 1 / log(2) : 1;
@@ -453,11 +453,12 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
         a->heads = kk[1];
     }
     a->direct = most(lw, a->rows) <= a->tile_rows;
-    a->halves = a->tall && !a->direct; /* of tiles that are not tall half has too few sums to hide its latency */
+    a->halves = tall && !a->direct; /* of tiles that are not tall half has too few sums to hide its latency */
     /* Values read in place are read by all rows at once: the fewer these are, the more columns fit into registers. */
     int64_t rows = most(lw, a->rows);
     a->columns = a->direct && rows > 0 ? a->panel * (int)(a->tile_rows / rows) : a->panel;
     a->n_heights = tile_heights(lw, a->rows, a->tile_rows, a->heights);
+    a->by_row = tall && a->n_heights > 1;
     a->tiles = dim_ceildiv(dc, a->rows, dim_const(dc, a->tile_rows));
     /* Half of the second-level cache is for packed keys and values, a quarter for the state of rows. */
     int64_t cache = lw->target.machine->l2_bytes / (int64_t)dtype_bytes(a->acc, 1);

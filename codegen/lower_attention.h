@@ -12,7 +12,7 @@ typedef struct {
     int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
     int columns;                 /* of values at once */
     int64_t block_keys;          /* keys of a block at most */
-    bool tall;                   /* register tiles have many rows */
+    bool by_row;                 /* maxima and sums are those of a row, not of all rows of a tile at once */
     bool halves;                 /* of the last panel one half is left out where no key is in it */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */

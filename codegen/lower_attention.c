@@ -35,6 +35,8 @@
 #define BLOCK_KEYS 1024 /* at most */
 #define CHUNK_ROWS 512  /* of a task, at most: packing is below one percent of it then */
 #define FEW_TASKS 8     /* key heads are worth a task of their own from so many on */
+#define CACHE_SETS 64   /* of the first-level cache */
+#define ROW_SETS 39     /* from one row of scores to the next: CACHE_SETS by the golden ratio, odd */
 
 /* ---- shorthand ---- */
 
@@ -148,12 +150,44 @@ static void by_height(kernel *k, const attention_at *at, row_tile *t, tile_body 
     kb_switch_end(&k->b, sw);
 }
 
+/* A body for `n` rows of a tile from `row` on (NULL: 0). */
+typedef void rows_body(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
+
+/* Rows one after the other, where tiles are tall: code for each of their heights would be a third of the kernel. */
+static void row_by_row(kernel *k, const attention_at *at, const row_tile *t, rows_body *body)
+{
+    if (!at->a->by_row) return;
+    kop *rows = kb_for(&k->b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
+    body(k, at, t, k->b.block->args[0], 1);
+    kb_for_end(&k->b, rows, NULL, 0);
+}
+
+/* Else all rows of a tile: none waits for another's result. */
+static void rows_at_once(kernel *k, const attention_at *at, const row_tile *t, rows_body *body)
+{
+    if (!at->a->by_row) body(k, at, t, NULL, t->height);
+}
+
 static void scores_of_height(kernel *k, const attention_at *at, const row_tile *t)
 {
-    kop *panels = kb_for(&k->b, t->from, t->to, at->a->panel, KMAP_SERIAL, 1, NULL, 0);
-    attention_scores_tile(k, at, t, k->b.block->args[0]);
-    kb_for_end(&k->b, panels, NULL, 0);
-    attention_max(k, at, t);
+    const attention *a = at->a;
+    kbuilder *b = &k->b;
+    kidx last = t->to;
+    if (a->halves) {
+        kvalue *from = kidx_as_value(k, t->from), *to = kidx_as_value(k, t->to),
+               *n = attention_op(k, KOP_SUB, to, from);
+        n = attention_op_const(k, KOP_MUL, attention_op_const(k, KOP_DIV, n, a->panel), a->panel);
+        last = kidx_value(attention_op(k, KOP_ADD, from, n));
+    }
+    kop *panels = kb_for(b, t->from, last, a->panel, KMAP_SERIAL, 1, NULL, 0);
+    attention_scores_tile(k, at, t, b->block->args[0], a->panel);
+    kb_for_end(b, panels, NULL, 0);
+    if (a->halves) {
+        kop *half = kb_for(b, last, t->to, a->lanes, KMAP_SERIAL, 1, NULL, 0);
+        attention_scores_tile(k, at, t, b->block->args[0], a->lanes);
+        kb_for_end(b, half, NULL, 0);
+    }
+    rows_at_once(k, at, t, attention_max);
 }
 
 static void scores_of(kernel *k, const attention_at *at, row_tile *t)
@@ -185,7 +219,7 @@ static kvalue *values_columns(kernel *k, void *arg, kidx col, int width, bool bo
 
 static void values_of(kernel *k, const attention_at *at, const row_tile *t)
 {
-    attention_sum(k, at, t);
+    rows_at_once(k, at, t, attention_sum);
     values_pass v = {at, t};
     kvalue *full, *tail;
     for_columns(k, at->a->width, at->a->columns, NULL, NULL, values_columns, &v, &full, &tail);
@@ -201,14 +235,17 @@ static void tile_rows(kernel *k, const attention_at *at, kvalue *tile)
     t.keys = keys_of_rows(k, at, t.row, t.end);
     kvalue *lo = t.keys.some_lo ? attention_op_const(k, KOP_DIV, t.keys.some_lo, a->panel) : NULL;
     t.from = lo ? kidx_value(attention_op_const(k, KOP_MUL, lo, a->panel)) : kidx_const(0);
-    t.to = kidx_value(attention_op_const(k, KOP_MUL, ceildiv(k, t.keys.some_hi, a->panel), a->panel));
+    int part = a->halves ? a->lanes : a->panel;
+    t.to = kidx_value(attention_op_const(k, KOP_MUL, ceildiv(k, t.keys.some_hi, part), part));
     /* Of a tile that sees none of the block's keys nothing changes. */
     kop *some = a->online && attention_is_banded(a)
                     ? kb_if(&k->b, kb_map2(&k->b, KOP_LT, kidx_as_value(k, t.from), t.keys.some_hi))
                     : NULL;
     attention_pack_queries(k, at, &t);
     scores_of(k, at, &t);
+    row_by_row(k, at, &t, attention_max);
     attention_weights(k, at, &t);
+    row_by_row(k, at, &t, attention_sum);
     by_height(k, at, &t, values_of);
     if (some) kb_if_end(&k->b, some, NULL, 0);
 }
@@ -417,7 +454,8 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
     dim one = dim_const(dc, 1), ratio = dim_floordiv(dc, q[1], kk[1]);
     a->lanes = lw->target.vector_floats;
     a->panel = 2 * a->lanes;
-    a->tile_rows = lw->target.registers >= 32 ? 14 : 6;
+    bool tall = lw->target.registers >= 32;
+    a->tile_rows = tall ? 14 : 6;
     a->acc = accumulator_of(n->result->ty.dt);
     a->scale = node_attr(n, ATTR_SCALE)->u.real;
     a->unit = a->acc == DT_F32 ? 1 / log(2) : 1;
@@ -442,10 +480,12 @@ static void choose_schedule(lowering *lw, const node *n, attention *a)
         a->heads = kk[1];
     }
     a->direct = most(lw, a->rows) <= a->tile_rows;
+    a->halves = tall && !a->direct; /* of tiles that are not tall half has too few sums to hide its latency */
     /* Values read in place are read by all rows at once: the fewer these are, the more columns fit into registers. */
     int64_t rows = most(lw, a->rows);
     a->columns = a->direct && rows > 0 ? a->panel * (int)(a->tile_rows / rows) : a->panel;
     a->n_heights = tile_heights(lw, a->rows, a->tile_rows, a->heights);
+    a->by_row = tall && a->n_heights > 1;
     a->tiles = dim_ceildiv(dc, a->rows, dim_const(dc, a->tile_rows));
     /* Half of the second-level cache is for packed keys and values, a quarter for the state of rows. */
     int64_t cache = lw->target.machine->l2_bytes / (int64_t)dtype_bytes(a->acc, 1);
@@ -472,6 +512,15 @@ static kvalue *scratch(kernel *k, const char *name, dtype dt, uint32_t rank, con
     return kb_alloc(&k->b, name, kbuffer_dense(dt, KSPACE_SCRATCH, rank, shape));
 }
 
+/* Elements from one row of scores to the next, for as many keys as there may be: with a distance that is known, one
+ * register addresses all rows, where each would take its own (14 do not fit). The rows begin in sets of the first-level
+ * cache that are spread evenly, however few keys there are: next to one another they would push each other out. */
+static int64_t score_stride(lowering *lw, const attention *a, dim keys)
+{
+    int64_t line = LINE_BYTES / (int64_t)dtype_bytes(a->acc, 1), lines = (most(lw, keys) - 1) / line + 1;
+    return (lines + ((ROW_SETS - lines) & (CACHE_SETS - 1))) * line;
+}
+
 static void make_scratch(kernel *k, attention *a)
 {
     dim_ctx *dc = k->lw->m->dims;
@@ -480,9 +529,7 @@ static void make_scratch(kernel *k, attention *a)
     if (a->online || a->window) panels = dim_const(dc, a->block_keys / a->panel);
     dim keys = dim_mul(dc, panels, panel), columns = dim_ceildiv(dc, a->width, panel);
     if (most(k->lw, a->rows) <= a->tile_rows) rows = a->rows;
-    /* A line between the rows: they would share a few sets of the first-level cache. */
-    dim scores[2] = {rows, dim_add(dc, keys, dim_const(dc, 16))};
-    a->scores = scratch(k, "scores", a->acc, 2, scores);
+    a->scores = scratch(k, "scores", a->acc, 2, (dim[]){rows, dim_const(dc, score_stride(k->lw, a, keys))});
     a->queries = scratch(k, "queries", a->acc, 2, (dim[]){rows, dim_mul(dc, dim_ceildiv(dc, a->depth, lanes), lanes)});
     a->shift = scratch(k, "shift", a->acc, 1, &rows);
     a->sums = scratch(k, "sums", a->acc, 2, (dim[]){rows, lanes});

@@ -4,12 +4,16 @@
 
 #include "codegen/lower_internal.h"
 
+#define LINE_BYTES 64 /* of a cache */
+
 /* The schedule and the buffers: fixed for the kernel. Rows are queries; where a single query meets several heads that
  * share keys, rows are those heads. */
 typedef struct {
     int tile_rows, panel, lanes; /* a register tile is tile_rows x panel; lanes: f32 of a vector */
     int columns;                 /* of values at once */
     int64_t block_keys;          /* keys of a block at most */
+    bool by_row;                 /* maxima and sums are those of a row, not of all rows of a tile at once */
+    bool halves;                 /* of the last panel one half is left out where no key is in it */
     bool direct;                 /* rows are so few that nothing is packed */
     bool online;                 /* keys may take several blocks: running maximum and sum */
     bool window;                 /* all keys that a task sees are one block, of as many as there may be */
@@ -77,14 +81,14 @@ typedef struct {
     kvalue *rows;      /* how many */
     int height;        /* the same, where code is made for it */
     key_range keys;
-    kidx from, to; /* keys of whole panels around them */
+    kidx from, to; /* keys of whole panels around them; the last one may be half of one */
 } row_tile;
 bool attention_is_banded(const attention *a);
 
 /* ---- packing (lower_attention_pack.c) ---- */
 void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t);
-/* The row of the next tile that stands where `local` does in this one. */
-void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
+/* The query of the next tile that stands where `local` does in this one, and the row that this one's result goes to. */
+void attention_prefetch_rows(kernel *k, const attention_at *at, const row_tile *t, kvalue *local);
 void attention_pack_keys(kernel *k, const attention_at *at);
 /* The rows of a head lie far apart, so that no hardware foresees them: keys and values that are read soon are fetched.
  * A step of keys has `lanes` elements from d on, so each step fetches a part of the lines of a panel. */
@@ -96,15 +100,16 @@ void attention_pack_values(kernel *k, attention_at *at);
 void attention_trim_keys(kernel *k, attention_at *at);
 
 /* ---- register tiles (lower_attention_tiles.c) ---- */
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col);
+/* Of `width` keys from local key `col` on: a panel, or half of one. */
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width);
 void attention_values_tile(kernel *k, const attention_at *at, const row_tile *t, kidx col, int width, bool bounded,
                            kidx bound);
 
 /* ---- softmax (lower_attention_softmax.c) ---- */
-/* In this order; the middle one does not ask for the tile's height. */
-void attention_max(kernel *k, const attention_at *at, const row_tile *t);
+/* In this order; of all rows, or n of them from `row` on (NULL: 0). */
+void attention_max(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
 void attention_weights(kernel *k, const attention_at *at, const row_tile *t);
-void attention_sum(kernel *k, const attention_at *at, const row_tile *t);
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n);
 /* The place of the tile's first row in the state of rows. */
 kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t);
 /* Sums of values times the reciprocal sums of weights; zeros for rows without keys (factor 0), whatever the values. */

@@ -4,7 +4,6 @@
 
 /* ---- prefetching ---- */
 
-#define LINE_BYTES 64
 #define MAX_LINES 16 /* of a row: heads of 256 floats */
 #define AHEAD 32     /* so many keys before they are needed rows are fetched */
 
@@ -61,16 +60,23 @@ static kvalue *query_columns(kernel *k, void *arg, kidx col, int width, bool bou
     return carried;
 }
 
-void attention_prefetch_query(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
+static void prefetch_row(kernel *k, kvalue *buffer, kidx batch, kidx head, kidx row)
 {
-    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
-    const attention *a = at->a;
-    int64_t n, step = line_elements(a->q);
-    if (a->direct || !dim_is_const(k->lw->m->dims, a->depth, &n)) return;
+    int64_t n, step = line_elements(buffer);
+    if (!dim_is_const(k->lw->m->dims, buffer->ty.buf.shape[3], &n)) return;
     for (int64_t c = 0; c < n && c < MAX_LINES * step; c += step) {
-        kidx next[4] = {at->batch, at->head, kidx_plus(row, a->tile_rows), kidx_const(c)};
-        kb_prefetch(&k->b, kmem_at(a->q, next), 1);
+        kidx at[4] = {batch, head, row, kidx_const(c)};
+        kb_prefetch(&k->b, kmem_at(buffer, at), 1);
     }
+}
+
+void attention_prefetch_rows(kernel *k, const attention_at *at, const row_tile *t, kvalue *local)
+{
+    const attention *a = at->a;
+    if (a->direct) return;
+    kvalue *row = attention_op(k, KOP_ADD, t->row, local);
+    prefetch_row(k, a->q, at->batch, at->head, kidx_plus(row, a->tile_rows));
+    if (!a->online) prefetch_row(k, a->out, at->batch, at->head, kidx_value(row));
 }
 
 void attention_pack_queries(kernel *k, const attention_at *at, const row_tile *t)
@@ -197,11 +203,14 @@ void attention_pack_values(kernel *k, attention_at *at)
 
 #define MASK_KEYS 32
 
-static kvalue *as_scalar(kernel *k, const attention *a, kvalue *tile)
+/* A tile's only element as a scalar. It is within 0 and n already; said again, it is known to the cost model, which
+ * does not look into memory. */
+static kvalue *key_from(kernel *k, const attention *a, kvalue *tile, kvalue *n)
 {
     kidx first = kidx_const(0);
     kb_store(&k->b, tile, kmem_at(a->place, &first));
-    return kb_load(&k->b, ktile_scalar(DT_I64), kmem_at(a->place, &first));
+    kvalue *key = kb_load(&k->b, ktile_scalar(DT_I64), kmem_at(a->place, &first));
+    return attention_op(k, KOP_MAX, attention_op(k, KOP_MIN, key, n), NULL);
 }
 
 void attention_trim_keys(kernel *k, attention_at *at)
@@ -223,6 +232,6 @@ void attention_trim_keys(kernel *k, attention_at *at)
         kb_map2(b, KOP_MIN, lo, kb_map3(b, KOP_SELECT, keep, j, start)),
         kb_map2(b, KOP_MAX, hi, kb_map3(b, KOP_SELECT, keep, kb_map2(b, KOP_ADD, j, kb_int(b, one, 1)), none))};
     kb_for_end(b, scan, next, 2);
-    at->key_lo = as_scalar(k, a, kb_reduce(b, KREDUCE_MIN, 1, scan->results[0]));
-    at->key_hi = as_scalar(k, a, kb_reduce(b, KREDUCE_MAX, 1, scan->results[1]));
+    at->key_lo = key_from(k, a, kb_reduce(b, KREDUCE_MIN, 1, scan->results[0]), n);
+    at->key_hi = key_from(k, a, kb_reduce(b, KREDUCE_MAX, 1, scan->results[1]), n);
 }

@@ -87,25 +87,24 @@ kvalue *attention_state(kernel *k, const attention_at *at, const row_tile *t)
     return attention_op(k, KOP_ADD, attention_op(k, KOP_SUB, t->row, at->row0), at->state);
 }
 
-/* All rows of a tile at a time: none waits for another's result. */
-void attention_max(kernel *k, const attention_at *at, const row_tile *t)
+void attention_max(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    ktile wide = row_type(a->acc, t->height, a->lanes), rows = row_type(a->acc, t->height, 1);
+    ktile wide = row_type(a->acc, n, a->lanes), rows = row_type(a->acc, n, 1);
     kvalue *least = kb_const(b, wide, -INFINITY);
     kop *scan = kb_for(b, t->from, t->to, a->lanes, KMAP_SERIAL, 2, &least, 1);
-    kvalue *m = larger(k, b->block->args[1], kb_load(b, wide, scores_at(a, NULL, b->block->args[0])));
+    kvalue *m = larger(k, b->block->args[1], kb_load(b, wide, scores_at(a, row, b->block->args[0])));
     kb_for_end(b, scan, &m, 1);
     kvalue *max = kb_reduce(b, KREDUCE_MAX, 1, scan->results[0]);
     if (a->online) {
-        kmem state = column_rows(a->max, attention_state(k, at, t));
+        kmem state = column_rows(a->max, attention_op(k, KOP_ADD, attention_state(k, at, t), row));
         kvalue *before = kb_load(b, rows, state);
         max = larger(k, before, max);
         kb_store(b, max, state);
-        kb_store(b, before, column_rows(a->factor, NULL));
+        kb_store(b, before, column_rows(a->factor, row));
     }
-    kb_store(b, shift_of(k, a, max), column_rows(a->shift, NULL));
+    kb_store(b, shift_of(k, a, max), column_rows(a->shift, row));
 }
 
 void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
@@ -115,7 +114,7 @@ void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
     ktile wide = row_type(a->acc, 1, a->lanes);
     kop *rows = kb_for(b, kidx_const(0), kidx_value(t->rows), 1, KMAP_SERIAL, 1, NULL, 0);
     kvalue *row = b->block->args[0];
-    attention_prefetch_query(k, at, t, row);
+    attention_prefetch_rows(k, at, t, row);
     ktile one = row_type(a->acc, 1, 1);
     kvalue *shift = kb_load(b, one, column(a->shift, row)), *zero = kb_const(b, wide, 0);
     if (a->online) {
@@ -133,20 +132,20 @@ void attention_weights(kernel *k, const attention_at *at, const row_tile *t)
     kb_for_end(b, rows, NULL, 0);
 }
 
-void attention_sum(kernel *k, const attention_at *at, const row_tile *t)
+void attention_sum(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, int n)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    ktile rows = row_type(a->acc, t->height, 1);
-    kidx s_at[2] = {kidx_const(0), kidx_const(0)};
-    kvalue *sum = kb_load(b, row_type(a->acc, t->height, a->lanes), kmem_at(a->sums, s_at));
+    ktile rows = row_type(a->acc, n, 1);
+    kidx s_at[2] = {kidx_value(row), kidx_const(0)};
+    kvalue *sum = kb_load(b, row_type(a->acc, n, a->lanes), kmem_at(a->sums, s_at));
     sum = kb_reduce(b, KREDUCE_ADD, 1, sum);
     if (!a->online) {
-        kb_store(b, reciprocal(k, a, sum), column_rows(a->factor, NULL));
+        kb_store(b, reciprocal(k, a, sum), column_rows(a->factor, row));
         return;
     }
-    kmem total = column_rows(a->sum, attention_state(k, at, t));
-    kvalue *old = kb_load(b, rows, total), *factor = kb_load(b, rows, column_rows(a->factor, NULL));
+    kmem total = column_rows(a->sum, attention_op(k, KOP_ADD, attention_state(k, at, t), row));
+    kvalue *old = kb_load(b, rows, total), *factor = kb_load(b, rows, column_rows(a->factor, row));
     kb_store(b, kb_map3(b, KOP_FMA, old, factor, sum), total);
 }
 

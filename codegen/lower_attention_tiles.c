@@ -6,18 +6,18 @@
 
 /* ---- scores ---- */
 
-static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel)
+static kvalue *packed_dots(kernel *k, const attention_at *at, const row_tile *t, kvalue *panel, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *zero = kb_const(b, row_type(a->acc, t->height, a->panel), 0);
+    kvalue *zero = kb_const(b, row_type(a->acc, t->height, width), 0);
     int64_t size;
     kidx end = dim_is_const(k->lw->m->dims, a->depth, &size) ? kidx_const(size) : kidx_value(kb_dim(b, a->depth));
     kop *depth = kb_for(b, kidx_const(0), end, 1, KMAP_SERIAL, 4, &zero, 1);
     kvalue *d = b->block->args[0];
     kidx q_at[2] = {kidx_const(0), kidx_value(d)}, k_at[3] = {kidx_value(panel), kidx_value(d), kidx_const(0)};
     kvalue *q = kb_load(b, row_type(a->acc, t->height, 1), kmem_at(a->queries, q_at));
-    kvalue *key = kb_load(b, row_type(a->acc, 1, a->panel), kmem_at(a->packed_k, k_at));
+    kvalue *key = kb_load(b, row_type(a->acc, 1, width), kmem_at(a->packed_k, k_at));
     kvalue *next = kb_contract(b, b->block->args[1], q, key);
     kb_for_end(b, depth, &next, 1);
     return depth->results[0];
@@ -74,29 +74,29 @@ static kvalue *row_positions(kernel *k, const attention *a, const row_tile *t)
     return kb_load(&k->b, row_type(DT_I64, t->height, 1), m);
 }
 
-static kvalue *key_positions(kernel *k, const attention *a, kvalue *key, kvalue *left)
+static kvalue *key_positions(kernel *k, const attention *a, kvalue *key, kvalue *left, int width)
 {
     kidx first = kidx_value(key);
     kmem m = kmem_at(a->positions, &first);
     m.axes[0] = KAXIS_NONE;
     m.axes[1] = 0;
     attention_bound(&m, 1, left);
-    return kb_load(&k->b, row_type(DT_I64, 1, a->panel), m);
+    return kb_load(&k->b, row_type(DT_I64, 1, width), m);
 }
 
-/* Which keys of the panel at local key `col` the rows of a tile see, by the band and by how many there are. */
-static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
+/* Which of `width` keys from local key `col` on the rows of a tile see, by the band and by how many there are. */
+static kvalue *seen(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *j = kb_iota(b, row_type(DT_I32, 1, a->panel), 1), *left = attention_op(k, KOP_SUB, at->n_keys, col);
+    kvalue *j = kb_iota(b, row_type(DT_I32, 1, width), 1), *left = attention_op(k, KOP_SUB, at->n_keys, col);
     kvalue *keep = kb_map2(b, KOP_LT, j, narrow(k, left));
     if (!attention_is_banded(a)) return keep;
     kvalue *key = attention_op(k, KOP_ADD, col, at->first_key), *first; /* j - i is first and what j has then */
     if (at->run.gaps) {
         first = NULL;
         kvalue *i = kb_cast(b, row_positions(k, a, t), DT_I32);
-        j = kb_map2(b, KOP_SUB, kb_cast(b, key_positions(k, a, key, left), DT_I32), i);
+        j = kb_map2(b, KOP_SUB, kb_cast(b, key_positions(k, a, key, left, width), DT_I32), i);
     } else {
         first = attention_op(k, KOP_SUB, key, a->row_heads ? NULL : t->row);
         if (!a->row_heads) j = kb_map2(b, KOP_SUB, j, kb_iota(b, row_type(DT_I32, t->height, 1), 0));
@@ -118,21 +118,22 @@ static kvalue *masked(kernel *k, const attention *a, kvalue *keep, kvalue *s)
 }
 
 /* The bias of a tile's rows from the element of `row` and `key` on. */
-static kvalue *dense_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, kvalue *key, kvalue *left)
+static kvalue *dense_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *row, kvalue *key, kvalue *left,
+                          int width)
 {
     const attention *a = at->a;
     kidx from[4] = {a->offsets ? at->run.sequence : at->batch, at->head, kidx_value(row), kidx_value(key)};
     kmem m = kmem_at(a->bias, from);
     attention_bound(&m, 1, left);
-    return kb_cast(&k->b, kb_load(&k->b, row_type(a->bias->ty.buf.dt, t->height, a->panel), m), a->acc);
+    return kb_cast(&k->b, kb_load(&k->b, row_type(a->bias->ty.buf.dt, t->height, width), m), a->acc);
 }
 
 /* That of a run with gaps, element by element. */
-static kvalue *gathered_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left)
+static kvalue *gathered_bias(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
-    kvalue *n = kb_map2(b, KOP_MIN, left, kb_i64(b, a->panel));
+    kvalue *n = kb_map2(b, KOP_MIN, left, kb_i64(b, width));
     kop *rows = kb_for(b, kidx_const(0), kidx_const(t->height), 1, KMAP_SERIAL, 1, NULL, 0);
     kvalue *i = b->block->args[0];
     kidx row = kidx_value(attention_op(k, KOP_ADD, t->row, i));
@@ -150,54 +151,58 @@ static kvalue *gathered_bias(kernel *k, const attention_at *at, const row_tile *
     kidx first[2] = {kidx_const(0), kidx_const(0)};
     kmem m = kmem_at(a->gathered, first);
     attention_bound(&m, 1, n);
-    return kb_load(b, row_type(a->acc, t->height, a->panel), m);
+    return kb_load(b, row_type(a->acc, t->height, width), m);
 }
 
-static kvalue *bias_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left)
+static kvalue *bias_of(kernel *k, const attention_at *at, const row_tile *t, kvalue *key, kvalue *left, int width)
 {
-    if (at->run.gaps) return gathered_bias(k, at, t, key, left);
+    if (at->run.gaps) return gathered_bias(k, at, t, key, left, width);
     kvalue *shift = at->run.shift; /* NULL: 0 */
-    return dense_bias(k, at, t, attention_op(k, KOP_ADD, t->row, shift), attention_op(k, KOP_ADD, key, shift), left);
+    return dense_bias(k, at, t, attention_op(k, KOP_ADD, t->row, shift), attention_op(k, KOP_ADD, key, shift), left,
+                      width);
 }
 
-void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col)
+void attention_scores_tile(kernel *k, const attention_at *at, const row_tile *t, kvalue *col, int width)
 {
     const attention *a = at->a;
     kbuilder *b = &k->b;
     dim_ctx *dc = k->lw->m->dims;
     kvalue *panel = attention_op_const(k, KOP_DIV, col, a->panel), *key = attention_op(k, KOP_ADD, col, at->first_key);
     kvalue *left = attention_op(k, KOP_SUB, at->n_keys, col);
-    kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel);
-    if (a->bias) s = kb_map3(b, KOP_FMA, bias_of(k, at, t, key, left), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
+    kvalue *s = a->direct ? direct_dots(k, at, t, col) : packed_dots(k, at, t, panel, width);
+    if (a->bias)
+        s = kb_map3(b, KOP_FMA, bias_of(k, at, t, key, left, width), kb_const(b, row_type(a->acc, 1, 1), a->unit), s);
     if (a->key_mask) {
         kidx m_at[2] = {at->batch, kidx_value(key)};
         kmem m = kmem_at(a->key_mask, m_at);
         attention_bound(&m, 1, left);
-        s = masked(k, a, kb_load(b, row_type(DT_BOOL, 1, a->panel), m), s);
+        s = masked(k, a, kb_load(b, row_type(DT_BOOL, 1, width), m), s);
     }
     if (a->mask) {
         kidx m_at[3] = {at->batch, kidx_value(t->row), kidx_value(key)};
         kmem m = kmem_at(a->mask, m_at);
         attention_bound(&m, 1, left);
-        s = masked(k, a, kb_load(b, row_type(DT_BOOL, t->height, a->panel), m), s);
+        s = masked(k, a, kb_load(b, row_type(DT_BOOL, t->height, width), m), s);
     }
     kidx to[2] = {kidx_const(0), kidx_value(col)};
     kmem dst = kmem_at(a->scores, to);
-    bool ragged = !a->key_mask && !a->mask && !dim_divides(dc, a->panel, a->keys); /* a mask is false beyond the end */
     if (at->run.gaps) {
-        kb_store(b, masked(k, a, seen(k, at, t, col), s), dst);
+        kb_store(b, masked(k, a, seen(k, at, t, col, width), s), dst);
         return;
     }
+    /* A mask is false beyond the end. */
+    bool ragged =
+        !a->key_mask && !a->mask && (a->offsets || !dim_divides(dc, a->halves ? a->lanes : a->panel, a->keys));
     if (!ragged && !attention_is_banded(a)) {
         kb_store(b, s, dst);
         return;
     }
-    kvalue *whole = kb_map2(b, KOP_LE, attention_op_const(k, KOP_ADD, col, a->panel), t->keys.all_hi);
+    kvalue *whole = kb_map2(b, KOP_LE, attention_op_const(k, KOP_ADD, col, width), t->keys.all_hi);
     if (t->keys.all_lo) whole = kb_map2(b, KOP_AND, whole, kb_map2(b, KOP_LE, t->keys.all_lo, col));
     kop *edge = kb_if(b, whole);
     kb_store(b, s, dst);
     kb_else(b, edge, NULL, 0);
-    kb_store(b, masked(k, a, seen(k, at, t, col), s), dst);
+    kb_store(b, masked(k, a, seen(k, at, t, col, width), s), dst);
     kb_if_end(b, edge, NULL, 0);
 }
 

@@ -284,13 +284,14 @@ static void count_access(walk *w, part *p, const kmem *m, ktile t, bool store)
 
 static void walk_block(walk *w, const kblock *b, part *p, uint32_t depth);
 
+/* As many as there may be; once where no limit is known. */
 static int64_t loop_trips(walk *w, const kop *o, int64_t *first)
 {
     kinterval lo = index_value(w, o->lo), hi = index_value(w, o->hi);
     int64_t n;
-    *first = lo.known ? lo.lo : 0;
-    if (!lo.known || !hi.known || (!w->hull && (lo.lo != lo.hi || hi.lo != hi.hi)) ||
-        __builtin_sub_overflow(hi.hi, lo.lo, &n)) {
+    *first = kinterval_is_limited(lo) ? lo.lo : 0;
+    if (!w->hull && !(kinterval_is_point(lo) && kinterval_is_point(hi))) w->exact = false;
+    if (!kinterval_is_limited(lo) || !kinterval_is_limited(hi) || __builtin_sub_overflow(hi.hi, lo.lo, &n)) {
         if (!w->hull) w->exact = false;
         return 1;
     }

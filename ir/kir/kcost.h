@@ -32,7 +32,7 @@ typedef struct {
     double l1_bytes;            /* the same in whole vectors, as the load and store units move them */
     double local_miss[KCACHES]; /* of scratch and stack, first touches left out */
     kcost_buffer *buffers;      /* one per parameter */
-    bool exact;                 /* false: where control depends on data, the dearer way was counted, loops once */
+    bool exact;                 /* false: where control depends on data, the dearest way was counted */
 } kcost;
 
 /* `dims`: one value per symbol of f->dims. The result lies in `a`. NAN where a size cannot be computed. */

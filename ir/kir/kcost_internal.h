@@ -7,7 +7,8 @@
 
 #define KCOST_USABLE 0.75 /* of a cache, before its ways conflict */
 
-/* A scalar integer or bool: all that is known of its values over the rounds being looked at. */
+/* A scalar integer or bool: all that is known of its values over the rounds being looked at. Of what is read from
+ * memory a minimum or maximum is known on one side: the other one is INT64_MIN or INT64_MAX then. */
 typedef struct {
     bool known;
     int64_t lo, hi;
@@ -20,6 +21,11 @@ static inline kinterval kinterval_point(int64_t v)
 static inline bool kinterval_is_point(kinterval x)
 {
     return x.known && x.lo == x.hi;
+}
+/* Known on both sides. */
+static inline bool kinterval_is_limited(kinterval x)
+{
+    return x.known && x.lo != INT64_MIN && x.hi != INT64_MAX;
 }
 /* The result of an elementwise op of type `dt`; unknown where it may leave 64 bits or the dtype. */
 kinterval kinterval_map(kop_kind op, dtype dt, const kinterval *in);

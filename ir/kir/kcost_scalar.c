@@ -145,9 +145,15 @@ kinterval kinterval_map(kop_kind op, dtype dt, const kinterval *in)
         r = in[0];
     } else {
         int arity = kscalar_row(op)->arity;
-        for (int i = 0; i < arity; i++)
-            if (!in[i].known) return unknown;
-        r = map(op, in);
+        bool limits = dt == DT_I64 && (op == KOP_MIN || op == KOP_MAX), limited = true;
+        kinterval x[3];
+        for (int i = 0; i < arity; i++) {
+            x[i] = in[i].known ? in[i] : make(INT64_MIN, INT64_MAX);
+            limited = limited && kinterval_is_limited(x[i]);
+        }
+        if (!limited && !limits) return unknown;
+        r = map(op, x);
+        if (r.lo == INT64_MIN && r.hi == INT64_MAX) return unknown;
     }
     return r.known && fits(dt, r) ? r : unknown;
 }

@@ -230,8 +230,18 @@ static void test_data(void **state)
         "%e = load %n[0] : i64 %o = const 3 : i64 %q = lt %e, %o : bool %r = if %q { %u = add %z, %z : f32 yield %u } "
         "else { yield %z } : f32 store %y[0], %r",
         "%e = load %n[0] : i64 %v = const 0.0 : f32<8> store %y[0], %v bound [%e]",
+        /* At most 5, and no fewer than 0: 5 are counted, also from one of 0 .. 5 on. Of one limit nothing follows. */
+        "%e = load %n[0] : i64 %f = const 5 : i64 %o = const 0 : i64 %m = min %e, %f : i64 %p = max %o, %m : i64 "
+        "%r = for %j = 0 to %p step 1 carry (%t = %z) { %u = add %t, %t : f32 yield %u } : f32 store %y[0], %r",
+        "%e = load %n[0] : i64 %f = const 5 : i64 %o = const 0 : i64 %m = min %e, %f : i64 %p = max %o, %m : i64 "
+        "%l = sub %f, %p : i64 "
+        "%r = for %j = %p to %l step 2 carry (%t = %z) { %u = add %t, %t : f32 yield %u } : f32 store %y[0], %r",
+        "%e = load %n[0] : i64 %f = const 5 : i64 %m = max %e, %f : i64 "
+        "%r = for %j = 0 to %m step 1 carry (%t = %z) { %u = add %t, %t : f32 yield %u } : f32 store %y[0], %r",
+        "%e = load %n[0] : i64 %f = const 5 : i64 %m = min %e, %f : i64 %p = add %m, %f : i64 "
+        "%r = for %j = 0 to %p step 1 carry (%t = %z) { %u = add %t, %t : f32 yield %u } : f32 store %y[0], %r",
     };
-    static const double flops[] = {1, 1, 0};
+    static const double flops[] = {1, 1, 0, 5, 3, 1, 1};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         kmodule *m =
             kernel(&s, "", "%n: i64 global[1] in, %y: f32 global[8] out", "",

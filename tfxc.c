@@ -142,7 +142,7 @@ static const struct {
     {"--tuned=", "FILE", "measured schedules, which win over the compiler's rules", INTO(tuned)},
     {"--tune", "", "measure schedules at the dims that --dim gives, and keep them in MODEL.schedules", NOWHERE},
     {"--tune=", "FILE", "the same into a file, beside the lines that --tuned=FILE has", INTO(tune)},
-    {"--separate-matmuls", "", "a kernel for each matmul, also where two could be one", NOWHERE},
+    {"--separate-matmuls", "", "a kernel for each matmul and norm, also where they could be one", NOWHERE},
     {"--linker=", "PATH", "ld.lld to link with", INTO(linker)},
     {"--sysroot=", "DIR", "where the target's C library is (default: this system's, or /usr/TRIPLE)", INTO(sysroot)},
     {"--interpret=", "IR", "tir or kir: run the model in an interpreter instead of writing it", INTO(interpret)},

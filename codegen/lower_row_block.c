@@ -27,7 +27,7 @@
 typedef struct {
     const struct row_block *of;
     matmul mm[2];
-    row_pass norm[2];  /* before and behind them */
+    row_pass norm[2];                 /* before and behind them */
     kept_rows kept[BLOCK_STAGES - 1]; /* by stage: where its rows are for the next one */
     tile_range r;
     int64_t block; /* columns of the hidden values that a block has */
@@ -267,7 +267,7 @@ void lower_row_block(lowering *lw, const group *g)
         one_kernel(lw, of);
         return;
     }
-    /* What a branch makes is gone behind it. */
+    /* What a branch makes is gone behind it. The results' buffer first: what fewer rows need finds room beside it. */
     base_buffer(lw, view_of(lw, g->out->result)->base);
     make_between(lw, of, least);
     kvalue *many = kb_map2(&lw->pb, KOP_GE, kb_dim(&lw->pb, rows), kb_i64(&lw->pb, least));

@@ -70,13 +70,15 @@ static void copy_results(lowering *lw)
 
 static void lower_group(lowering *lw, group *g)
 {
-    if (!g->root) {
+    if (g->block) {
+        lower_row_block(lw, g);
+    } else if (!g->root) {
         lower_elementwise(lw, g);
-        return;
+    } else {
+        lower_fn *emit = root_emitters[g->root->op];
+        assert(emit);
+        emit(lw, g);
     }
-    lower_fn *emit = root_emitters[g->root->op];
-    assert(emit);
-    emit(lw, g);
 }
 
 static void lower_function(lowering *lw, function *f)
@@ -94,7 +96,7 @@ static void lower_function(lowering *lw, function *f)
     places_build(lw);
     if (!plan_params(lw)) return;
     groups_build(lw);
-    if (!lw->target.separate_matmuls) pairs_build(lw);
+    if (!lw->target.separate_matmuls) row_blocks_build(lw);
     last_reads_build(lw);
     function_foreach (n, f) {
         group *g = lw->groups[n->result->id];

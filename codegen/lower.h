@@ -9,7 +9,7 @@ typedef struct {
     int vector_floats;      /* f32 lanes of the widest vector: schedules choose register tiles by it (16 on AVX-512) */
     int registers;          /* vector registers: 32 or 16 */
     const machine *machine; /* its caches and ceilings; NULL: a typical one with such vectors */
-    bool separate_matmuls;  /* a kernel for each matmul, also where two could be one */
+    bool separate_matmuls;  /* a kernel for each matmul and norm, also where they could be one */
     bool remarks;           /* say which are one, and why others are not */
     struct tuned *tuned;    /* measured schedules (tuned.h), which win over the rules; notes who asked. NULL: none */
 } lower_target;

@@ -189,7 +189,6 @@ bool matmul_form_of(lowering *lw, const group *g, matmul_form *f)
 void lower_contract(lowering *lw, group *g)
 {
     matmul_form f;
-    if (g->pair) lower_matmul_pair(lw, g);
-    else if (matmul_form_of(lw, g, &f)) lower_matmul(lw, g, &f);
+    if (matmul_form_of(lw, g, &f)) lower_matmul(lw, g, &f);
     else lower_any_contraction(lw, g);
 }

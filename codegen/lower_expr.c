@@ -108,8 +108,8 @@ bool space_make(lowering *lw, const group *g, value *also, int col_first, int co
     return true;
 }
 
-/* Strides of a view along the axes of a space: the innermost axis of size > 1 of each run. */
-static void space_strides(lowering *lw, const space *s, const lview *w, dim *stride, bool *along)
+/* Of each run the innermost axis of size > 1 has the stride. */
+void space_strides(lowering *lw, const space *s, const lview *w, dim *stride, bool *along)
 {
     dim zero = dim_const(lw->m->dims, 0);
     for (int i = 0; i < s->n; i++) {
@@ -283,6 +283,24 @@ void tile_store(kernel *k, const tile_plan *tp, const tile_at *t)
     k->b.at = k->at;
     for (uint32_t i = 0; i < tp->outs.len; i++)
         kb_store(&k->b, tile_widen(k, r[i], t->rows, t->cols), tile_mem(tp, t, tp->outs.data[i].buf, NULL));
+}
+
+kmem kept_at(kernel *k, const kept_rows *kept, const tile_at *t)
+{
+    kbuilder *b = &k->b;
+    kvalue *row = kb_map2(b, KOP_SUB, kidx_as_value(k, t->at[0]), kept->row);
+    kidx col = t->at[1];
+    if (kept->col) col = kidx_value(kb_map2(b, KOP_SUB, kidx_as_value(k, col), kept->col));
+    kmem m = kmem_at(kept->buf, (kidx[2]){kidx_value(row), col});
+    m.bounded[1] = t->cols_bounded;
+    m.bound[1] = t->col_bound;
+    return m;
+}
+
+void tile_keep(kernel *k, const tile_plan *tp, const tile_at *t, const kept_rows *to)
+{
+    kvalue *r = tile_widen(k, tile_value(k, tp, t, tp->g->out->result), t->rows, t->cols);
+    kb_store(&k->b, r, kept_at(k, to, t));
 }
 
 void unflatten(kernel *k, kvalue *task, int n, const dim *size, kidx *index)

@@ -5,11 +5,12 @@
  *
  * A kernel may do so when the operand's buffer is one of the plan's own, of the same elements, not read by any later
  * kernel, and read by this one only element by element where the result is written: as a leaf, or as the operand of a
- * row-wise op, whose task reads no row but its own. Every tile is evaluated before it is stored. The kernel gets one
- * buffer that it reads and writes, so that verifier, interpreter and emitter see what happens.
+ * row-wise op, whose task reads no row but its own. Every tile is evaluated before it is stored. The same holds for a
+ * block of rows: a task has read its rows in all stages but the last before that writes any of them. The kernel gets
+ * one buffer that it reads and writes, so that verifier, interpreter and emitter see what happens.
  *
  * Not what is a result of the function, or a part of a concat: these lie elsewhere. */
-#include "codegen/lower_matmul.h"
+#include "codegen/lower_row_block.h"
 
 enum { NEVER_OVER = UINT32_MAX };
 
@@ -40,29 +41,43 @@ static bool same_places(const lview *a, const lview *b)
     return true;
 }
 
-static bool reads(lowering *lw, const group *g, const value *base)
+/* The groups that g's kernel computes. */
+static int groups_of_kernel(const group *g, const group **of)
 {
-    for (uint32_t i = 0; i < g->members.len; i++) {
-        const node *n = g->members.data[i];
-        for (uint32_t k = 0; k < n->n_operands; k++)
-            if (view_of(lw, n->operands[k])->base == base) return true;
-    }
-    return false;
+    int n = g->block ? g->block->n : 1;
+    for (int i = 0; i < n; i++) of[i] = g->block ? g->block->stage[i].g : g;
+    return n;
 }
 
-/* All that g's kernel reads of `base` it reads where `out` is written. */
-static bool reads_in_place(lowering *lw, const group *g, const value_list *leaves, const value *base, const lview *out)
+static bool is_rowwise(const group *g)
 {
-    const node *root = g->root;
-    if (g->pair && reads(lw, g->pair->first, base)) return false;
-    for (uint32_t i = 0; i < leaves->len; i++) {
-        const lview *w = view_of(lw, leaves->data[i]);
-        if (w->base == base && !same_places(w, out)) return false;
-    }
-    for (uint32_t i = 0; root && i < root->n_operands; i++) {
-        const lview *w = view_of(lw, root->operands[i]);
-        if (w->base == base && (op_row(root->op)->axes != X_ROWWISE || i || !same_places(w, out))) return false;
-    }
+    return g->root && op_row(g->root->op)->axes == X_ROWWISE;
+}
+
+/* What g's operations may read where the result is written: leaves, and the rows of a row-wise op. */
+static void read_by_places(lowering *lw, const group *g, value_list *out)
+{
+    group_leaves(lw, g, out);
+    if (is_rowwise(g)) vec_push(lw->a, out, g->root->operands[0]);
+}
+
+/* All that g's operations read of `base` they read where `out` is written. */
+static bool reads_in_place(lowering *lw, const group *g, const value *base, const lview *out)
+{
+    value_list by_places = {0};
+    read_by_places(lw, g, &by_places);
+    vec_foreach (value *, v, &by_places)
+        if (view_of(lw, *v)->base == base && !same_places(view_of(lw, *v), out)) return false;
+    for (uint32_t i = is_rowwise(g); g->root && i < g->root->n_operands; i++)
+        if (view_of(lw, g->root->operands[i])->base == base) return false;
+    return true;
+}
+
+static bool kernel_reads_in_place(lowering *lw, const group *g, const value *base, const lview *out)
+{
+    const group *of[BLOCK_STAGES];
+    for (int i = groups_of_kernel(g, of); i-- > 0;)
+        if (!reads_in_place(lw, of[i], base, out)) return false;
     return true;
 }
 
@@ -77,7 +92,7 @@ static value *in_place_for(lowering *lw, const group *g, const value_list *leave
         if (!b || !b->def || b->def->op != KOP_ALLOC) continue;
         if (lw->last_read[base->id] > lw->turn[g->out->result->id] || base->ty.dt != v->ty.dt) continue;
         if (base_strides(lw, base, strides) != base_strides(lw, v, strides)) continue;
-        if (reads_in_place(lw, g, leaves, base, out)) return base;
+        if (kernel_reads_in_place(lw, g, base, out)) return base;
     }
     return NULL;
 }
@@ -86,9 +101,9 @@ void store_in_place(lowering *lw, const group *g)
 {
     op_axes root = g->root ? op_row(g->root->op)->axes : X_POINTWISE;
     if (root != X_POINTWISE && root != X_LABELS && root != X_REDUCE && root != X_ROWWISE) return;
+    const group *of[BLOCK_STAGES];
     value_list leaves = {0};
-    group_leaves(lw, g, &leaves);
-    if (root == X_ROWWISE) vec_push(lw->a, &leaves, g->root->operands[0]);
+    for (int i = 0, n = groups_of_kernel(g, of); i < n; i++) read_by_places(lw, of[i], &leaves);
     for (uint32_t i = 0; i <= g->also.len; i++) {
         value *v = (i ? g->also.data[i - 1] : g->out)->result;
         if (lw->buffers[v->id] || !value_is_base(lw, v)) continue;

@@ -22,9 +22,9 @@ typedef struct group {
     value *half[2];   /* the halves of a contraction's columns, where the group reads these; else NULL */
     node *out;        /* the node whose result is stored; of several the last */
     VEC(node *) also; /* others of the same shape whose results are stored as well; of groups without a root */
-    /* A matmul's kernel may compute its left operand as well, which is another group's result. */
-    const struct matmul_pair *pair;
-    const struct group *inside; /* the second matmul of a pair, whose kernel computes this group; else NULL */
+    /* A kernel may take rows through several groups: the last of them has the block, the others are inside the last. */
+    const struct row_block *block;
+    const struct group *inside;
     VEC(node *) members;
 } group;
 
@@ -93,11 +93,14 @@ void group_leaves(lowering *lw, const group *g, value_list *out);
 /* n is a gather of indices by positions, which the kernels that read them do (lower_move.c). */
 bool gather_packs_indices(const node *n);
 
-/* Finds pairs of matmuls that are worth a kernel (lower_matmul_pair.c). After the groups. */
-void pairs_build(lowering *lw);
+/* ---- blocks of rows (lower_row_block_find.c, lower_row_block.c) ---- */
+/* Finds matmuls in a row and norms beside them that are worth a kernel. After the groups. */
+void row_blocks_build(lowering *lw);
+/* The kernel of a group that has a block. */
+void lower_row_block(lowering *lw, const group *last);
 
 /* ---- in place (lower_in_place.c) ---- */
-/* Finds when every base is read for the last time. After pairs_build. */
+/* Finds when every base is read for the last time. After row_blocks_build. */
 void last_reads_build(lowering *lw);
 /* Gives results of g the buffers of operands that are not needed after it, where each element is read just where it
  * is written. */
@@ -117,9 +120,10 @@ typedef struct {
         const kvalue *buf;
         dim offset;
         uint32_t param;
-    }) bound;         /* by kernel_bind and kernel_bind_buffer */
-    span at;          /* where the user's own file asks for it */
-    const char *path; /* the block instance */
+    }) bound;              /* by kernel_bind and kernel_bind_buffer */
+    const kvalue *written; /* the buffer of the results, where several stages of a kernel may read what lies there */
+    span at;               /* where the user's own file asks for it */
+    const char *path;      /* the block instance */
 } kernel;
 
 /* The innermost call outside the standard library that led to a node: what a user can look up. */
@@ -180,6 +184,8 @@ typedef struct {
  * axis is. False when too many axes remain or the columns do not merge. */
 bool space_make(lowering *lw, const group *g, value *also, int col_first, int col_last, space *s);
 bool value_is_iota(const value *v); /* an iota, or a view of one: computed where it is used */
+/* Strides of a view along the axes of a space; along[i]: it has one there. */
+void space_strides(lowering *lw, const space *s, const lview *w, dim *stride, bool *along);
 /* A parameter that reads a view along the axes of a space, in the dtype it is stored in; along[i]: it has a stride
  * there. */
 kvalue *tile_bind(kernel *k, const space *s, const lview *w, bool *along, kaccess_mode mode);
@@ -189,6 +195,14 @@ void tile_plan_make(kernel *k, const group *g, const space *s, tile_plan *tp);
 /* The group's value `v` on a tile. */
 kvalue *tile_value(kernel *k, const tile_plan *tp, const tile_at *t, value *v);
 void tile_store(kernel *k, const tile_plan *tp, const tile_at *t); /* evaluates and stores the group's results */
+/* Rows that a task keeps in scratch instead of storing them: [rows, columns], from a row and a column on. */
+typedef struct {
+    kvalue *buf;
+    kvalue *row, *col; /* col NULL: 0 */
+} kept_rows;
+kmem kept_at(kernel *k, const kept_rows *kept, const tile_at *t);
+/* Evaluates the group's result and keeps it. */
+void tile_keep(kernel *k, const tile_plan *tp, const tile_at *t, const kept_rows *to);
 /* r on rows x cols, also when its value is the same along an axis. */
 kvalue *tile_widen(kernel *k, kvalue *r, int rows, int cols);
 kvalue *kidx_as_value(kernel *k, kidx i);

@@ -116,8 +116,9 @@ static kvalue *bound_in_place(kernel *k, const kvalue *buf, dim offset, const kb
     for (uint32_t i = 0; i < k->bound.len; i++) {
         kparam *p = &k->f->params.data[k->bound.data[i].param];
         if (k->bound.data[i].buf != buf || k->bound.data[i].offset != offset || !same_type(&p->v->ty.buf, ty)) continue;
-        if (mode == KACCESS_IN && p->mode == KACCESS_IN) continue;
-        p->mode = KACCESS_INOUT;
+        bool read_only = mode == KACCESS_IN && p->mode == KACCESS_IN;
+        if (read_only && buf != k->written) continue;
+        if (!read_only) p->mode = KACCESS_INOUT;
         return p->v;
     }
     return NULL;

@@ -136,16 +136,8 @@ static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, k
 /* Evaluates what follows the sums and stores it. */
 static void store_result(kernel *k, const matmul *mm, const tile_at *t)
 {
-    kbuilder *b = &k->b;
-    if (!mm->to) {
-        tile_store(k, &mm->tp, t);
-        return;
-    }
-    kvalue *row = row_in_chunk(k, mm, t->at[0].v), *col = kb_map2(b, KOP_SUB, kidx_as_value(k, t->at[1]), mm->to_col);
-    kmem to = kmem_at(mm->to, (kidx[2]){kidx_value(row), kidx_value(col)});
-    to.bounded[1] = t->cols_bounded;
-    to.bound[1] = t->col_bound;
-    kb_store(b, tile_widen(k, tile_value(k, &mm->tp, t, mm->tp.g->out->result), t->rows, t->cols), to);
+    if (mm->to) tile_keep(k, &mm->tp, t, mm->to);
+    else tile_store(k, &mm->tp, t);
 }
 
 /* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other. */
@@ -408,6 +400,8 @@ tile_range matmul_chunk(kernel *k, matmul *mm, const row_tiles *tiles, kvalue *c
     r.first = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, chunk, r.tiles.count), chunks);
     r.end = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, after, r.tiles.count), chunks);
     kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
+    r.row_first = row0;
+    r.row_end = row1;
     set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
     return r;
 }

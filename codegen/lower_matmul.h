@@ -1,5 +1,4 @@
-/* Matmuls with constant weights: what kernels of one (lower_matmul.c) and of two in a row (lower_matmul_pair.c) share.
- */
+/* Matmuls with constant weights: what kernels of one (lower_matmul.c) and blocks of rows (lower_row_block.c) share. */
 #ifndef CODEGEN_LOWER_MATMUL_H
 #define CODEGEN_LOWER_MATMUL_H
 
@@ -41,10 +40,9 @@ typedef struct {
     kvalue *x, *w;   /* [M, K], [panels, K, MATMUL_PANEL] */
     bool x_of_chunk; /* x has the rows of the chunk alone */
     dim m;
-    int64_t n, depth; /* N, K */
-    kvalue *partial;  /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
-    kvalue *to;       /* scratch: [rows of a chunk, columns], where the result goes; NULL: to the group's outputs */
-    kvalue *to_col;   /* the column of the result that is the first there */
+    int64_t n, depth;    /* N, K */
+    kvalue *partial;     /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
+    const kept_rows *to; /* where the result goes; NULL: to the group's outputs */
     /* The chunk: its rows, and how many steps of the next block a round of a tile prefetches. */
     kvalue *row_first, *rows, *each;
     kvalue *col_first, *col_end; /* of the task; the end is NULL where it is that of the group of columns */
@@ -62,10 +60,11 @@ typedef struct {
     kvalue *share;     /* steps of the next block that a row prefetches, in 65536ths */
 } matmul;
 
-/* Row tiles first .. end - 1. */
+/* Row tiles first .. end - 1, and their rows. */
 typedef struct {
     row_tiles tiles;
     kvalue *first, *end;
+    kvalue *row_first, *row_end;
 } tile_range;
 
 kvalue *matmul_bind_rows(kernel *k, const matmul_form *f); /* the left operand as [M, K] */
@@ -81,15 +80,5 @@ void matmul_blocks(kernel *k, matmul *mm, matmul_block *body, void *arg);
 void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block which, matmul_block *body, void *arg);
 /* A block for the columns of the task and the rows of a tile_range. */
 void matmul_chunk_block(kernel *k, matmul *mm, void *range);
-
-/* ---- two in a row (lower_matmul_pair.c) ---- */
-
-struct matmul_pair {
-    group *first;
-    matmul_form of[2];
-    matmul_pair_schedule s;
-};
-/* Two matmuls in one kernel, whose hidden values stay in scratch. */
-void lower_matmul_pair(lowering *lw, const group *second);
 
 #endif

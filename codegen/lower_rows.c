@@ -1,19 +1,9 @@
 /* Row-wise ops: softmax and normalize, one row a task, in passes over its columns. */
-#include "codegen/lower_internal.h"
+#include "codegen/lower_rows.h"
 
 #include <math.h>
 
 #define WIDTH 64
-
-typedef struct {
-    tile_plan tp;
-    tile_at t;
-    node *root;
-    kvalue *in;
-    bool along[SPACE_MAX];
-    dtype acc;
-    kvalue *shift, *scale; /* 1x1: subtracted, then multiplied */
-} row_pass;
 
 static kvalue *scalar_tile(kernel *k, dtype dt, double v)
 {
@@ -38,9 +28,9 @@ static tile_at row_tile(const row_pass *r, kidx col, int width, bool bounded, ki
 
 static kvalue *load_row(kernel *k, const row_pass *r, const tile_at *t)
 {
-    int n = r->tp.s.n;
-    ktile ty = ktile_make(r->in->ty.buf.dt, 1, r->along[n - 1] ? t->cols : 1, KL_VEC);
-    kvalue *x = kb_cast(&k->b, kb_load(&k->b, ty, tile_mem(&r->tp, t, r->in, r->along)), r->acc);
+    kmem from = r->from ? kept_at(k, r->from, t) : tile_mem(&r->tp, t, r->in, r->along);
+    ktile ty = ktile_make(from.buf->ty.buf.dt, 1, r->along[r->tp.s.n - 1] ? t->cols : 1, KL_VEC);
+    kvalue *x = kb_cast(&k->b, kb_load(&k->b, ty, from), r->acc);
     return tile_widen(k, x, 1, t->cols);
 }
 
@@ -90,7 +80,8 @@ static kvalue *finish_body(kernel *k, void *arg, kidx col, int width, bool bound
     x = kb_map2(&k->b, KOP_MUL, x, r->scale);
     t.known[0].v = r->root->result;
     t.known[0].tile = kb_cast(&k->b, x, r->root->result->ty.dt);
-    tile_store(k, &r->tp, &t);
+    if (r->to) tile_keep(k, &r->tp, &t, r->to);
+    else tile_store(k, &r->tp, &t);
     return carried;
 }
 
@@ -110,55 +101,72 @@ static kvalue *row_reduce(kernel *k, row_pass *r, column_body *body, kreduce kin
     return kind == KREDUCE_MAX ? larger(k, x, y) : kb_map2(&k->b, KOP_ADD, x, y);
 }
 
-/* Opens the kernel: axes [first, last] of the result are the columns, the others rows, one a task. */
-static bool rowwise_begin(lowering *lw, group *g, const char *family, int first, int last, kernel *k, row_pass *r,
-                          kop **loop)
-{
-    node *n = g->root;
-    space s;
-    if (!space_make(lw, g, n->operands[0], first, last, &s)) {
-        diag_error(lw->d, n->n_sources ? n->sources[0] : (span){0, 0},
-                   "%s over these axes cannot be compiled: they do not merge into one", op_row(n->op)->name);
-        return false;
-    }
-    *k = kernel_begin(lw, family, n);
-    *r = (row_pass){.root = n, .acc = accumulator_of(n->result->ty.dt)};
-    r->in = tile_bind(k, &s, view_of(lw, n->operands[0]), r->along, KACCESS_IN);
-    tile_plan_make(k, g, &s, &r->tp);
-    dim tasks = dim_const(lw->m->dims, 1);
-    for (int i = 0; i < s.n - 1; i++) tasks = dim_mul(lw->m->dims, tasks, s.size[i]);
-    *loop = kb_for(&k->b, kidx_const(0), kidx_value(kb_dim(&k->b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);
-    r->t.rows = 1;
-    unflatten(k, k->b.block->args[0], s.n - 1, s.size, r->t.at);
-    return true;
-}
-
-static void rowwise_end(kernel *k, row_pass *r, kop *loop)
+static void finish_row(kernel *k, row_pass *r)
 {
     kvalue *full, *tail;
     for_columns(k, r->tp.s.size[r->tp.s.n - 1], WIDTH, NULL, NULL, finish_body, r, &full, &tail);
+}
+
+row_pass row_pass_begin(kernel *k, const group *g, const space *s, const kept_rows *from, const kept_rows *to)
+{
+    node *n = g->root;
+    row_pass r = {.root = n, .from = from, .to = to, .acc = accumulator_of(n->result->ty.dt)};
+    r.along[s->n - 1] = from;
+    if (!from) r.in = tile_bind(k, s, view_of(k->lw, n->operands[0]), r.along, KACCESS_IN);
+    if (to) tile_plan_leaves(k, g, s, &r.tp);
+    else tile_plan_make(k, g, s, &r.tp);
+    r.t.rows = 1;
+    return r;
+}
+
+/* ---- kernels of their own ---- */
+
+/* Opens the kernel: the last axis of the space is a row, and each row a task. */
+static kop *rows_begin(lowering *lw, const group *g, const space *s, const char *family, kernel *k, row_pass *r)
+{
+    *k = kernel_begin(lw, family, g->root);
+    *r = row_pass_begin(k, g, s, NULL, NULL);
+    dim tasks = dim_const(lw->m->dims, 1);
+    for (int i = 0; i < s->n - 1; i++) tasks = dim_mul(lw->m->dims, tasks, s->size[i]);
+    kop *loop = kb_for(&k->b, kidx_const(0), kidx_value(kb_dim(&k->b, tasks)), 1, KMAP_PARALLEL, 1, NULL, 0);
+    unflatten(k, k->b.block->args[0], s->n - 1, s->size, r->t.at);
+    return loop;
+}
+
+static void rows_end(kernel *k, kop *loop)
+{
     kb_for_end(&k->b, loop, NULL, 0);
     kernel_end(k);
+}
+
+static void refuse_axes(lowering *lw, const node *n)
+{
+    diag_error(lw->d, n->n_sources ? n->sources[0] : (span){0, 0},
+               "%s over these axes cannot be compiled: they do not merge into one", op_row(n->op)->name);
 }
 
 void lower_softmax(lowering *lw, group *g)
 {
     kernel k;
     row_pass r;
-    kop *loop;
+    space s;
     int axis = (int)node_attr(g->root, ATTR_AXIS)->u.i;
-    if (!rowwise_begin(lw, g, "softmax", axis, axis, &k, &r, &loop)) return;
+    if (!space_make(lw, g, g->root->operands[0], axis, axis, &s)) {
+        refuse_axes(lw, g->root);
+        return;
+    }
+    kop *loop = rows_begin(lw, g, &s, "softmax", &k, &r);
     r.shift = row_reduce(&k, &r, max_body, KREDUCE_MAX, -INFINITY);
     kvalue *sum = row_reduce(&k, &r, exp_sum_body, KREDUCE_ADD, 0);
     r.scale = kb_map2(&k.b, KOP_DIV, scalar_tile(&k, r.acc, 1), sum);
-    rowwise_end(&k, &r, loop);
+    finish_row(&k, &r);
+    rows_end(&k, loop);
 }
 
-void lower_normalize(lowering *lw, group *g)
+/* ---- norms ---- */
+
+bool normalize_space(lowering *lw, const group *g, space *s)
 {
-    kernel k;
-    row_pass r;
-    kop *loop;
     const attr *axes = node_attr(g->root, ATTR_AXES);
     int first = MAX_RANK, last = -1;
     for (int i = 0; i < axes->u.ints.n; i++) {
@@ -166,18 +174,34 @@ void lower_normalize(lowering *lw, group *g)
         first = a < first ? a : first;
         last = a > last ? a : last;
     }
-    if (last - first + 1 != axes->u.ints.n) {
-        diag_error(lw->d, g->root->n_sources ? g->root->sources[0] : (span){0, 0},
-                   "normalize can be compiled over adjacent axes only");
-        return;
-    }
-    if (!rowwise_begin(lw, g, "normalize", first, last, &k, &r, &loop)) return;
-    kbuilder *b = &k.b;
-    kvalue *count = kb_cast(b, kb_dim(b, r.tp.s.size[r.tp.s.n - 1]), r.acc);
-    if (node_attr(g->root, ATTR_MODE)->u.i == NORM_STANDARD)
-        r.shift = kb_map2(b, KOP_DIV, row_reduce(&k, &r, sum_body, KREDUCE_ADD, 0), count);
-    kvalue *var = kb_map2(b, KOP_DIV, row_reduce(&k, &r, square_sum_body, KREDUCE_ADD, 0), count);
-    kvalue *eps = scalar_tile(&k, r.acc, node_attr(g->root, ATTR_EPS)->u.real);
-    r.scale = kb_map2(b, KOP_DIV, scalar_tile(&k, r.acc, 1), kb_map1(b, KOP_SQRT, kb_map2(b, KOP_ADD, var, eps)));
-    rowwise_end(&k, &r, loop);
+    return last - first + 1 == axes->u.ints.n && space_make(lw, g, g->root->operands[0], first, last, s);
+}
+
+void normalize_row(kernel *k, row_pass *r)
+{
+    kbuilder *b = &k->b;
+    kvalue *count = kb_cast(b, kb_dim(b, r->tp.s.size[r->tp.s.n - 1]), r->acc);
+    r->shift = NULL;
+    if (node_attr(r->root, ATTR_MODE)->u.i == NORM_STANDARD)
+        r->shift = kb_map2(b, KOP_DIV, row_reduce(k, r, sum_body, KREDUCE_ADD, 0), count);
+    kvalue *var = kb_map2(b, KOP_DIV, row_reduce(k, r, square_sum_body, KREDUCE_ADD, 0), count);
+    kvalue *eps = scalar_tile(k, r->acc, node_attr(r->root, ATTR_EPS)->u.real);
+    r->scale = kb_map2(b, KOP_DIV, scalar_tile(k, r->acc, 1), kb_map1(b, KOP_SQRT, kb_map2(b, KOP_ADD, var, eps)));
+    finish_row(k, r);
+}
+
+void lower_normalize_rows(lowering *lw, const group *g, const space *s)
+{
+    kernel k;
+    row_pass r;
+    kop *loop = rows_begin(lw, g, s, "normalize", &k, &r);
+    normalize_row(&k, &r);
+    rows_end(&k, loop);
+}
+
+void lower_normalize(lowering *lw, group *g)
+{
+    space s;
+    if (normalize_space(lw, g, &s)) lower_normalize_rows(lw, g, &s);
+    else refuse_axes(lw, g->root);
 }

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#define PAIR_TASKS 16
-#define PAIR_TILES 8
+#define BLOCK_TASKS 16
+#define BLOCK_TILES 8
 
 static int64_t within(int64_t v, int64_t least, int64_t most)
 {
@@ -44,11 +44,11 @@ static int64_t rows_per_weight(const machine *m, const matmul_shape *first, cons
     return (int64_t)ceil(each / from * peak / 2);
 }
 
-matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const matmul_shape *first,
-                                                  const matmul_schedule *s1, const matmul_shape *second,
-                                                  const matmul_schedule *s2)
+row_block_schedule row_block_schedule_by_rule(const lower_target *t, const matmul_shape *first,
+                                              const matmul_schedule *s1, const matmul_shape *second,
+                                              const matmul_schedule *s2)
 {
-    matmul_pair_schedule r = {0};
+    row_block_schedule r = {.tile = s1->rows};
     if (s1->rows != s2->rows) {
         r.why_not = "their register tiles differ in height";
         return r;
@@ -56,11 +56,11 @@ matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *t, const m
     /* What the two read of a row at a time takes half of the second-level cache. More tiles than some bring nothing. */
     int64_t row = within(first->k, 1, s1->depth) * (int64_t)dtype_bytes(first->sums, 1) +
                   within(second->k, 1, s2->depth) * (int64_t)dtype_bytes(second->sums, 1);
-    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, PAIR_TILES);
+    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, BLOCK_TILES);
     r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, most);
     /* Tasks come in a number that many numbers of threads divide. So they have half of the rows, or more; in the least
      * number of them, two thirds. */
-    r.tasks = PAIR_TASKS;
+    r.tasks = BLOCK_TASKS;
     r.least = (int64_t)r.tasks * r.chunk * s1->rows * 2 / 3;
     int64_t rows = (int64_t)r.chunk * s1->rows, sums = second->k > s2->depth ? second->n : 0;
     if (rows * sums * (int64_t)dtype_bytes(second->sums, 1) > t->machine->l3_bytes / 4)

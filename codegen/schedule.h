@@ -45,18 +45,19 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *target, const matmul
 /* What target->tuned says of the shape (tuned.c), else by rule. */
 matmul_schedule matmul_schedule_for(const lower_target *target, const matmul_shape *shape);
 
-/* Two matmuls in a row as one kernel, for as many rows of a run as are worth it: a task takes a chunk of rows through
- * both. */
+/* A block of rows: one kernel for two matmuls in a row, and norms beside them, for as many rows of a run as are worth
+ * it. A task takes a chunk of rows through all. */
 typedef struct {
-    const char *why_not; /* they stay two kernels; NULL: they do not */
+    const char *why_not; /* they stay kernels of their own; NULL: they do not */
+    int tile;            /* rows of a register tile */
     int chunk;           /* row tiles of a task, at most */
     int tasks;           /* what the number of tasks is a multiple of */
     int64_t least;       /* rows from which on they are one kernel */
-} matmul_pair_schedule;
+} row_block_schedule;
 
 /* From the schedules that the two have as kernels of their own. */
-matmul_pair_schedule matmul_pair_schedule_by_rule(const lower_target *target, const matmul_shape *first,
-                                                  const matmul_schedule *s1, const matmul_shape *second,
-                                                  const matmul_schedule *s2);
+row_block_schedule row_block_schedule_by_rule(const lower_target *target, const matmul_shape *first,
+                                              const matmul_schedule *s1, const matmul_shape *second,
+                                              const matmul_schedule *s2);
 
 #endif

@@ -537,15 +537,65 @@ static void test_pairs_are_found(void **state)
     arena_free(a);
 }
 
-/* A function's results in the kernel interpreter, on inputs that `seed` decides. */
-static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uint64_t seed)
+/* A kernel with such a name reads and writes a buffer. */
+static bool writes_in_place(const lowered *l, const kblock *b, const char *kernel)
+{
+    kblock_foreach(op, b)
+    {
+        const kfunction *f = op->op == KOP_LAUNCH ? kmodule_find(l->km, op->at.callee) : NULL;
+        for (uint32_t i = 0; f && !strncmp(f->name, kernel, strlen(kernel)) && i < f->params.len; i++)
+            if (f->params.data[i].mode == KACCESS_INOUT) return true;
+        for (uint32_t i = 0; i < op->n_blocks; i++)
+            if (writes_in_place(l, op->blocks[i], kernel)) return true;
+    }
+    return false;
+}
+
+/* Which norms are in the kernel of the matmuls beside them, which have kernels beside it (in the branch for few rows,
+ * or for all), and whether it writes where it reads. */
+static void test_norms_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *function;
+        uint32_t together, alone;
+        bool in_place;
+    } want[] = {{"norm_behind", 1, 1, false},    {"norm_before", 1, 1, true},    {"gated_between", 1, 2, false},
+                {"gated_always", 1, 0, false},   {"primes", 1, 2, false},        {"deep", 1, 0, false},
+                {"double", 1, 2, false},         {"fixed", 1, 0, false},         {"views", 1, 2, false},
+                {"residual_behind", 1, 2, true}, {"placed_behind", 1, 1, false}, {"read_before", 1, 1, false},
+                {"read_behind", 1, 1, false},    {"named_before", 1, 1, false},  {"named_behind", 1, 1, false},
+                {"columns", 1, 2, false},        {"halves", 1, 2, false},        {"some_rows", 1, 1, false}};
+    arena *a = arena_new(NULL, NULL);
+    machine m = small_machine(a, 256, 16);
+    lower_target t = {.vector_floats = 8, .registers = 16, .machine = &m};
+    lowered l = lower_program("row_blocks.tir", t);
+    assert_int_equal(l.m->functions.len, sizeof want / sizeof *want);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const kfunction *f = kmodule_find(l.km, want[i].function);
+        uint32_t together = launches_of(f->body, "matmuls_"), alone = launches_of(f->body, "normalize_");
+        bool in_place = writes_in_place(&l, f->body, "matmuls_");
+        if (together != want[i].together || alone != want[i].alone || in_place != want[i].in_place)
+            fail_msg("@%s launches %u blocks%s and %u norms", f->name, together, in_place ? " in place" : "", alone);
+    }
+    release(&l);
+    t.separate_matmuls = true;
+    l = lower_program("row_blocks.tir", t);
+    for (uint32_t i = 0; i < l.km->functions.len; i++)
+        assert_int_equal(launches_of(l.km->functions.data[i]->body, "matmuls_"), 0);
+    release(&l);
+    arena_free(a);
+}
+
+/* A function's first result in the kernel interpreter, on inputs that `seed` decides. */
+static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
 {
     const function *f = l->m->functions.data[entry];
     const kfunction *plan = kmodule_find(l->km, f->name);
     kbinding *params = ARENA_ARRAY(l->a, kbinding, plan->params.len), none = {0};
     for (uint32_t i = 0; i < f->args.len + f->results.len; i++) {
         const value *v = i < f->args.len ? f->args.data[i].v : f->results.data[i - f->args.len].v;
-        params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, INPUT_SPREAD, &seed));
+        params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, kind, &seed));
     }
     kinterp_options ko = {.seed = 1};
     kinterp_result did;
@@ -555,23 +605,31 @@ static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uin
     return none;
 }
 
-/* Two matmuls in one kernel give the bits of two kernels. */
-static void test_pairs_change_no_bit(void **state)
+/* Matmuls and norms in one kernel give the bits of kernels of their own, and so do these on either side of the branch.
+ */
+static void test_blocks_change_no_bit(void **state)
 {
     (void)state;
+    static const char *const programs[] = {"pairs.tir", "row_blocks.tir"};
     arena *a = arena_new(NULL, NULL);
-    for (int registers = 16; registers <= 32; registers += 16) {
+    for (size_t k = 0; k < 4; k++) {
+        int registers = k / 2 ? 32 : 16;
+        /* The number of rows from which on they are one kernel, and others on both sides of it. */
+        const int64_t least = 16 * (k / 2 ? 14 : 6) * 2 / 3, rows[] = {1, least - 1, least, least + 1, 160};
         machine m = small_machine(a, 16 * registers, registers);
         lower_target t = {.vector_floats = registers / 2, .registers = registers, .machine = &m};
-        lowered together = lower_program("pairs.tir", t);
+        lowered together = lower_program(programs[k % 2], t);
         t.separate_matmuls = true;
-        lowered apart = lower_program("pairs.tir", t);
-        for (uint32_t i = 0; i < together.m->functions.len; i++) {
-            int64_t dims[] = {1, 160 - i % 7};
-            kbinding x = run_kernels(&together, i, dims, i), y = run_kernels(&apart, i, dims, i);
-            assert_int_equal(x.bytes, y.bytes);
-            assert_memory_equal(x.data, y.data, x.bytes);
-        }
+        lowered apart = lower_program(programs[k % 2], t);
+        for (uint32_t i = 0; i < together.m->functions.len; i++)
+            for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+                int64_t dims[] = {1, rows[r] - (rows[r] == 160 ? i % 7 : 0), 150 + i % 7};
+                input_kind kind = (input_kind)((i + r) % INPUT_KINDS);
+                kbinding x = run_kernels(&together, i, dims, kind, i), y = run_kernels(&apart, i, dims, kind, i);
+                assert_int_equal(x.bytes, y.bytes);
+                if (memcmp(x.data, y.data, x.bytes))
+                    fail_msg("@%s differs at %lld rows", together.m->functions.data[i]->name, (long long)dims[1]);
+            }
         release(&together);
         release(&apart);
     }
@@ -610,24 +668,30 @@ static int is_program(const struct dirent *e)
     return n > 4 && !strcmp(e->d_name + n - 4, ".tir");
 }
 
+static const struct CMUnitTest others[] = {
+    cmocka_unit_test(test_kernels_are_shared),
+    cmocka_unit_test(test_narrow_parameters_cost_no_kernel),
+    cmocka_unit_test(test_any_schedule_is_right),
+    cmocka_unit_test(test_pairs_are_found),
+    cmocka_unit_test(test_norms_are_found),
+    cmocka_unit_test(test_blocks_change_no_bit),
+    cmocka_unit_test(test_results_in_place),
+    cmocka_unit_test(test_keys_under_a_mask_are_counted),
+};
+
 int main(void)
 {
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 7, sizeof *tests);
+    size_t all = (size_t)n + sizeof others / sizeof *others;
+    struct CMUnitTest *tests = calloc(all, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
             .name = programs[i]->d_name, .test_func = check_program, .initial_state = programs[i]->d_name};
-    tests[n] = (struct CMUnitTest)cmocka_unit_test(test_kernels_are_shared);
-    tests[n + 1] = (struct CMUnitTest)cmocka_unit_test(test_narrow_parameters_cost_no_kernel);
-    tests[n + 2] = (struct CMUnitTest)cmocka_unit_test(test_any_schedule_is_right);
-    tests[n + 3] = (struct CMUnitTest)cmocka_unit_test(test_pairs_are_found);
-    tests[n + 4] = (struct CMUnitTest)cmocka_unit_test(test_pairs_change_no_bit);
-    tests[n + 5] = (struct CMUnitTest)cmocka_unit_test(test_results_in_place);
-    tests[n + 6] = (struct CMUnitTest)cmocka_unit_test(test_keys_under_a_mask_are_counted);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 7, NULL, NULL);
+    memcpy(tests + n, others, sizeof others);
+    int failed = _cmocka_run_group_tests("lower", tests, all, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

@@ -15,6 +15,8 @@
 
 #define SUM_RUN 384
 #define TAILS_FROM 50 /* narrower tiles for the last columns where whole ones add a part in so many, or more */
+#define PACE_BITS 24
+#define ROUND_SUMS 28 /* multiply-adds of a vector that hide the rest of a loop's round */
 
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
@@ -24,15 +26,20 @@ static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
     }
 }
 
-/* Prefetches the same steps of the columns after these, spread over the tiles of the chunk: in this round from step
- * `from` on. */
-static void prefetch_next(kernel *k, const matmul *mm, kvalue *from)
+/* Prefetches the same steps of the columns after these, spread over the tiles of the chunk: as great a part of them as
+ * is done here. That is `before` rows times steps, and `done` steps of the tile, of which `unroll` are next. */
+static void prefetch_next(kernel *k, const matmul *mm, int height, int unroll, kvalue *before, kvalue *done)
 {
     kbuilder *b = &k->b;
     if (mm->s.level == 0) return;
-    prefetch_step(k, mm, from);
-    kop *more = kb_for(b, kidx_const(1), kidx_value(mm->each), 1, KMAP_SERIAL, 1, NULL, 0);
-    prefetch_step(k, mm, kb_map2(b, KOP_ADD, from, b->block->args[0]));
+    kvalue *bits = kb_i64(b, PACE_BITS), *rows = kb_i64(b, height), *round = kb_i64(b, unroll * height);
+    kvalue *part = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, before, kb_map2(b, KOP_MUL, done, rows)), mm->pace);
+    kvalue *at = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, part, bits));
+    prefetch_step(k, mm, at);
+    kvalue *up = kb_i64(b, (1 << PACE_BITS) - 1), *each = kb_map2(b, KOP_MUL, round, mm->pace);
+    kvalue *steps = kb_map2(b, KOP_SHR, kb_map2(b, KOP_ADD, each, up), bits);
+    kop *more = kb_for(b, kidx_const(1), kidx_value(steps), 1, KMAP_SERIAL, 1, NULL, 0);
+    prefetch_step(k, mm, kb_map2(b, KOP_ADD, at, b->block->args[0]));
     kb_for_end(b, more, NULL, 0);
 }
 
@@ -57,24 +64,31 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row, int height, k
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
-/* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
-static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *from,
+/* How many steps a round of a tile's loop has: no more than hide the rest of it, since each is code. */
+static int steps_a_round(const kernel *k, const matmul *mm, int height)
+{
+    int lanes = k->lw->target.vector_floats * 4 / (int)dtype_bytes(mm->acc, 1), steps = MATMUL_STEPS;
+    int sums = height * mm->pieces * ((mm->width + lanes - 1) / lanes);
+    while (steps > 2 && steps / 2 * sums >= ROUND_SUMS) steps /= 2;
+    return steps;
+}
+
+/* The sums over steps first .. first + len - 1 of the block; `before` is what prefetches go by. */
+static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *before,
                      kvalue **acc)
 {
     kbuilder *b = &k->b;
     uint32_t n = (uint32_t)mm->pieces;
-    int64_t whole = len / MATMUL_STEPS * MATMUL_STEPS;
-    kvalue *lo = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kidx_as_value(k, first));
+    int unroll = steps_a_round(k, mm, height);
+    int64_t whole = len / unroll * unroll;
+    kvalue *block = kidx_as_value(k, mm->lo), *lo = kb_map2(b, KOP_ADD, block, kidx_as_value(k, first));
     for (uint32_t p = 0; p < n; p++) acc[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
     if (whole) {
-        kvalue *steps = kb_i64(b, MATMUL_STEPS), *done = kb_map2(b, KOP_DIV, kidx_as_value(k, first), steps);
-        kop *loop = kb_for(b, kidx_const(0), kidx_const(whole / MATMUL_STEPS), 1, KMAP_SERIAL, 1, acc, n);
-        kvalue *round = b->block->args[0];
+        kop *loop = kb_for(b, kidx_value(lo), kidx_plus(lo, whole), unroll, KMAP_SERIAL, 1, acc, n);
+        kvalue *at = b->block->args[0];
         for (uint32_t p = 0; p < n; p++) acc[p] = b->block->args[1 + p];
-        kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
-        prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
-        kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
-        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
+        prefetch_next(k, mm, height, unroll, before, kb_map2(b, KOP_SUB, at, block));
+        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, unroll), unroll, acc);
         kb_for_end(b, loop, acc, n);
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
@@ -92,21 +106,19 @@ static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kv
     kbuilder *b = &k->b;
     uint32_t n = (uint32_t)mm->pieces;
     kvalue *acc[MATMUL_PIECES], *row = mm->x_of_chunk ? row_in_chunk(k, mm, row0) : row0;
-    /* This tile's share of what comes next begins where the shares of the tiles before it end. */
-    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, row0), mm->share);
-    kvalue *from = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
+    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, row0), kb_i64(b, mm->len));
     int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
     if (whole) {
         for (uint32_t p = 0; p < n; p++) total[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
         kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
         kvalue *const *args = runs->blocks[0]->args;
-        run_sums(k, mm, row, height, kidx_value(args[0]), SUM_RUN, from, acc);
+        run_sums(k, mm, row, height, kidx_value(args[0]), SUM_RUN, before, acc);
         for (uint32_t p = 0; p < n; p++) acc[p] = kb_map2(b, KOP_ADD, args[1 + p], acc[p]);
         kb_for_end(b, runs, acc, n);
         for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
     }
     if (whole == mm->len && whole) return;
-    run_sums(k, mm, row, height, kidx_const(whole), mm->len - whole, from, acc);
+    run_sums(k, mm, row, height, kidx_const(whole), mm->len - whole, before, acc);
     for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
 }
 
@@ -223,7 +235,6 @@ void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block w
     mm->lo = lo;
     mm->len = len;
     mm->which = which;
-    mm->share = kb_map2(&k->b, KOP_DIV, kb_i64(&k->b, len << 16), mm->rows);
     body(k, mm, arg);
 }
 
@@ -249,12 +260,11 @@ void matmul_blocks(kernel *k, matmul *mm, matmul_block *body, void *arg)
 }
 
 /* How many rows a chunk has decides how fast the next weights must come. */
-static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int height)
+static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows)
 {
     kbuilder *b = &k->b;
     mm->row_first = first;
-    mm->rows = kb_map2(b, KOP_MAX, rows, kb_i64(b, 1));
-    mm->each = kb_map2(b, KOP_DIV, kb_map2(b, KOP_ADD, mm->rows, kb_i64(b, MATMUL_STEPS * height - 1)), mm->rows);
+    mm->pace = kb_map2(b, KOP_DIV, kb_i64(b, 1 << PACE_BITS), kb_map2(b, KOP_MAX, rows, kb_i64(b, 1)));
 }
 
 /* The columns of the tile: `cols` from `col` on, of `end` in the matmul. */
@@ -408,7 +418,7 @@ tile_range matmul_chunk(kernel *k, matmul *mm, const row_tiles *tiles, kvalue *c
     r.first = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, chunk, r.tiles.count), chunks);
     r.end = kb_map2(b, KOP_DIV, kb_map2(b, KOP_MUL, after, r.tiles.count), chunks);
     kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
-    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
+    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0));
     return r;
 }
 
@@ -430,7 +440,7 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
         for (uint32_t i = 0; i < n; i++) {
             if (i) kb_case_next(b, sw);
             int rows = (int)heights[i];
-            set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows), rows);
+            set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows));
             matmul_blocks(k, mm, wide_block, &rows);
         }
         if (sw) kb_switch_end(b, sw);

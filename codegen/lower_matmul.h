@@ -45,8 +45,7 @@ typedef struct {
     kvalue *partial;  /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
     kvalue *to;       /* scratch: [rows of a chunk, columns], where the result goes; NULL: to the group's outputs */
     kvalue *to_col;   /* the column of the result that is the first there */
-    /* The chunk: its rows, and how many steps of the next block a round of a tile prefetches. */
-    kvalue *row_first, *rows, *each;
+    kvalue *row_first, *pace;    /* the chunk: its first row, and one divided by their number, in 2^24ths */
     kvalue *col_first, *col_end; /* of the task; the end is NULL where it is that of the group of columns */
     /* Columns of the tile: `pieces` runs of `width`, each in a panel of its own. */
     int pieces, width;
@@ -59,7 +58,6 @@ typedef struct {
     which_block which;
     kvalue *more;
     kvalue *not_first; /* bool, or NULL: it is the only one */
-    kvalue *share;     /* steps of the next block that a row prefetches, in 65536ths */
 } matmul;
 
 /* Row tiles first .. end - 1. */

@@ -155,8 +155,7 @@ static void pair_task(kernel *k, pair *p, const row_tiles *tiles, kvalue *task, 
     kbuilder *b = &k->b;
     p->r = matmul_chunk(k, &p->a, tiles, task, chunks);
     p->b.row_first = p->a.row_first;
-    p->b.rows = p->a.rows;
-    p->b.each = p->a.each;
+    p->b.pace = p->a.pace;
     p->b.col_first = kb_i64(b, 0);
     kvalue *w = p->b.w;
     int64_t depth = p->b.depth, before = (depth - 1) / p->block * p->block;

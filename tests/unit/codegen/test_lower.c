@@ -499,8 +499,8 @@ static void test_pairs_are_found(void **state)
     arena_free(a);
 }
 
-/* A function's results in the kernel interpreter, on inputs that `seed` decides. */
-static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uint64_t seed)
+/* A function's results in the kernel interpreter, on inputs that `seed` decides; and what it did. */
+static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uint64_t seed, kinterp_result *did)
 {
     const function *f = l->m->functions.data[entry];
     const kfunction *plan = kmodule_find(l->km, f->name);
@@ -510,8 +510,7 @@ static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, uin
         params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, INPUT_SPREAD, &seed));
     }
     kinterp_options ko = {.seed = 1};
-    kinterp_result did;
-    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, &did)) return params[f->args.len];
+    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, did)) return params[f->args.len];
     show(l);
     fail_msg("%s failed", f->name);
     return none;
@@ -530,7 +529,8 @@ static void test_pairs_change_no_bit(void **state)
         lowered apart = lower_program("pairs.tir", t);
         for (uint32_t i = 0; i < together.m->functions.len; i++) {
             int64_t dims[] = {1, 160 - i % 7};
-            kbinding x = run_kernels(&together, i, dims, i), y = run_kernels(&apart, i, dims, i);
+            kinterp_result did[2];
+            kbinding x = run_kernels(&together, i, dims, i, &did[0]), y = run_kernels(&apart, i, dims, i, &did[1]);
             assert_int_equal(x.bytes, y.bytes);
             assert_memory_equal(x.data, y.data, x.bytes);
         }
@@ -538,6 +538,27 @@ static void test_pairs_change_no_bit(void **state)
         release(&apart);
     }
     arena_free(a);
+}
+
+/* Weights are fetched ahead once, however few rows there are: in one register tile or two, as deep as a round divides.
+ */
+static void test_weights_are_fetched_once(void **state)
+{
+    (void)state;
+    static const struct {
+        lower_target target;
+        int64_t rows[5];
+    } cases[] = {{{.vector_floats = 16, .registers = 32}, {1, 5, 14, 16, 28}},
+                 {{.vector_floats = 8, .registers = 16}, {1, 2, 5, 6, 12}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lowered l = lower_program("few_rows.tir", cases[i].target);
+        for (int r = 0; r < 5; r++) {
+            kinterp_result did;
+            run_kernels(&l, 0, (int64_t[]){1, cases[i].rows[r]}, 1, &did);
+            assert_int_equal(did.prefetches, 64 * 96 * sizeof(float) / 64); /* lines */
+        }
+        release(&l);
+    }
 }
 
 /* Results take the buffers of operands that end there, and of no others: so many buffers remain. */
@@ -577,7 +598,7 @@ int main(void)
     struct dirent **programs;
     int n = scandir(PROGRAMS, &programs, is_program, alphasort);
     if (n <= 0) return perror(PROGRAMS), 1;
-    struct CMUnitTest *tests = calloc((size_t)n + 6, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)n + 7, sizeof *tests);
     if (!tests) return perror("calloc"), 1;
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){
@@ -588,7 +609,8 @@ int main(void)
     tests[n + 3] = (struct CMUnitTest)cmocka_unit_test(test_pairs_are_found);
     tests[n + 4] = (struct CMUnitTest)cmocka_unit_test(test_pairs_change_no_bit);
     tests[n + 5] = (struct CMUnitTest)cmocka_unit_test(test_results_in_place);
-    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 6, NULL, NULL);
+    tests[n + 6] = (struct CMUnitTest)cmocka_unit_test(test_weights_are_fetched_once);
+    int failed = _cmocka_run_group_tests("lower", tests, (size_t)n + 7, NULL, NULL);
     for (int i = 0; i < n; i++) free(programs[i]);
     free(programs);
     free(tests);

@@ -267,15 +267,14 @@ typedef struct {
     int max;
     uint32_t n_heights;
     int64_t heights[64];
-    bool single; /* always one tile */
     kvalue *count, *height, *extra;
 } row_tiles;
 row_tiles row_tiles_of(kernel *k, dim rows, int max);
 kvalue *row_tiles_first(kernel *k, const row_tiles *r, kvalue *t); /* the first row of tile t */
-/* Calls body once per height, inside a loop over row tiles: row0 is the first row. */
+/* For each of the tiles first .. end - 1: `body`, there once for each height, then `after`, there once. */
 typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, int height);
-void for_row_tiles(kernel *k, dim rows, int max, row_tile_body *body, void *arg);
-/* The same for tiles first .. end - 1 only. */
-void for_row_tiles_between(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg);
+typedef void row_tile_end(kernel *k, void *arg, kvalue *row0, kvalue *height);
+void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, row_tile_end *after,
+                   void *arg);
 
 #endif

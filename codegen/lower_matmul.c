@@ -122,22 +122,28 @@ static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kv
     for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
 }
 
-static kmem partial_at(kernel *k, const matmul *mm, kvalue *row0, int piece)
+/* ---- behind the sums ---- */
+
+/* A row's sums of a piece where they wait: on the stack; in scratch. */
+static kmem waiting_at(const matmul *mm, kidx row, int piece)
+{
+    return kmem_at(mm->waiting, (kidx[2]){row, kidx_const(piece * mm->width)});
+}
+
+static kmem partial_at(kernel *k, const matmul *mm, kvalue *row, int piece)
 {
     kvalue *col = kb_map2(&k->b, KOP_SUB, mm->col, mm->col_first);
-    kidx at[2] = {kidx_value(row_in_chunk(k, mm, row0)), kidx_plus(col, piece * mm->width)};
-    return kmem_at(mm->partial, at);
+    return kmem_at(mm->partial, (kidx[2]){kidx_value(row_in_chunk(k, mm, row)), kidx_plus(col, piece * mm->width)});
 }
 
 /* The sums of the blocks before this one are in scratch: adds them. */
-static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **acc)
+static void add_partial(kernel *k, const matmul *mm, kvalue *row, kvalue **acc)
 {
     kbuilder *b = &k->b;
-    ktile ty = ktile_make(mm->acc, height, mm->width, KL_VEC);
     kop *some = mm->which == BLOCK_LAST ? NULL : kb_if(b, mm->not_first);
     kvalue *sum[MATMUL_PIECES];
     for (int p = 0; p < mm->pieces; p++)
-        sum[p] = kb_map2(b, KOP_ADD, kb_load(b, ty, partial_at(k, mm, row0, p)), acc[p]);
+        sum[p] = kb_map2(b, KOP_ADD, kb_load(b, acc[p]->ty.tile, partial_at(k, mm, row, p)), acc[p]);
     if (some) {
         kb_else(b, some, sum, (uint32_t)mm->pieces);
         kb_if_end(b, some, acc, (uint32_t)mm->pieces);
@@ -160,74 +166,70 @@ static void store_result(kernel *k, const matmul *mm, const tile_at *t)
     kb_store(b, tile_widen(k, tile_value(k, &mm->tp, t, mm->tp.g->out->result), t->rows, t->cols), to);
 }
 
-/* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other. */
-static void halves_tile(kernel *k, const matmul *mm, kvalue *row0, int piece, kvalue *acc)
+/* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other: taken apart where they
+ * wait. */
+static void halves_store(kernel *k, const matmul *mm, kvalue *row, int piece, kmem waiting, kvalue *acc)
 {
     kbuilder *b = &k->b;
-    tile_at t = {.rows = acc->ty.tile.shape[0], .cols = MATMUL_HALF};
-    kb_store(b, acc, kmem_at(mm->apart, (kidx[2]){kidx_const(0), kidx_const(0)}));
-    for (int h = 0; h < 2; h++) {
-        kmem from = kmem_at(mm->apart, (kidx[2]){kidx_const(0), kidx_const(h * MATMUL_HALF)});
-        kvalue *sums = kb_load(b, ktile_make(mm->acc, t.rows, MATMUL_HALF, KL_VEC), from);
+    tile_at t = {.rows = 1, .cols = MATMUL_HALF};
+    kb_store(b, acc, waiting);
+    for (int h = 0; h < 2; h++, waiting.idx[1].off += MATMUL_HALF) {
+        kvalue *sums = kb_load(b, ktile_make(mm->acc, t.rows, MATMUL_HALF, KL_VEC), waiting);
         t.known[h].v = mm->half[h];
         t.known[h].tile = kb_cast(b, sums, mm->root->result->ty.dt);
     }
-    t.at[0] = kidx_value(row0);
+    t.at[0] = kidx_value(row);
     t.at[1] = kidx_plus(kb_map2(b, KOP_DIV, mm->col, kb_i64(b, 2)), piece * MATMUL_HALF);
     t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_value(kb_map2(b, KOP_SUB, kb_i64(b, mm->n / 2), kidx_as_value(k, t.at[1])));
     store_result(k, mm, &t);
 }
 
-/* The epilogue of some rows of a piece. */
-static void piece_store(kernel *k, const matmul *mm, kvalue *row0, int rows, int p, kvalue *sums)
+/* The epilogue of a piece. */
+static void piece_store(kernel *k, const matmul *mm, kvalue *row, int p, kvalue *acc)
 {
     kbuilder *b = &k->b;
-    tile_at t = {.rows = rows, .cols = mm->width};
+    tile_at t = {.rows = 1, .cols = mm->width};
     t.known[0].v = mm->root->result;
-    t.known[0].tile = kb_cast(b, sums, mm->root->result->ty.dt);
-    t.at[0] = kidx_value(row0);
+    t.known[0].tile = kb_cast(b, acc, mm->root->result->ty.dt);
+    t.at[0] = kidx_value(row);
     t.at[1] = kidx_plus(mm->col, p * mm->width);
     t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
     store_result(k, mm, &t);
 }
 
-/* The epilogue row by row: where it is long, its code is there once and not for each row of each height of tiles. */
-static void rows_store(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue *const *acc)
+/* A tile's sums, which wait on the stack: what follows them is there once, and not for each row of each height. */
+static void tile_sums(kernel *k, void *arg, kvalue *row0, int height)
 {
-    kbuilder *b = &k->b;
-    for (int p = 0; p < mm->pieces; p++)
-        kb_store(b, acc[p], kmem_at(mm->waiting, (kidx[2]){kidx_const(0), kidx_const(p * mm->width)}));
-    kop *loop = kb_for(b, kidx_const(0), kidx_const(height), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *row = b->block->args[0], *at = kb_map2(b, KOP_ADD, row0, row);
-    for (int p = 0; p < mm->pieces; p++) {
-        kmem from = kmem_at(mm->waiting, (kidx[2]){kidx_value(row), kidx_const(p * mm->width)});
-        piece_store(k, mm, at, 1, p, kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), from));
-    }
-    kb_for_end(b, loop, NULL, 0);
+    const matmul *mm = arg;
+    kvalue *acc[MATMUL_PIECES];
+    block_sums(k, mm, row0, height, acc);
+    for (int p = 0; p < mm->pieces; p++) kb_store(&k->b, acc[p], waiting_at(mm, kidx_const(0), p));
 }
 
-static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
+/* The rows of a tile whose sums are there, one by one: on to the next block of K, or through the epilogue. */
+static void tile_rows(kernel *k, void *arg, kvalue *row0, kvalue *height)
 {
     const matmul *mm = arg;
     kbuilder *b = &k->b;
     kvalue *acc[MATMUL_PIECES];
-    block_sums(k, mm, row0, height, acc);
-    if (mm->not_first) add_partial(k, mm, row0, height, acc);
+    kop *loop = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
+    kidx at = kidx_value(b->block->args[0]);
+    kvalue *row = kb_map2(b, KOP_ADD, row0, at.v);
+    for (int p = 0; p < mm->pieces; p++)
+        acc[p] = kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), waiting_at(mm, at, p));
+    if (mm->not_first) add_partial(k, mm, row, acc);
     kop *waits = mm->which == BLOCK_ANY ? kb_if(b, mm->more) : NULL;
     if (mm->which != BLOCK_LAST)
-        for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row0, p));
-    if (mm->which == BLOCK_BEFORE) return;
+        for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row, p));
     if (waits) kb_else(b, waits, NULL, 0);
-    if (mm->half) {
-        for (int p = 0; p < mm->pieces; p++) halves_tile(k, mm, row0, p, acc[p]);
-    } else if (mm->waiting && height > 1) {
-        rows_store(k, mm, row0, height, acc);
-    } else {
-        for (int p = 0; p < mm->pieces; p++) piece_store(k, mm, row0, height, p, acc[p]);
+    for (int p = 0; p < mm->pieces && mm->which != BLOCK_BEFORE; p++) {
+        if (mm->half) halves_store(k, mm, row, p, waiting_at(mm, at, p), acc[p]);
+        else piece_store(k, mm, row, p, acc[p]);
     }
     if (waits) kb_if_end(b, waits, NULL, 0);
+    kb_for_end(b, loop, NULL, 0);
 }
 
 void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block which, matmul_block *body, void *arg)
@@ -319,7 +321,7 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
     int64_t at = columns_of_whole_tiles(mm);
     if (at > 0) {
         kop *loop = columns_begin(k, mm, mm->s.cols, at);
-        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, tile_sums, tile_rows, mm);
         kb_for_end(b, loop, NULL, 0);
     }
     if (at == mm->n) return;
@@ -330,7 +332,7 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
         bool taken = cols == narrowest(mm) || mm->n - at > cols / 2;
         if (!taken) continue;
         set_columns(k, mm, kb_i64(b, at), cols, mm->n - at < cols ? mm->n : at + cols);
-        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, tile_sums, tile_rows, mm);
         at += cols;
     }
     kb_if_end(b, last, NULL, 0);
@@ -341,7 +343,9 @@ static void wide_block(kernel *k, matmul *mm, void *arg)
 {
     const int *rows = arg;
     kop *loop = columns_begin(k, mm, MATMUL_WIDE, mm->n);
-    matmul_tile(k, mm, kb_i64(&k->b, 0), *rows);
+    kvalue *row0 = kb_i64(&k->b, 0);
+    tile_sums(k, mm, row0, *rows);
+    tile_rows(k, mm, row0, kb_i64(&k->b, *rows));
     kb_for_end(&k->b, loop, NULL, 0);
 }
 
@@ -518,20 +522,6 @@ kvalue *matmul_bind_rows(kernel *k, const matmul_form *f)
     return kernel_bind(k, w->base, w->offset, 2, f->shape, f->stride, KACCESS_IN);
 }
 
-/* A function that is arithmetic of twenty operations or so (expand_math.c). */
-static bool has_mathematics(const group *g)
-{
-    static const char *const names[] = {
-#define MATH(name, NAME, f64, ulp, form) #name,
-#include "codegen/math.def"
-#undef MATH
-    };
-    vec_foreach (node *const, n, &g->members)
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (!strcmp(op_row((*n)->op)->name, names[i])) return true;
-    return false;
-}
-
 void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
 {
     dim_ctx *dc = k->lw->m->dims;
@@ -539,13 +529,8 @@ void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
         dim sums[2] = {rows, dim_const(dc, columns)};
         mm->partial = kb_alloc(&k->b, "partial", kbuffer_dense(mm->acc, KSPACE_SCRATCH, 2, sums));
     }
-    if (mm->half) {
-        dim apart[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_PANEL)};
-        mm->apart = kb_alloc(&k->b, "apart", kbuffer_dense(mm->acc, KSPACE_STACK, 2, apart));
-    } else if (has_mathematics(mm->tp.g)) {
-        dim waiting[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_WIDE)};
-        mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, waiting));
-    }
+    dim waiting[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_WIDE)};
+    mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, waiting));
 }
 
 void lower_matmul(lowering *lw, const group *g, const matmul_form *f)

@@ -34,8 +34,7 @@ typedef struct {
     tile_plan tp;
     node *root;
     value *const *half; /* the halves of the columns that the epilogue reads, or NULL */
-    kvalue *apart;      /* stack: [rows of a tile, MATMUL_PANEL], for the halves */
-    kvalue *waiting;    /* stack: [rows of a tile, its columns], where the epilogue runs row by row; else NULL */
+    kvalue *waiting;    /* stack: [rows of a tile, its columns], the sums of a tile */
     dtype acc;
     matmul_schedule s;
     kvalue *x, *w;   /* [M, K], [panels, K, MATMUL_PANEL] */

@@ -20,7 +20,7 @@ printf 'model pair(x: f32[M, 1000]) -> f32[M, 70]\n  where 1000 <= M, M <= 4096\
 loops() { # ASSEMBLY LEAST
     awk -v least="$2" '
         function done() { if (sums >= least) { blocks++; if (10 * stack > sums) spilled++ } sums = stack = 0 }
-        /^\.?L[A-Za-z0-9_]*:/ { done() }
+        /^\.?L[A-Za-z0-9_]*:/ || /^\tj/ { done() }
         /vfmadd/ { sums++ }
         /[xyz]mm.*\(%rsp|\(%rsp.*[xyz]mm/ { stack++ }
         END { done(); print blocks + 0, spilled + 0 }' "$1"

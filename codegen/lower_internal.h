@@ -271,10 +271,11 @@ typedef struct {
 } row_tiles;
 row_tiles row_tiles_of(kernel *k, dim rows, int max);
 kvalue *row_tiles_first(kernel *k, const row_tiles *r, kvalue *t); /* the first row of tile t */
-/* For each of the tiles first .. end - 1: `body`, there once for each height, then `after`, there once. */
-typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, int height);
-typedef void row_tile_end(kernel *k, void *arg, kvalue *row0, kvalue *height);
-void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, row_tile_end *after,
-                   void *arg);
+/* Calls body inside a loop over the tiles first .. end - 1. */
+typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, kvalue *height);
+void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg);
+/* Calls body once per height; what it emits runs where the tile has that height. */
+typedef void height_body(kernel *k, void *arg, int height);
+void row_tiles_by_height(kernel *k, const row_tiles *r, kvalue *height, height_body *body, void *arg);
 
 #endif

@@ -73,12 +73,37 @@ static int steps_a_round(const kernel *k, const matmul *mm, int height)
     return steps;
 }
 
-/* The sums over steps first .. first + len - 1 of the block; `before` is what prefetches go by. */
-static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *before,
-                     kvalue **acc)
+static kvalue *row_in_chunk(kernel *k, const matmul *mm, kvalue *row0)
 {
+    return kb_map2(&k->b, KOP_SUB, row0, mm->row_first);
+}
+
+/* A row tile. */
+typedef struct {
+    const matmul *mm;
+    kvalue *row0;
+} tile;
+
+/* A row's sums of a piece where they wait for what follows. */
+static kmem waiting_at(const matmul *mm, kidx row, int piece)
+{
+    return kmem_at(mm->waiting, (kidx[2]){row, kidx_const(piece * mm->width)});
+}
+
+/* Steps of the block that are summed in whole runs. */
+static int64_t steps_in_runs(const matmul *mm)
+{
+    return mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
+}
+
+/* The sums of a tile over steps first .. first + len - 1 of the block: they wait, or are added to those that do. */
+static void run_sums(kernel *k, const tile *t, int height, kidx first, int64_t len)
+{
+    const matmul *mm = t->mm;
     kbuilder *b = &k->b;
     uint32_t n = (uint32_t)mm->pieces;
+    kvalue *row = mm->x_of_chunk ? row_in_chunk(k, mm, t->row0) : t->row0, *acc[MATMUL_PIECES];
+    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, t->row0), kb_i64(b, mm->len));
     int unroll = steps_a_round(k, mm, height);
     int64_t whole = len / unroll * unroll;
     kvalue *block = kidx_as_value(k, mm->lo), *lo = kb_map2(b, KOP_ADD, block, kidx_as_value(k, first));
@@ -93,42 +118,27 @@ static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx 
         for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
     }
     if (whole < len) matmul_steps(k, mm, row, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
-}
-
-static kvalue *row_in_chunk(kernel *k, const matmul *mm, kvalue *row0)
-{
-    return kb_map2(&k->b, KOP_SUB, row0, mm->row_first);
-}
-
-/* The sums of a tile over the block, in runs; the totals wait on the stack meanwhile. */
-static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **total)
-{
-    kbuilder *b = &k->b;
-    uint32_t n = (uint32_t)mm->pieces;
-    kvalue *acc[MATMUL_PIECES], *row = mm->x_of_chunk ? row_in_chunk(k, mm, row0) : row0;
-    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, row0), kb_i64(b, mm->len));
-    int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
-    if (whole) {
-        for (uint32_t p = 0; p < n; p++) total[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
-        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
-        kvalue *const *args = runs->blocks[0]->args;
-        run_sums(k, mm, row, height, kidx_value(args[0]), SUM_RUN, before, acc);
-        for (uint32_t p = 0; p < n; p++) acc[p] = kb_map2(b, KOP_ADD, args[1 + p], acc[p]);
-        kb_for_end(b, runs, acc, n);
-        for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
+    for (int p = 0; p < mm->pieces; p++) {
+        kmem to = waiting_at(mm, kidx_const(0), p);
+        if (steps_in_runs(mm)) acc[p] = kb_map2(b, KOP_ADD, kb_load(b, acc[p]->ty.tile, to), acc[p]);
+        kb_store(b, acc[p], to);
     }
-    if (whole == mm->len && whole) return;
-    run_sums(k, mm, row, height, kidx_const(whole), mm->len - whole, before, acc);
-    for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
+}
+
+static void tile_sums(kernel *k, void *arg, int height)
+{
+    const tile *t = arg;
+    kbuilder *b = &k->b;
+    int64_t whole = steps_in_runs(t->mm), rest = t->mm->len - whole;
+    if (whole) {
+        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, NULL, 0);
+        run_sums(k, t, height, kidx_value(b->block->args[0]), SUM_RUN);
+        kb_for_end(b, runs, NULL, 0);
+    }
+    if (rest || !whole) run_sums(k, t, height, kidx_const(whole), rest);
 }
 
 /* ---- behind the sums ---- */
-
-/* A row's sums of a piece where they wait: on the stack; in scratch. */
-static kmem waiting_at(const matmul *mm, kidx row, int piece)
-{
-    return kmem_at(mm->waiting, (kidx[2]){row, kidx_const(piece * mm->width)});
-}
 
 static kmem partial_at(kernel *k, const matmul *mm, kvalue *row, int piece)
 {
@@ -199,37 +209,42 @@ static void piece_store(kernel *k, const matmul *mm, kvalue *row, int p, kvalue 
     store_result(k, mm, &t);
 }
 
-/* A tile's sums, which wait on the stack: what follows them is there once, and not for each row of each height. */
-static void tile_sums(kernel *k, void *arg, kvalue *row0, int height)
+/* A row of a tile whose sums are there: on to the next block of K, or through the epilogue. */
+static void tile_row(kernel *k, const matmul *mm, kvalue *row, kidx in_tile)
 {
-    const matmul *mm = arg;
-    kvalue *acc[MATMUL_PIECES];
-    block_sums(k, mm, row0, height, acc);
-    for (int p = 0; p < mm->pieces; p++) kb_store(&k->b, acc[p], waiting_at(mm, kidx_const(0), p));
-}
-
-/* The rows of a tile whose sums are there, one by one: on to the next block of K, or through the epilogue. */
-static void tile_rows(kernel *k, void *arg, kvalue *row0, kvalue *height)
-{
-    const matmul *mm = arg;
     kbuilder *b = &k->b;
     kvalue *acc[MATMUL_PIECES];
-    kop *loop = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
-    kidx at = kidx_value(b->block->args[0]);
-    kvalue *row = kb_map2(b, KOP_ADD, row0, at.v);
     for (int p = 0; p < mm->pieces; p++)
-        acc[p] = kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), waiting_at(mm, at, p));
+        acc[p] = kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), waiting_at(mm, in_tile, p));
     if (mm->not_first) add_partial(k, mm, row, acc);
     kop *waits = mm->which == BLOCK_ANY ? kb_if(b, mm->more) : NULL;
     if (mm->which != BLOCK_LAST)
         for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row, p));
     if (waits) kb_else(b, waits, NULL, 0);
     for (int p = 0; p < mm->pieces && mm->which != BLOCK_BEFORE; p++) {
-        if (mm->half) halves_store(k, mm, row, p, waiting_at(mm, at, p), acc[p]);
+        if (mm->half) halves_store(k, mm, row, p, waiting_at(mm, in_tile, p), acc[p]);
         else piece_store(k, mm, row, p, acc[p]);
     }
     if (waits) kb_if_end(b, waits, NULL, 0);
-    kb_for_end(b, loop, NULL, 0);
+}
+
+/* A tile over the block. What is not in loops over K goes row by row: its code is there once and not for each row of
+ * each height. */
+static void matmul_tile(kernel *k, const matmul *mm, const row_tiles *heights, kvalue *row0, kvalue *height)
+{
+    kbuilder *b = &k->b;
+    tile t = {mm, row0};
+    if (steps_in_runs(mm)) {
+        kop *zeros = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
+        kvalue *zero = kb_const(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), 0);
+        for (int p = 0; p < mm->pieces; p++) kb_store(b, zero, waiting_at(mm, kidx_value(b->block->args[0]), p));
+        kb_for_end(b, zeros, NULL, 0);
+    }
+    row_tiles_by_height(k, heights, height, tile_sums, &t);
+    kop *rows = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *row = b->block->args[0];
+    tile_row(k, mm, kb_map2(b, KOP_ADD, row0, row), kidx_value(row));
+    kb_for_end(b, rows, NULL, 0);
 }
 
 void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block which, matmul_block *body, void *arg)
@@ -314,14 +329,26 @@ static int64_t columns_of_whole_tiles(const matmul *mm)
     return apart ? mm->n - rest : mm->n;
 }
 
+typedef struct {
+    const matmul *mm;
+    const row_tiles *heights;
+} tiles_of;
+
+static void any_tile(kernel *k, void *arg, kvalue *row0, kvalue *height)
+{
+    const tiles_of *t = arg;
+    matmul_tile(k, t->mm, t->heights, row0, height);
+}
+
 void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 {
     kbuilder *b = &k->b;
     const tile_range *r = range;
+    tiles_of t = {mm, &r->tiles};
     int64_t at = columns_of_whole_tiles(mm);
     if (at > 0) {
         kop *loop = columns_begin(k, mm, mm->s.cols, at);
-        for_row_tiles(k, &r->tiles, r->first, r->end, tile_sums, tile_rows, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, any_tile, &t);
         kb_for_end(b, loop, NULL, 0);
     }
     if (at == mm->n) return;
@@ -332,7 +359,7 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
         bool taken = cols == narrowest(mm) || mm->n - at > cols / 2;
         if (!taken) continue;
         set_columns(k, mm, kb_i64(b, at), cols, mm->n - at < cols ? mm->n : at + cols);
-        for_row_tiles(k, &r->tiles, r->first, r->end, tile_sums, tile_rows, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, any_tile, &t);
         at += cols;
     }
     kb_if_end(b, last, NULL, 0);
@@ -342,10 +369,9 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 static void wide_block(kernel *k, matmul *mm, void *arg)
 {
     const int *rows = arg;
+    row_tiles one = {.n_heights = 1, .heights = {*rows}};
     kop *loop = columns_begin(k, mm, MATMUL_WIDE, mm->n);
-    kvalue *row0 = kb_i64(&k->b, 0);
-    tile_sums(k, mm, row0, *rows);
-    tile_rows(k, mm, row0, kb_i64(&k->b, *rows));
+    matmul_tile(k, mm, &one, kb_i64(&k->b, 0), kb_i64(&k->b, *rows));
     kb_for_end(&k->b, loop, NULL, 0);
 }
 
@@ -529,8 +555,9 @@ void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
         dim sums[2] = {rows, dim_const(dc, columns)};
         mm->partial = kb_alloc(&k->b, "partial", kbuffer_dense(mm->acc, KSPACE_SCRATCH, 2, sums));
     }
-    dim waiting[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_WIDE)};
-    mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, waiting));
+    int64_t most = mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide;
+    dim sums[2] = {dim_const(dc, most), dim_const(dc, MATMUL_WIDE)};
+    mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, sums));
 }
 
 void lower_matmul(lowering *lw, const group *g, const matmul_form *f)

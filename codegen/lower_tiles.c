@@ -63,25 +63,23 @@ kvalue *row_tiles_first(kernel *k, const row_tiles *r, kvalue *t)
     return first_row(&k->b, t, r->height, r->extra);
 }
 
-void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, row_tile_end *after,
-                   void *arg)
+void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg)
 {
     kbuilder *b = &k->b;
     if (r->n_heights == 0) return; /* never any row */
     kop *loop = kb_for(b, kidx_value(first), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *t = b->block->args[0], *row0 = row_tiles_first(k, r, t), *height = NULL;
-    if (r->n_heights == 1) {
-        height = kb_i64(b, r->heights[0]);
-        body(k, arg, row0, (int)r->heights[0]);
-    } else {
-        height = kb_map2(b, KOP_ADD, r->height, kb_cast(b, kb_map2(b, KOP_LT, t, r->extra), DT_I64));
-        kop *sw = kb_switch(b, height, r->heights, (uint16_t)(r->n_heights - 1));
-        for (uint32_t i = 0; i < r->n_heights; i++) {
-            if (i) kb_case_next(b, sw);
-            body(k, arg, row0, (int)r->heights[i]);
-        }
-        kb_switch_end(b, sw);
-    }
-    after(k, arg, row0, height);
+    kvalue *t = b->block->args[0], *taller = kb_cast(b, kb_map2(b, KOP_LT, t, r->extra), DT_I64);
+    body(k, arg, row_tiles_first(k, r, t), kb_map2(b, KOP_ADD, r->height, taller));
     kb_for_end(b, loop, NULL, 0);
+}
+
+void row_tiles_by_height(kernel *k, const row_tiles *r, kvalue *height, height_body *body, void *arg)
+{
+    kbuilder *b = &k->b;
+    kop *sw = r->n_heights > 1 ? kb_switch(b, height, r->heights, (uint16_t)(r->n_heights - 1)) : NULL;
+    for (uint32_t i = 0; i < r->n_heights; i++) {
+        if (i) kb_case_next(b, sw);
+        body(k, arg, (int)r->heights[i]);
+    }
+    if (sw) kb_switch_end(b, sw);
 }

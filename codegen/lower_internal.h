@@ -264,7 +264,6 @@ void reduction_end(kernel *k, reduction *r);
 uint32_t tile_heights(lowering *lw, dim rows, int max, int64_t *heights);
 /* Rows cut into register tiles: `count` of them, the first `extra` with a row more than the others' `height`. */
 typedef struct {
-    int max;
     uint32_t n_heights;
     int64_t heights[64];
     kvalue *count, *height, *extra;

@@ -48,7 +48,7 @@ row_tiles row_tiles_of(kernel *k, dim rows, int max)
 {
     dim_ctx *dc = k->lw->m->dims;
     kbuilder *b = &k->b;
-    row_tiles r = {.max = max};
+    row_tiles r = {0};
     r.n_heights = tile_heights(k->lw, rows, max, r.heights);
     dim count = dim_ceildiv(dc, rows, dim_const(dc, max));
     r.count = kb_dim(b, count);

@@ -2,6 +2,8 @@
  * along the last axis, loops over the summed axes. */
 #include "codegen/lower_matmul.h"
 
+#define MOST_COLUMNS 64
+
 /* ---- roles of labels ---- */
 
 int label_axis(const labels *l, int operand, char c)
@@ -114,6 +116,24 @@ static kvalue *any_columns(kernel *k, void *arg, kidx col, int width, bool bound
     return carried;
 }
 
+/* Several vectors, whose sums do not wait for each other; but no more than the columns ever fill, and one where an
+ * operand's elements lie apart, which are read one by one whether they exist or not. */
+static int columns_at_a_time(lowering *lw, const node *n)
+{
+    const labels *l = &node_attr(n, ATTR_LABELS)->u.lab;
+    int rank = n->result->ty.rank, columns = lw->target.vector_floats;
+    int64_t lo, hi, step;
+    if (rank == 0) return columns;
+    for (int o = 0; o < 2; o++) {
+        int axis = label_axis(l, o, l->label[2][rank - 1]);
+        if (axis >= 0 && !(dim_is_const(lw->m->dims, view_of(lw, n->operands[o])->stride[axis], &step) && step == 1))
+            return columns;
+    }
+    dim_bounds(lw->m->dims, n->result->ty.shape[rank - 1], &lo, &hi);
+    while (columns < MOST_COLUMNS && columns < hi) columns *= 2;
+    return columns;
+}
+
 static void lower_any_contraction(lowering *lw, group *g)
 {
     dim_ctx *dc = lw->m->dims;
@@ -162,7 +182,7 @@ static void lower_any_contraction(lowering *lw, group *g)
     w.t.rows = 1;
     unflatten(&k, k.b.block->args[0], c, own.size, w.t.at);
     kvalue *full, *tail;
-    for_columns(&k, own.size[c], 64, NULL, NULL, any_columns, &w, &full, &tail);
+    for_columns(&k, own.size[c], columns_at_a_time(lw, n), NULL, NULL, any_columns, &w, &full, &tail);
     kb_for_end(&k.b, loop, NULL, 0);
     kernel_end(&k);
 }

@@ -283,18 +283,17 @@ void reduction_end(kernel *k, reduction *r);
 uint32_t tile_heights(lowering *lw, dim rows, int max, int64_t *heights);
 /* Rows cut into register tiles: `count` of them, the first `extra` with a row more than the others' `height`. */
 typedef struct {
-    int max;
     uint32_t n_heights;
     int64_t heights[64];
-    bool single; /* always one tile */
     kvalue *count, *height, *extra;
 } row_tiles;
 row_tiles row_tiles_of(kernel *k, dim rows, int max);
 kvalue *row_tiles_first(kernel *k, const row_tiles *r, kvalue *t); /* the first row of tile t */
-/* Calls body once per height, inside a loop over row tiles: row0 is the first row. */
-typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, int height);
-void for_row_tiles(kernel *k, dim rows, int max, row_tile_body *body, void *arg);
-/* The same for tiles first .. end - 1 only. */
-void for_row_tiles_between(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg);
+/* Calls body inside a loop over the tiles first .. end - 1. */
+typedef void row_tile_body(kernel *k, void *arg, kvalue *row0, kvalue *height);
+void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg);
+/* Calls body once per height; what it emits runs where the tile has that height. */
+typedef void height_body(kernel *k, void *arg, int height);
+void row_tiles_by_height(kernel *k, const row_tiles *r, kvalue *height, height_body *body, void *arg);
 
 #endif

@@ -15,6 +15,8 @@
 
 #define SUM_RUN 384
 #define TAILS_FROM 50 /* narrower tiles for the last columns where whole ones add a part in so many, or more */
+#define PACE_BITS 24
+#define ROUND_SUMS 28 /* multiply-adds of a vector that hide the rest of a loop's round */
 
 static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
 {
@@ -24,15 +26,20 @@ static void prefetch_step(kernel *k, const matmul *mm, kvalue *step)
     }
 }
 
-/* Prefetches the same steps of the columns after these, spread over the tiles of the chunk: in this round from step
- * `from` on. */
-static void prefetch_next(kernel *k, const matmul *mm, kvalue *from)
+/* Prefetches the same steps of the columns after these, spread over the tiles of the chunk: as great a part of them as
+ * is done here. That is `before` rows times steps, and `done` steps of the tile, of which `unroll` are next. */
+static void prefetch_next(kernel *k, const matmul *mm, int height, int unroll, kvalue *before, kvalue *done)
 {
     kbuilder *b = &k->b;
     if (mm->s.level == 0) return;
-    prefetch_step(k, mm, from);
-    kop *more = kb_for(b, kidx_const(1), kidx_value(mm->each), 1, KMAP_SERIAL, 1, NULL, 0);
-    prefetch_step(k, mm, kb_map2(b, KOP_ADD, from, b->block->args[0]));
+    kvalue *bits = kb_i64(b, PACE_BITS), *rows = kb_i64(b, height), *round = kb_i64(b, unroll * height);
+    kvalue *part = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, before, kb_map2(b, KOP_MUL, done, rows)), mm->pace);
+    kvalue *at = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, part, bits));
+    prefetch_step(k, mm, at);
+    kvalue *up = kb_i64(b, (1 << PACE_BITS) - 1), *each = kb_map2(b, KOP_MUL, round, mm->pace);
+    kvalue *steps = kb_map2(b, KOP_SHR, kb_map2(b, KOP_ADD, each, up), bits);
+    kop *more = kb_for(b, kidx_const(1), kidx_value(steps), 1, KMAP_SERIAL, 1, NULL, 0);
+    prefetch_step(k, mm, kb_map2(b, KOP_ADD, at, b->block->args[0]));
     kb_for_end(b, more, NULL, 0);
 }
 
@@ -57,28 +64,13 @@ static void matmul_steps(kernel *k, const matmul *mm, kvalue *row, int height, k
     for (int p = 0; p < mm->pieces; p++) acc[p] = loop->results[p];
 }
 
-/* The sums over steps first .. first + len - 1 of the block; `from` is where the tile's prefetches begin. */
-static void run_sums(kernel *k, const matmul *mm, kvalue *row, int height, kidx first, int64_t len, kvalue *from,
-                     kvalue **acc)
+/* How many steps a round of a tile's loop has: no more than hide the rest of it, since each is code. */
+static int steps_a_round(const kernel *k, const matmul *mm, int height)
 {
-    kbuilder *b = &k->b;
-    uint32_t n = (uint32_t)mm->pieces;
-    int64_t whole = len / MATMUL_STEPS * MATMUL_STEPS;
-    kvalue *lo = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kidx_as_value(k, first));
-    for (uint32_t p = 0; p < n; p++) acc[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
-    if (whole) {
-        kvalue *steps = kb_i64(b, MATMUL_STEPS), *done = kb_map2(b, KOP_DIV, kidx_as_value(k, first), steps);
-        kop *loop = kb_for(b, kidx_const(0), kidx_const(whole / MATMUL_STEPS), 1, KMAP_SERIAL, 1, acc, n);
-        kvalue *round = b->block->args[0];
-        for (uint32_t p = 0; p < n; p++) acc[p] = b->block->args[1 + p];
-        kvalue *ahead = kb_map2(b, KOP_MUL, kb_map2(b, KOP_ADD, done, round), mm->each);
-        prefetch_next(k, mm, kb_map2(b, KOP_ADD, from, ahead));
-        kvalue *at = kb_map2(b, KOP_ADD, lo, kb_map2(b, KOP_MUL, round, steps));
-        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, MATMUL_STEPS), MATMUL_STEPS, acc);
-        kb_for_end(b, loop, acc, n);
-        for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
-    }
-    if (whole < len) matmul_steps(k, mm, row, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
+    int lanes = k->lw->target.vector_floats * 4 / (int)dtype_bytes(mm->acc, 1), steps = MATMUL_STEPS;
+    int sums = height * mm->pieces * ((mm->width + lanes - 1) / lanes);
+    while (steps > 2 && steps / 2 * sums >= ROUND_SUMS) steps /= 2;
+    return steps;
 }
 
 static kvalue *row_in_chunk(kernel *k, const matmul *mm, kvalue *row0)
@@ -86,46 +78,82 @@ static kvalue *row_in_chunk(kernel *k, const matmul *mm, kvalue *row0)
     return kb_map2(&k->b, KOP_SUB, row0, mm->row_first);
 }
 
-/* The sums of a tile over the block, in runs; the totals wait on the stack meanwhile. */
-static void block_sums(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **total)
+/* A row tile. */
+typedef struct {
+    const matmul *mm;
+    kvalue *row0;
+} tile;
+
+/* A row's sums of a piece where they wait for what follows. */
+static kmem waiting_at(const matmul *mm, kidx row, int piece)
 {
-    kbuilder *b = &k->b;
-    uint32_t n = (uint32_t)mm->pieces;
-    kvalue *acc[MATMUL_PIECES], *row = mm->x_of_chunk ? row_in_chunk(k, mm, row0) : row0;
-    /* This tile's share of what comes next begins where the shares of the tiles before it end. */
-    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, row0), mm->share);
-    kvalue *from = kb_map2(b, KOP_ADD, kidx_as_value(k, mm->lo), kb_map2(b, KOP_SHR, before, kb_i64(b, 16)));
-    int64_t whole = mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
-    if (whole) {
-        for (uint32_t p = 0; p < n; p++) total[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
-        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, total, n);
-        kvalue *const *args = runs->blocks[0]->args;
-        run_sums(k, mm, row, height, kidx_value(args[0]), SUM_RUN, from, acc);
-        for (uint32_t p = 0; p < n; p++) acc[p] = kb_map2(b, KOP_ADD, args[1 + p], acc[p]);
-        kb_for_end(b, runs, acc, n);
-        for (uint32_t p = 0; p < n; p++) total[p] = runs->results[p];
-    }
-    if (whole == mm->len && whole) return;
-    run_sums(k, mm, row, height, kidx_const(whole), mm->len - whole, from, acc);
-    for (uint32_t p = 0; p < n; p++) total[p] = whole ? kb_map2(b, KOP_ADD, total[p], acc[p]) : acc[p];
+    return kmem_at(mm->waiting, (kidx[2]){row, kidx_const(piece * mm->width)});
 }
 
-static kmem partial_at(kernel *k, const matmul *mm, kvalue *row0, int piece)
+/* Steps of the block that are summed in whole runs. */
+static int64_t steps_in_runs(const matmul *mm)
+{
+    return mm->len < 2 * SUM_RUN ? 0 : mm->len / SUM_RUN * SUM_RUN;
+}
+
+/* The sums of a tile over steps first .. first + len - 1 of the block: they wait, or are added to those that do. */
+static void run_sums(kernel *k, const tile *t, int height, kidx first, int64_t len)
+{
+    const matmul *mm = t->mm;
+    kbuilder *b = &k->b;
+    uint32_t n = (uint32_t)mm->pieces;
+    kvalue *row = mm->x_of_chunk ? row_in_chunk(k, mm, t->row0) : t->row0, *acc[MATMUL_PIECES];
+    kvalue *before = kb_map2(b, KOP_MUL, row_in_chunk(k, mm, t->row0), kb_i64(b, mm->len));
+    int unroll = steps_a_round(k, mm, height);
+    int64_t whole = len / unroll * unroll;
+    kvalue *block = kidx_as_value(k, mm->lo), *lo = kb_map2(b, KOP_ADD, block, kidx_as_value(k, first));
+    for (uint32_t p = 0; p < n; p++) acc[p] = kb_const(b, ktile_make(mm->acc, height, mm->width, KL_VEC), 0);
+    if (whole) {
+        kop *loop = kb_for(b, kidx_value(lo), kidx_plus(lo, whole), unroll, KMAP_SERIAL, 1, acc, n);
+        kvalue *at = b->block->args[0];
+        for (uint32_t p = 0; p < n; p++) acc[p] = b->block->args[1 + p];
+        prefetch_next(k, mm, height, unroll, before, kb_map2(b, KOP_SUB, at, block));
+        matmul_steps(k, mm, row, height, kidx_value(at), kidx_plus(at, unroll), unroll, acc);
+        kb_for_end(b, loop, acc, n);
+        for (uint32_t p = 0; p < n; p++) acc[p] = loop->results[p];
+    }
+    if (whole < len) matmul_steps(k, mm, row, height, kidx_plus(lo, whole), kidx_plus(lo, len), 1, acc);
+    for (int p = 0; p < mm->pieces; p++) {
+        kmem to = waiting_at(mm, kidx_const(0), p);
+        if (steps_in_runs(mm)) acc[p] = kb_map2(b, KOP_ADD, kb_load(b, acc[p]->ty.tile, to), acc[p]);
+        kb_store(b, acc[p], to);
+    }
+}
+
+static void tile_sums(kernel *k, void *arg, int height)
+{
+    const tile *t = arg;
+    kbuilder *b = &k->b;
+    int64_t whole = steps_in_runs(t->mm), rest = t->mm->len - whole;
+    if (whole) {
+        kop *runs = kb_for(b, kidx_const(0), kidx_const(whole), SUM_RUN, KMAP_SERIAL, 1, NULL, 0);
+        run_sums(k, t, height, kidx_value(b->block->args[0]), SUM_RUN);
+        kb_for_end(b, runs, NULL, 0);
+    }
+    if (rest || !whole) run_sums(k, t, height, kidx_const(whole), rest);
+}
+
+/* ---- behind the sums ---- */
+
+static kmem partial_at(kernel *k, const matmul *mm, kvalue *row, int piece)
 {
     kvalue *col = kb_map2(&k->b, KOP_SUB, mm->col, mm->col_first);
-    kidx at[2] = {kidx_value(row_in_chunk(k, mm, row0)), kidx_plus(col, piece * mm->width)};
-    return kmem_at(mm->partial, at);
+    return kmem_at(mm->partial, (kidx[2]){kidx_value(row_in_chunk(k, mm, row)), kidx_plus(col, piece * mm->width)});
 }
 
 /* The sums of the blocks before this one are in scratch: adds them. */
-static void add_partial(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue **acc)
+static void add_partial(kernel *k, const matmul *mm, kvalue *row, kvalue **acc)
 {
     kbuilder *b = &k->b;
-    ktile ty = ktile_make(mm->acc, height, mm->width, KL_VEC);
     kop *some = mm->which == BLOCK_LAST ? NULL : kb_if(b, mm->not_first);
     kvalue *sum[MATMUL_PIECES];
     for (int p = 0; p < mm->pieces; p++)
-        sum[p] = kb_map2(b, KOP_ADD, kb_load(b, ty, partial_at(k, mm, row0, p)), acc[p]);
+        sum[p] = kb_map2(b, KOP_ADD, kb_load(b, acc[p]->ty.tile, partial_at(k, mm, row, p)), acc[p]);
     if (some) {
         kb_else(b, some, sum, (uint32_t)mm->pieces);
         kb_if_end(b, some, acc, (uint32_t)mm->pieces);
@@ -140,74 +168,75 @@ static void store_result(kernel *k, const matmul *mm, const tile_at *t)
     else tile_store(k, &mm->tp, t);
 }
 
-/* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other. */
-static void halves_tile(kernel *k, const matmul *mm, kvalue *row0, int piece, kvalue *acc)
+/* The epilogue of a piece that is MATMUL_HALF columns of one half, then as many of the other: taken apart where they
+ * wait. */
+static void halves_store(kernel *k, const matmul *mm, kvalue *row, int piece, kmem waiting, kvalue *acc)
 {
     kbuilder *b = &k->b;
-    tile_at t = {.rows = acc->ty.tile.shape[0], .cols = MATMUL_HALF};
-    kb_store(b, acc, kmem_at(mm->apart, (kidx[2]){kidx_const(0), kidx_const(0)}));
-    for (int h = 0; h < 2; h++) {
-        kmem from = kmem_at(mm->apart, (kidx[2]){kidx_const(0), kidx_const(h * MATMUL_HALF)});
-        kvalue *sums = kb_load(b, ktile_make(mm->acc, t.rows, MATMUL_HALF, KL_VEC), from);
+    tile_at t = {.rows = 1, .cols = MATMUL_HALF};
+    kb_store(b, acc, waiting);
+    for (int h = 0; h < 2; h++, waiting.idx[1].off += MATMUL_HALF) {
+        kvalue *sums = kb_load(b, ktile_make(mm->acc, t.rows, MATMUL_HALF, KL_VEC), waiting);
         t.known[h].v = mm->half[h];
         t.known[h].tile = kb_cast(b, sums, mm->root->result->ty.dt);
     }
-    t.at[0] = kidx_value(row0);
+    t.at[0] = kidx_value(row);
     t.at[1] = kidx_plus(kb_map2(b, KOP_DIV, mm->col, kb_i64(b, 2)), piece * MATMUL_HALF);
     t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_value(kb_map2(b, KOP_SUB, kb_i64(b, mm->n / 2), kidx_as_value(k, t.at[1])));
     store_result(k, mm, &t);
 }
 
-/* The epilogue of some rows of a piece. */
-static void piece_store(kernel *k, const matmul *mm, kvalue *row0, int rows, int p, kvalue *sums)
+/* The epilogue of a piece. */
+static void piece_store(kernel *k, const matmul *mm, kvalue *row, int p, kvalue *acc)
 {
     kbuilder *b = &k->b;
-    tile_at t = {.rows = rows, .cols = mm->width};
+    tile_at t = {.rows = 1, .cols = mm->width};
     t.known[0].v = mm->root->result;
-    t.known[0].tile = kb_cast(b, sums, mm->root->result->ty.dt);
-    t.at[0] = kidx_value(row0);
+    t.known[0].tile = kb_cast(b, acc, mm->root->result->ty.dt);
+    t.at[0] = kidx_value(row);
     t.at[1] = kidx_plus(mm->col, p * mm->width);
     t.cols_bounded = mm->beyond;
     if (t.cols_bounded) t.col_bound = kidx_plus(kb_map2(b, KOP_SUB, kb_i64(b, mm->n), mm->col), -p * mm->width);
     store_result(k, mm, &t);
 }
 
-/* The epilogue row by row: where it is long, its code is there once and not for each row of each height of tiles. */
-static void rows_store(kernel *k, const matmul *mm, kvalue *row0, int height, kvalue *const *acc)
+/* A row of a tile whose sums are there: on to the next block of K, or through the epilogue. */
+static void tile_row(kernel *k, const matmul *mm, kvalue *row, kidx in_tile)
 {
-    kbuilder *b = &k->b;
-    for (int p = 0; p < mm->pieces; p++)
-        kb_store(b, acc[p], kmem_at(mm->waiting, (kidx[2]){kidx_const(0), kidx_const(p * mm->width)}));
-    kop *loop = kb_for(b, kidx_const(0), kidx_const(height), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *row = b->block->args[0], *at = kb_map2(b, KOP_ADD, row0, row);
-    for (int p = 0; p < mm->pieces; p++) {
-        kmem from = kmem_at(mm->waiting, (kidx[2]){kidx_value(row), kidx_const(p * mm->width)});
-        piece_store(k, mm, at, 1, p, kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), from));
-    }
-    kb_for_end(b, loop, NULL, 0);
-}
-
-static void matmul_tile(kernel *k, void *arg, kvalue *row0, int height)
-{
-    const matmul *mm = arg;
     kbuilder *b = &k->b;
     kvalue *acc[MATMUL_PIECES];
-    block_sums(k, mm, row0, height, acc);
-    if (mm->not_first) add_partial(k, mm, row0, height, acc);
+    for (int p = 0; p < mm->pieces; p++)
+        acc[p] = kb_load(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), waiting_at(mm, in_tile, p));
+    if (mm->not_first) add_partial(k, mm, row, acc);
     kop *waits = mm->which == BLOCK_ANY ? kb_if(b, mm->more) : NULL;
     if (mm->which != BLOCK_LAST)
-        for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row0, p));
-    if (mm->which == BLOCK_BEFORE) return;
+        for (int p = 0; p < mm->pieces; p++) kb_store(b, acc[p], partial_at(k, mm, row, p));
     if (waits) kb_else(b, waits, NULL, 0);
-    if (mm->half) {
-        for (int p = 0; p < mm->pieces; p++) halves_tile(k, mm, row0, p, acc[p]);
-    } else if (mm->waiting && height > 1) {
-        rows_store(k, mm, row0, height, acc);
-    } else {
-        for (int p = 0; p < mm->pieces; p++) piece_store(k, mm, row0, height, p, acc[p]);
+    for (int p = 0; p < mm->pieces && mm->which != BLOCK_BEFORE; p++) {
+        if (mm->half) halves_store(k, mm, row, p, waiting_at(mm, in_tile, p), acc[p]);
+        else piece_store(k, mm, row, p, acc[p]);
     }
     if (waits) kb_if_end(b, waits, NULL, 0);
+}
+
+/* A tile over the block. What is not in loops over K goes row by row: its code is there once and not for each row of
+ * each height. */
+static void matmul_tile(kernel *k, const matmul *mm, const row_tiles *heights, kvalue *row0, kvalue *height)
+{
+    kbuilder *b = &k->b;
+    tile t = {mm, row0};
+    if (steps_in_runs(mm)) {
+        kop *zeros = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
+        kvalue *zero = kb_const(b, ktile_make(mm->acc, 1, mm->width, KL_VEC), 0);
+        for (int p = 0; p < mm->pieces; p++) kb_store(b, zero, waiting_at(mm, kidx_value(b->block->args[0]), p));
+        kb_for_end(b, zeros, NULL, 0);
+    }
+    row_tiles_by_height(k, heights, height, tile_sums, &t);
+    kop *rows = kb_for(b, kidx_const(0), kidx_value(height), 1, KMAP_SERIAL, 1, NULL, 0);
+    kvalue *row = b->block->args[0];
+    tile_row(k, mm, kb_map2(b, KOP_ADD, row0, row), kidx_value(row));
+    kb_for_end(b, rows, NULL, 0);
 }
 
 void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block which, matmul_block *body, void *arg)
@@ -215,7 +244,6 @@ void matmul_one_block(kernel *k, matmul *mm, kidx lo, int64_t len, which_block w
     mm->lo = lo;
     mm->len = len;
     mm->which = which;
-    mm->share = kb_map2(&k->b, KOP_DIV, kb_i64(&k->b, len << 16), mm->rows);
     body(k, mm, arg);
 }
 
@@ -241,12 +269,11 @@ void matmul_blocks(kernel *k, matmul *mm, matmul_block *body, void *arg)
 }
 
 /* How many rows a chunk has decides how fast the next weights must come. */
-static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows, int height)
+static void set_rows(kernel *k, matmul *mm, kvalue *first, kvalue *rows)
 {
     kbuilder *b = &k->b;
     mm->row_first = first;
-    mm->rows = kb_map2(b, KOP_MAX, rows, kb_i64(b, 1));
-    mm->each = kb_map2(b, KOP_DIV, kb_map2(b, KOP_ADD, mm->rows, kb_i64(b, MATMUL_STEPS * height - 1)), mm->rows);
+    mm->pace = kb_map2(b, KOP_DIV, kb_i64(b, 1 << PACE_BITS), kb_map2(b, KOP_MAX, rows, kb_i64(b, 1)));
 }
 
 /* The columns of the tile: `cols` from `col` on, of `end` in the matmul. */
@@ -294,14 +321,26 @@ static int64_t columns_of_whole_tiles(const matmul *mm)
     return apart ? mm->n - rest : mm->n;
 }
 
+typedef struct {
+    const matmul *mm;
+    const row_tiles *heights;
+} tiles_of;
+
+static void any_tile(kernel *k, void *arg, kvalue *row0, kvalue *height)
+{
+    const tiles_of *t = arg;
+    matmul_tile(k, t->mm, t->heights, row0, height);
+}
+
 void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 {
     kbuilder *b = &k->b;
     const tile_range *r = range;
+    tiles_of t = {mm, &r->tiles};
     int64_t at = columns_of_whole_tiles(mm);
     if (at > 0) {
         kop *loop = columns_begin(k, mm, mm->s.cols, at);
-        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, any_tile, &t);
         kb_for_end(b, loop, NULL, 0);
     }
     if (at == mm->n) return;
@@ -312,7 +351,7 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
         bool taken = cols == narrowest(mm) || mm->n - at > cols / 2;
         if (!taken) continue;
         set_columns(k, mm, kb_i64(b, at), cols, mm->n - at < cols ? mm->n : at + cols);
-        for_row_tiles_between(k, &r->tiles, r->first, r->end, matmul_tile, mm);
+        for_row_tiles(k, &r->tiles, r->first, r->end, any_tile, &t);
         at += cols;
     }
     kb_if_end(b, last, NULL, 0);
@@ -322,8 +361,9 @@ void matmul_chunk_block(kernel *k, matmul *mm, void *range)
 static void wide_block(kernel *k, matmul *mm, void *arg)
 {
     const int *rows = arg;
+    row_tiles one = {.n_heights = 1, .heights = {*rows}};
     kop *loop = columns_begin(k, mm, MATMUL_WIDE, mm->n);
-    matmul_tile(k, mm, kb_i64(&k->b, 0), *rows);
+    matmul_tile(k, mm, &one, kb_i64(&k->b, 0), kb_i64(&k->b, *rows));
     kb_for_end(&k->b, loop, NULL, 0);
 }
 
@@ -402,7 +442,7 @@ tile_range matmul_chunk(kernel *k, matmul *mm, const row_tiles *tiles, kvalue *c
     kvalue *row0 = row_tiles_first(k, &r.tiles, r.first), *row1 = row_tiles_first(k, &r.tiles, r.end);
     r.row_first = row0;
     r.row_end = row1;
-    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0), mm->s.rows);
+    set_rows(k, mm, row0, kb_map2(b, KOP_SUB, row1, row0));
     return r;
 }
 
@@ -424,7 +464,7 @@ static void matmul_task(kernel *k, matmul *mm, kvalue *task, kvalue *groups)
         for (uint32_t i = 0; i < n; i++) {
             if (i) kb_case_next(b, sw);
             int rows = (int)heights[i];
-            set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows), rows);
+            set_rows(k, mm, kb_i64(b, 0), kb_i64(b, rows));
             matmul_blocks(k, mm, wide_block, &rows);
         }
         if (sw) kb_switch_end(b, sw);
@@ -502,20 +542,6 @@ kvalue *matmul_bind_rows(kernel *k, const matmul_form *f)
     return kernel_bind(k, w->base, w->offset, 2, f->shape, f->stride, KACCESS_IN);
 }
 
-/* A function that is arithmetic of twenty operations or so (expand_math.c). */
-static bool has_mathematics(const group *g)
-{
-    static const char *const names[] = {
-#define MATH(name, NAME, f64, ulp, form) #name,
-#include "codegen/math.def"
-#undef MATH
-    };
-    vec_foreach (node *const, n, &g->members)
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (!strcmp(op_row((*n)->op)->name, names[i])) return true;
-    return false;
-}
-
 void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
 {
     dim_ctx *dc = k->lw->m->dims;
@@ -523,13 +549,9 @@ void matmul_alloc(kernel *k, matmul *mm, dim rows, int64_t columns)
         dim sums[2] = {rows, dim_const(dc, columns)};
         mm->partial = kb_alloc(&k->b, "partial", kbuffer_dense(mm->acc, KSPACE_SCRATCH, 2, sums));
     }
-    if (mm->half) {
-        dim apart[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_PANEL)};
-        mm->apart = kb_alloc(&k->b, "apart", kbuffer_dense(mm->acc, KSPACE_STACK, 2, apart));
-    } else if (has_mathematics(mm->tp.g)) {
-        dim waiting[2] = {dim_const(dc, mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide), dim_const(dc, MATMUL_WIDE)};
-        mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, waiting));
-    }
+    int64_t most = mm->s.rows > mm->s.wide ? mm->s.rows : mm->s.wide;
+    dim sums[2] = {dim_const(dc, most), dim_const(dc, MATMUL_WIDE)};
+    mm->waiting = kb_alloc(&k->b, "waiting", kbuffer_dense(mm->acc, KSPACE_STACK, 2, sums));
 }
 
 void lower_matmul(lowering *lw, const group *g, const matmul_form *f)

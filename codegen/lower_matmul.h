@@ -33,18 +33,16 @@ typedef struct {
     tile_plan tp;
     node *root;
     value *const *half; /* the halves of the columns that the epilogue reads, or NULL */
-    kvalue *apart;      /* stack: [rows of a tile, MATMUL_PANEL], for the halves */
-    kvalue *waiting;    /* stack: [rows of a tile, its columns], where the epilogue runs row by row; else NULL */
+    kvalue *waiting;    /* stack: [rows of a tile, its columns], the sums of a tile */
     dtype acc;
     matmul_schedule s;
     kvalue *x, *w;   /* [M, K], [panels, K, MATMUL_PANEL] */
     bool x_of_chunk; /* x has the rows of the chunk alone */
     dim m;
-    int64_t n, depth;    /* N, K */
-    kvalue *partial;     /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
-    const kept_rows *to; /* where the result goes; NULL: to the group's outputs */
-    /* The chunk: its rows, and how many steps of the next block a round of a tile prefetches. */
-    kvalue *row_first, *rows, *each;
+    int64_t n, depth;            /* N, K */
+    kvalue *partial;             /* scratch: [rows of a chunk, columns of a task], NULL when one block does */
+    const kept_rows *to;         /* where the result goes; NULL: to the group's outputs */
+    kvalue *row_first, *pace;    /* the chunk: its first row, and one divided by their number, in 2^24ths */
     kvalue *col_first, *col_end; /* of the task; the end is NULL where it is that of the group of columns */
     /* Columns of the tile: `pieces` runs of `width`, each in a panel of its own. */
     int pieces, width;
@@ -57,7 +55,6 @@ typedef struct {
     which_block which;
     kvalue *more;
     kvalue *not_first; /* bool, or NULL: it is the only one */
-    kvalue *share;     /* steps of the next block that a row prefetches, in 65536ths */
 } matmul;
 
 /* Row tiles first .. end - 1, and their rows. */

@@ -127,8 +127,7 @@ static void block_task(kernel *k, row_block *p, const row_tiles *tiles, kvalue *
     matmul *first = &p->mm[0], *second = &p->mm[1];
     p->r = matmul_chunk(k, first, tiles, task, chunks);
     second->row_first = first->row_first;
-    second->rows = first->rows;
-    second->each = first->each;
+    second->pace = first->pace;
     second->col_first = kb_i64(&k->b, 0);
     for (int i = 0; i < p->of->n - 1; i++) p->kept[i].row = p->r.row_first;
     if (has_norm_before(p->of)) norm_rows(k, p, &p->norm[0]);

@@ -48,11 +48,9 @@ row_tiles row_tiles_of(kernel *k, dim rows, int max)
 {
     dim_ctx *dc = k->lw->m->dims;
     kbuilder *b = &k->b;
-    row_tiles r = {.max = max};
+    row_tiles r = {0};
     r.n_heights = tile_heights(k->lw, rows, max, r.heights);
     dim count = dim_ceildiv(dc, rows, dim_const(dc, max));
-    int64_t known;
-    r.single = dim_is_const(dc, count, &known) && known == 1;
     r.count = kb_dim(b, count);
     kvalue *m = kb_dim(b, rows), *some = kb_map2(b, KOP_MAX, r.count, kb_i64(b, 1));
     r.height = kb_map2(b, KOP_DIV, m, some);
@@ -65,30 +63,23 @@ kvalue *row_tiles_first(kernel *k, const row_tiles *r, kvalue *t)
     return first_row(&k->b, t, r->height, r->extra);
 }
 
-void for_row_tiles_between(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg)
+void for_row_tiles(kernel *k, const row_tiles *r, kvalue *first, kvalue *end, row_tile_body *body, void *arg)
 {
     kbuilder *b = &k->b;
     if (r->n_heights == 0) return; /* never any row */
     kop *loop = kb_for(b, kidx_value(first), kidx_value(end), 1, KMAP_SERIAL, 1, NULL, 0);
-    kvalue *t = b->block->args[0], *row0 = row_tiles_first(k, r, t);
-    if (r->n_heights == 1) {
-        body(k, arg, row0, (int)r->heights[0]);
-    } else {
-        kvalue *taller = kb_cast(b, kb_map2(b, KOP_LT, t, r->extra), DT_I64);
-        kop *sw = kb_switch(b, kb_map2(b, KOP_ADD, r->height, taller), r->heights, (uint16_t)(r->n_heights - 1));
-        for (uint32_t i = 0; i < r->n_heights; i++) {
-            if (i) kb_case_next(b, sw);
-            body(k, arg, row0, (int)r->heights[i]);
-        }
-        kb_switch_end(b, sw);
-    }
+    kvalue *t = b->block->args[0], *taller = kb_cast(b, kb_map2(b, KOP_LT, t, r->extra), DT_I64);
+    body(k, arg, row_tiles_first(k, r, t), kb_map2(b, KOP_ADD, r->height, taller));
     kb_for_end(b, loop, NULL, 0);
 }
 
-void for_row_tiles(kernel *k, dim rows, int max, row_tile_body *body, void *arg)
+void row_tiles_by_height(kernel *k, const row_tiles *r, kvalue *height, height_body *body, void *arg)
 {
-    row_tiles r = row_tiles_of(k, rows, max);
-    kvalue *zero = kb_i64(&k->b, 0);
-    if (r.single && r.n_heights == 1) body(k, arg, zero, (int)r.heights[0]);
-    else for_row_tiles_between(k, &r, zero, r.count, body, arg);
+    kbuilder *b = &k->b;
+    kop *sw = r->n_heights > 1 ? kb_switch(b, height, r->heights, (uint16_t)(r->n_heights - 1)) : NULL;
+    for (uint32_t i = 0; i < r->n_heights; i++) {
+        if (i) kb_case_next(b, sw);
+        body(k, arg, (int)r->heights[i]);
+    }
+    if (sw) kb_switch_end(b, sw);
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #define BLOCK_TASKS 16
-#define BLOCK_TILES 8
+#define BLOCK_ROWS 48
 
 static int64_t within(int64_t v, int64_t least, int64_t most)
 {
@@ -29,7 +29,7 @@ matmul_schedule matmul_schedule_by_rule(const lower_target *t, const matmul_shap
     r.chunk = (int)within(rows / r.rows, 1, 1024);
     /* Small tasks end together on however many threads; larger ones read the rows less often and are no faster. */
     r.group = MATMUL_WIDE;
-    r.level = t->registers >= 32 ? 1 : 2;
+    r.level = 2; /* into the first, few rows on AVX-512 took up to a third longer, and many no less */
     return r;
 }
 
@@ -53,10 +53,10 @@ row_block_schedule row_block_schedule_by_rule(const lower_target *t, const matmu
         r.why_not = "their register tiles differ in height";
         return r;
     }
-    /* What the two read of a row at a time takes half of the second-level cache. More tiles than some bring nothing. */
+    /* What the two read of a row at a time takes half of the second-level cache. More rows than some bring nothing. */
     int64_t row = within(first->k, 1, s1->depth) * (int64_t)dtype_bytes(first->sums, 1) +
                   within(second->k, 1, s2->depth) * (int64_t)dtype_bytes(second->sums, 1);
-    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, BLOCK_TILES);
+    int64_t most = within(s1->chunk < s2->chunk ? s1->chunk : s2->chunk, 1, (BLOCK_ROWS + s1->rows - 1) / s1->rows);
     r.chunk = (int)within(t->machine->l2_bytes / 2 / row / s1->rows, 1, most);
     /* Tasks come in a number that many numbers of threads divide. So they have half of the rows, or more; in the least
      * number of them, two thirds. */

@@ -17,7 +17,7 @@
 #define MATMUL_PANEL 16 /* columns of a stored panel of weights, [ceildiv(N, 16)][K][16] */
 #define MATMUL_HALF 8   /* columns of either half in a panel where both are computed together */
 #define MATMUL_WIDE 32  /* the most columns of a register tile */
-#define MATMUL_STEPS 8  /* steps of k between prefetches, unrolled */
+#define MATMUL_STEPS 8  /* the most steps of k in a round of a tile's loop */
 
 typedef struct {
     int rows;  /* of a register tile, at most */

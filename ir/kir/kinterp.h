@@ -33,7 +33,7 @@ typedef struct {
     uint64_t ops, flops;     /* executed; a fused multiply-add counts 2 */
     uint64_t bank_conflicts; /* extra shared-memory wavefronts over all warp-wide accesses */
     uint64_t split_rows;     /* 16-byte rows and pieces that are misaligned or not contiguous in memory */
-    uint64_t bytes_loaded, bytes_stored;
+    uint64_t bytes_loaded, bytes_stored, prefetches;
     kfault fault; /* of the lowest element (then argument) that failed a check, in the launch that stopped the run */
 } kinterp_result;
 

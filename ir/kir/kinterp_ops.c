@@ -78,7 +78,8 @@ static void run_store(kmachine *m, kagent_state *g, const kop *o)
 
 static void run_prefetch(kmachine *m, kagent_state *g, const kop *o)
 {
-    (void)m, (void)g, (void)o;
+    (void)g, (void)o;
+    m->in->result->prefetches++;
 }
 
 static void run_contract(kmachine *m, kagent_state *g, const kop *o)

@@ -587,8 +587,9 @@ static void test_norms_are_found(void **state)
     arena_free(a);
 }
 
-/* A function's first result in the kernel interpreter, on inputs that `seed` decides. */
-static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed)
+/* A function's first result in the kernel interpreter, on inputs that `seed` decides; and what it did. */
+static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, input_kind kind, uint64_t seed,
+                            kinterp_result *did)
 {
     const function *f = l->m->functions.data[entry];
     const kfunction *plan = kmodule_find(l->km, f->name);
@@ -598,8 +599,7 @@ static kbinding run_kernels(lowered *l, uint32_t entry, const int64_t *dims, inp
         params[i] = bind_tensor(l, random_tensor(l, &v->ty, dims, kind, &seed));
     }
     kinterp_options ko = {.seed = 1};
-    kinterp_result did;
-    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, &did)) return params[f->args.len];
+    if (kinterp_run(plan, dims, params, &ko, l->a, l->d, did)) return params[f->args.len];
     show(l);
     fail_msg("%s failed", f->name);
     return none;
@@ -625,7 +625,9 @@ static void test_blocks_change_no_bit(void **state)
             for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
                 int64_t dims[] = {1, rows[r] - (rows[r] == 160 ? i % 7 : 0), 150 + i % 7};
                 input_kind kind = (input_kind)((i + r) % INPUT_KINDS);
-                kbinding x = run_kernels(&together, i, dims, kind, i), y = run_kernels(&apart, i, dims, kind, i);
+                kinterp_result did;
+                kbinding x = run_kernels(&together, i, dims, kind, i, &did);
+                kbinding y = run_kernels(&apart, i, dims, kind, i, &did);
                 assert_int_equal(x.bytes, y.bytes);
                 if (memcmp(x.data, y.data, x.bytes))
                     fail_msg("@%s differs at %lld rows", together.m->functions.data[i]->name, (long long)dims[1]);
@@ -634,6 +636,27 @@ static void test_blocks_change_no_bit(void **state)
         release(&apart);
     }
     arena_free(a);
+}
+
+/* Weights are fetched ahead once, however few rows there are: in one register tile or two, as deep as a round divides.
+ */
+static void test_weights_are_fetched_once(void **state)
+{
+    (void)state;
+    static const struct {
+        lower_target target;
+        int64_t rows[5];
+    } cases[] = {{{.vector_floats = 16, .registers = 32}, {1, 5, 14, 16, 28}},
+                 {{.vector_floats = 8, .registers = 16}, {1, 2, 5, 6, 12}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lowered l = lower_program("few_rows.tir", cases[i].target);
+        for (int r = 0; r < 5; r++) {
+            kinterp_result did;
+            run_kernels(&l, 0, (int64_t[]){1, cases[i].rows[r]}, INPUT_SPREAD, 1, &did);
+            assert_int_equal(did.prefetches, 64 * 96 * sizeof(float) / 64); /* lines */
+        }
+        release(&l);
+    }
 }
 
 /* Results take the buffers of operands that end there, and of no others: so many buffers remain. */
@@ -645,7 +668,9 @@ static void test_results_in_place(void **state)
         uint32_t buffers, in_place; /* parameters that kernels read and write */
     } want[] = {{"residual", 2, 3},  {"still_read", 1, 0},  {"other_places", 4, 1},
                 {"softmaxes", 2, 2}, {"both_halves", 2, 3}, {"windows", 1, 0}};
-    lowered l = lower_program("in_place.tir", wide);
+    lower_target target = wide;
+    target.separate_matmuls = true;
+    lowered l = lower_program("in_place.tir", target);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const kfunction *f = kmodule_find(l.km, want[i].function);
         uint32_t buffers = 0, in_place = 0;
@@ -669,14 +694,11 @@ static int is_program(const struct dirent *e)
 }
 
 static const struct CMUnitTest others[] = {
-    cmocka_unit_test(test_kernels_are_shared),
-    cmocka_unit_test(test_narrow_parameters_cost_no_kernel),
-    cmocka_unit_test(test_any_schedule_is_right),
-    cmocka_unit_test(test_pairs_are_found),
-    cmocka_unit_test(test_norms_are_found),
-    cmocka_unit_test(test_blocks_change_no_bit),
-    cmocka_unit_test(test_results_in_place),
-    cmocka_unit_test(test_keys_under_a_mask_are_counted),
+    cmocka_unit_test(test_kernels_are_shared),       cmocka_unit_test(test_narrow_parameters_cost_no_kernel),
+    cmocka_unit_test(test_any_schedule_is_right),    cmocka_unit_test(test_pairs_are_found),
+    cmocka_unit_test(test_norms_are_found),          cmocka_unit_test(test_blocks_change_no_bit),
+    cmocka_unit_test(test_results_in_place),         cmocka_unit_test(test_keys_under_a_mask_are_counted),
+    cmocka_unit_test(test_weights_are_fetched_once),
 };
 
 int main(void)

@@ -444,7 +444,13 @@ static void test_narrow_parameters_cost_no_kernel(void **state)
     release(&l);
 }
 
-/* Which keys a mask leaves is not known before the run: all are counted. */
+/* No less than what was done, and no more than a panel of scores adds. */
+static bool is_most(double counted, uint64_t did)
+{
+    return counted >= (double)did && counted <= 1.2 * (double)did;
+}
+
+/* Which keys a mask leaves is not known before the run: all are counted, and whole panels of them. */
 static void test_keys_under_a_mask_are_counted(void **state)
 {
     (void)state;
@@ -470,7 +476,7 @@ static void test_keys_under_a_mask_are_counted(void **state)
             kinterp_options o = {0};
             kinterp_result did;
             if (!kinterp_run(plan, dims, params, &o, l.a, l.d, &did)) show(&l);
-            bool all = c->flops == (double)did.flops && c->loaded == (double)did.bytes_loaded &&
+            bool all = is_most(c->flops, did.flops) && is_most(c->loaded, did.bytes_loaded) &&
                        c->stored == (double)did.bytes_stored;
             bool more = c->flops > (double)did.flops && c->loaded > (double)did.bytes_loaded;
             if (c->exact || !(masked ? more : all))

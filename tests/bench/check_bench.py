@@ -63,7 +63,7 @@ def bench(*arguments):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            status = run.main([*arguments, "--tfxc", str(BUILD / "tfxc")])
+            status = run.main(["--tfxc", str(BUILD / "tfxc"), *arguments])
         except SystemExit as end:
             status = end.code
     return status, said.getvalue()
@@ -107,8 +107,22 @@ def test_wrong_outputs_are_found_out(scratch):
         assert "tfxc  " in said.split("not timed")[1], said  # the others are measured all the same
 
 
+OTHER_WEIGHTS = """\
+#!/bin/sh
+for a; do
+    case $a in --weights=*) a=--weights=random ;; esac
+    shift
+    set -- "$@" "$a"
+done
+exec "{tfxc}" "$@"
+"""
+
+
 def test_a_wrong_model_of_tfxc_is_found_out(scratch):
-    status, said = bench(*SHORT, "--engine", "tfxc", "--tfxc-flag=--weights=random")
+    wrong = scratch / "tfxc"
+    wrong.write_text(OTHER_WEIGHTS.format(tfxc=BUILD / "tfxc"))
+    wrong.chmod(0o755)
+    status, said = bench(*SHORT, "--engine", "tfxc", "--tfxc", str(wrong))
     assert status == 1 and "tfxc: off by" in said, said
 
 
@@ -123,7 +137,7 @@ def test_bad_usage(scratch):
         status, said = bench(*arguments)
         assert status == 2 and text in said, (arguments, status, said)
     status, said = bench(*SHORT, "--engine", "pytorch", "tfxc", "--tfxc", "/nowhere/tfxc")
-    assert status == 0, said  # the last --tfxc counts
+    assert "tfxc left out: there is no /nowhere/tfxc" in said, said  # the last --tfxc counts
 
 
 def test_cache(scratch):

@@ -582,7 +582,7 @@ if starts_with 4000000; then # not so with sanitizers, which reserve more than t
     limit=50000
     while ! starts_with $limit; do limit=$((limit + 1000)); done
     out_of_memory=0 compiled=0 in_json=
-    for ((i = 0; i < 50 && compiled < 3; i++, limit += 500)); do
+    for ((i = 0; i < 80 && compiled < 3; i++, limit += i > 45 ? 4000 : 500)); do # in steps that meet each stage, then to the end
         limited_run
         status=$? left=$(ls | grep '^x' | tr '\n' ' ')
         if [ $status = 3 ] && [ "$(cat "$work/oom")" = "tfxc: error: out of memory" ] && [ -z "$left" ]; then

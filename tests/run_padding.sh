@@ -8,33 +8,23 @@ shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-passed=0 failed=0
-
-check() { # NAME COMMAND...
-    local name=$1
-    shift
-    "$@" >log 2>&1 && passed=$((passed + 1)) && return
-    failed=$((failed + 1))
-    echo "FAILED: $name: $*"
-    sed 's/^/    /' log | tail -20
-    return 1
-}
+. "$root/tests/support/checks.sh"
 
 # One entry at one size, with several numbers of real tokens: where an entry takes no numbers but a mask, that has holes.
 agree() { # NAME ENTRY OPTION...
     local name=$1 entry=$2
     shift 2
-    check "$name.$entry $*" "$build/tfxrun" padded.so --entry "$entry" "$@" --output out.npz &&
-        check "$name.$entry $*, packed" "$build/tfxrun" packed.so --entry "$entry" "$@" --expect out.npz --rtol 1e-4 --atol 2e-5
+    try "$name.$entry $*" "$build/tfxrun" padded.so --entry "$entry" "$@" --output out.npz &&
+        try "$name.$entry $*, packed" "$build/tfxrun" packed.so --entry "$entry" "$@" --expect out.npz --rtol 1e-4 --atol 2e-5
 }
 
 run_model() { # NAME
     local name=$1 program=$root/tests/padding/$1.tfx entry size
-    check "$name" "$build/tfxc" "$program" --weights=random --remarks -o packed.so || return
+    try "$name" "$build/tfxc" "$program" --weights=random --remarks -o packed.so || return
     mv log remarks
-    check "$name, padded" "$build/tfxc" "$program" --weights=random --skip-pass=remove_padding -o padded.so || return
+    try "$name, padded" "$build/tfxc" "$program" --weights=random --skip-pass=remove_padding -o padded.so || return
     for entry in $(sed -n 's/^  entry \([a-z_]*\)(.*/\1/p' "$program"); do
-        check "$name.$entry is packed" grep -q "remove_padding: @$entry: tokens are packed" remarks
+        try "$name.$entry is packed" grep -q "remove_padding: @$entry: tokens are packed" remarks
         for size in "B=1 S=1" "B=3 S=1" "B=1 S=7" "B=5 S=23" "B=3 S=64" "B=1 S=97" "B=5 S=131"; do
             read -r batch tokens <<<"$size"
             local given=(--dim "$batch" --dim "$tokens")

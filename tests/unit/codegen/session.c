@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "unit/cmocka_all.h"
 
@@ -35,4 +36,30 @@ kmodule *session_read(session *s, const char *path)
     const source_file *f = source_read(s->sources, path, path, &why);
     if (!f) fail_msg("%s: %s", path, why);
     return parse(s, f);
+}
+
+static char directory[] = "/tmp/tfxc-codegen-XXXXXX";
+
+int directory_make(void **state)
+{
+    (void)state;
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+int directory_remove(void **state)
+{
+    (void)state;
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", directory);
+    return system(command);
+}
+
+const char *directory_path(void)
+{
+    return directory;
+}
+
+char *in_directory(session *s, const char *name)
+{
+    return arena_printf(s->a, "%s/%s", directory, name);
 }

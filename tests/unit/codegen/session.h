@@ -12,4 +12,10 @@ void session_print_diags(const session *s);
 /* The text of all diagnostics. */
 const char *session_diags(const session *s);
 
+/* Fixtures of a group of tests: a directory for what they write, made before them and removed behind them. */
+int directory_make(void **state);
+int directory_remove(void **state);
+const char *directory_path(void);
+char *in_directory(session *s, const char *name); /* the path of a file there */
+
 #endif

@@ -58,13 +58,6 @@ static const char text[] =
     "  launch @rows (B = B, N = N) (%y, %ids, %out)\n"
     "}\n";
 
-static char directory[] = "/tmp/tfxc-artefact-XXXXXX";
-
-static char *in_directory(session *s, const char *name)
-{
-    return arena_printf(s->a, "%s/%s", directory, name);
-}
-
 static const char *doc_free = NULL;
 
 /* The public description of the plan above. */
@@ -233,7 +226,7 @@ static void external_weights(void **state)
 
 static int shell(session *s, const char *command)
 {
-    return system(arena_printf(s->a, "cd %s && { %s; } >out.txt 2>&1", directory, command));
+    return system(arena_printf(s->a, "cd %s && { %s; } >out.txt 2>&1", directory_path(), command));
 }
 
 static void must_shell(session *s, const char *command)
@@ -569,20 +562,6 @@ static void line_tables(void **state)
     session_free(&s);
 }
 
-static int make_directory(void **state)
-{
-    (void)state;
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -r %s", directory);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,5 +580,5 @@ int main(void)
         cmocka_unit_test(two_variants),
         cmocka_unit_test(line_tables),
     };
-    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+    return cmocka_run_group_tests(tests, directory_make, directory_remove);
 }

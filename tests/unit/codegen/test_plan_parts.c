@@ -88,8 +88,6 @@ static const char *long_plan(session *s, int rounds, bool with_result)
     return b.s;
 }
 
-static char directory[] = "/tmp/tfxc-parts-XXXXXX";
-
 static const char *emit(session *s, kmodule *m, codegen_kind kind)
 {
     kfunction *plan = kmodule_find(m, "main");
@@ -107,7 +105,7 @@ static const char *emit(session *s, kmodule *m, codegen_kind kind)
     codegen_model model = {.name = "long", .compiler = "tfxc", .dims = plan->dims, .entries = &e, .n_entries = 1};
     codegen_options o = {.opt = 2};
     codegen_output out = {
-        .kind = kind, .path = arena_printf(s->a, "%s/long%d", directory, (int)kind), .prefix = "long"};
+        .kind = kind, .path = in_directory(s, arena_printf(s->a, "long%d", (int)kind)), .prefix = "long"};
     if (!codegen_emit(&(codegen_variant){m, &model, &o}, 1, &out, s->a, s->d)) {
         session_print_diags(s);
         fail_msg("cannot emit %s", out.path);
@@ -174,25 +172,11 @@ static void one_function(void **state)
     session_free(&s);
 }
 
-static int make_directory(void **state)
-{
-    (void)state;
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(branches_and_counts),
         cmocka_unit_test(one_function),
     };
-    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+    return cmocka_run_group_tests(tests, directory_make, directory_remove);
 }
